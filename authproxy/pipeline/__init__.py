@@ -1,0 +1,1 @@
+"""What is decided, and nothing else: no sockets, no clock of its own, no Twisted."""

@@ -1,0 +1,68 @@
+"""The three answers to a login, each with its one reason (the audit's and the metric's word for it)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a login was decided as it was. Stable: these are audit values and metric labels."""
+
+    # accept
+    BOTH_FACTORS = "both_factors"
+    CLOUD_ALLOW = "cloud_allow"
+    EXEMPT = "exempt"
+    FAIL_OPEN = "fail_open"
+    DUO_ONLY = "duo_only"
+    PRIMARY_ONLY = "primary_only"
+    # challenge
+    FACTOR_PROMPT = "factor_prompt"
+    ENROLL_PROMPT = "enroll_prompt"
+    PRIMARY_CHALLENGE = "primary_challenge"
+    # reject
+    EMPTY_PASSWORD = "empty_password"
+    MALFORMED = "malformed"
+    PRIMARY_REJECTED = "primary_rejected"
+    PRIMARY_UNAVAILABLE = "primary_unavailable"
+    NOT_IN_GROUP = "not_in_group"
+    FACTOR_DENIED = "factor_denied"
+    FACTOR_TIMEOUT = "factor_timeout"
+    FRAUD = "fraud"
+    LOCKED_OUT = "locked_out"
+    CLOUD_DENY = "cloud_deny"
+    ENROLL_REQUIRED = "enroll_required"
+    NO_USABLE_FACTOR = "no_usable_factor"
+    FAIL_CLOSED = "fail_closed"
+    CLOUD_REFUSED = "cloud_refused"
+    BAD_STATE = "bad_state"
+    RATE_LIMITED = "rate_limited"
+    PUSH_LIMIT = "push_limit"
+    OVERLOADED = "overloaded"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    reason: Reason
+    message: str = ""
+    # What the primary's own Accept carried, for the listener to pass through; opaque here.
+    carried: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    reason: Reason
+    message: str
+    state: bytes = b""
+    carried: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    reason: Reason
+    message: str = ""
+    carried: object = None
+
+
+Decision = Accept | Challenge | Reject

@@ -1,0 +1,168 @@
+"""What the pipeline asks of the world: a primary, a second factor, a recorder, a clock.
+
+Each outcome is a type. An exception says that nobody could answer, never that the answer is no.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from authproxy.pipeline.request import AuthRequest
+from authproxy.secret import Secret
+
+# ---- the primary ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The password is right. `username` is the one name for everything that follows (R33)."""
+
+    username: str
+    dn: str = ""
+    groups: frozenset[str] = frozenset()
+    carried: object = None
+
+
+class RefusalKind(StrEnum):
+    CREDENTIALS = "credentials"  # unknown user, wrong password, expired, locked, disabled
+    NOT_IN_GROUP = "not_in_group"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The primary said no. `cause` goes to the audit (`bad_password`, `unknown_user`, `expired`,
+    `must_change`, `disabled`, `locked`, `account_expired`, …), never to the user."""
+
+    cause: str
+    kind: RefusalKind = RefusalKind.CREDENTIALS
+    message: str = ""
+    carried: object = None
+
+
+class PrimaryUnavailable(Exception):
+    """No primary could answer. The text is for the log: hosts and what happened, no secrets."""
+
+
+class Primary(Protocol):
+    async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
+        """Check the password with one attempt at most at any server (R27, A5).
+
+        Raises PrimaryUnavailable. Returns within the backend's own timeout and request.deadline.
+        """
+
+
+# ---- the second factor ------------------------------------------------------------------------
+
+
+class FailureClass(StrEnum):
+    """Why the cloud gave no verdict (the contract's table of classes). The first two may open."""
+
+    UNREACHABLE = "unreachable"
+    SERVER_ERROR = "server_error"
+    UNTRUSTED = "untrusted"
+    CREDENTIAL = "credential"
+    REQUEST = "request"
+    OVERLOAD = "overload"
+    PROTOCOL = "protocol"
+    SKEW = "skew"
+    INTERNAL = "internal"
+
+
+class CloudFailure(Exception):
+    """The cloud gave no verdict. Nobody at the keyboard can act on it: the fail mode decides."""
+
+    def __init__(self, failure: FailureClass, detail: str) -> None:
+        super().__init__(f"{failure}: {detail}")
+        self.failure = failure
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One of the user's devices as preauth lists it, in the cloud's order."""
+
+    id: str
+    kind: str  # "phone", "token", …
+    capabilities: frozenset[str] = frozenset()
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreauthAllow:
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreauthDeny:
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreauthEnroll:
+    message: str = ""
+    portal_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreauthFactors:
+    """A factor is wanted, of these devices."""
+
+    devices: tuple[Device, ...]
+    message: str = ""
+
+
+Preauth = PreauthAllow | PreauthDeny | PreauthEnroll | PreauthFactors
+
+
+@dataclass(frozen=True, slots=True)
+class FactorAllow:
+    message: str = ""
+    txid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FactorDeny:
+    status: str  # the cloud's word: deny, timeout, fraud, locked_out, sent, …
+    message: str = ""
+    txid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FactorCall:
+    """What to ask the cloud for: a factor of a device, or a passcode."""
+
+    factor: str  # "auto" | "push" | "phone" | "sms" | "passcode"
+    device: str = "auto"  # the device's id, or "auto"; unused for a passcode
+    passcode: Secret | None = None
+
+
+class SecondFactor(Protocol):
+    async def preauth(self, request: AuthRequest, username: str) -> Preauth:
+        """Raises CloudFailure."""
+
+    async def auth(self, request: AuthRequest, username: str, call: FactorCall) -> FactorAllow | FactorDeny:
+        """Returns when the user has answered, or the factor's own lifetime is over.
+
+        Raises CloudFailure. Never sent twice for one call.
+        """
+
+
+class OpenDoor(Protocol):
+    """The gates between a safe section's outage and an Accept."""
+
+    async def may_open(self, request: AuthRequest, failure: CloudFailure) -> str:
+        """'' when every gate agrees, else the name of the one that does not (for the audit)."""
+
+
+# ---- the record -------------------------------------------------------------------------------
+
+
+class AuditUnavailable(Exception):
+    """The record could not be written. An Accept by fail open must not happen without one (F8)."""
+
+
+class Clock(Protocol):
+    def __call__(self) -> float:
+        """Monotonic seconds."""

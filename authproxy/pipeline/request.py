@@ -1,0 +1,25 @@
+"""One login as the pipeline sees it, whatever protocol it came by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from authproxy.pipeline.username import Username
+from authproxy.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRequest:
+    """`received` and `deadline` are monotonic seconds."""
+
+    login: str  # one id from the packet to the cloud's transaction
+    section: str
+    username: Username
+    password: Secret = field(repr=False)
+    client: str  # the configured client's name
+    nas_ip: str
+    received: float
+    deadline: float  # after it nobody waits for the answer
+    client_ip: str | None = None  # the user's own address; None when nothing vouches for it (R22)
+    calling_station: bytes = b""
+    carried: object = None  # the packet's attributes, for a primary that wants them; opaque here
