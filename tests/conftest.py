@@ -1,0 +1,42 @@
+"""What all tests share: a real reactor in a thread of its own, for code that needs real sockets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import pytest
+from twisted.internet import reactor as _reactor
+from twisted.internet import threads
+from twisted.internet.defer import Deferred
+
+T = TypeVar("T")
+reactor: Any = _reactor
+
+
+@pytest.fixture(scope="session")
+def reactor_thread() -> Iterator[Any]:
+    """The reactor, running in a thread until the session ends."""
+    started = threading.Event()
+    reactor.callWhenRunning(started.set)
+    thread = threading.Thread(target=lambda: reactor.run(installSignalHandlers=False), daemon=True)
+    thread.start()
+    assert started.wait(10)
+    yield reactor
+    reactor.callFromThread(reactor.stop)
+    thread.join(10)
+
+
+@pytest.fixture
+def on_reactor(reactor_thread: Any) -> Callable[..., Any]:
+    """on_reactor(function, *args): run a coroutine function (or a plain one) in the reactor, wait for its result."""
+
+    def run(function: Callable[..., Coroutine[Any, Any, T] | T], *args: Any, **kwargs: Any) -> T:
+        def begin() -> Any:
+            made = function(*args, **kwargs)
+            return Deferred.fromCoroutine(made) if isinstance(made, Coroutine) else made
+
+        return threads.blockingCallFromThread(reactor_thread, begin)
+
+    return run
