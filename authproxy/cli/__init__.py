@@ -1,0 +1,87 @@
+"""The verbs, one module each. A verb has SUMMARY, EXAMPLE, `arguments(parser)` and `run(options) -> exit code`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from authproxy import __version__
+
+# The order is the order of `--help`: how a newcomer meets them.
+VERBS = {
+    "demo": "the whole on this machine with nothing else installed: directory, cloud, phone page, proxy",
+    "run": "the daemon, in the foreground",
+    "check": "read the configuration and name every problem; binds nothing",
+    "probe": "try it: cloud, clock, directories, TLS and ports, a line each",
+    "login": "one login through the running proxy, as a client of it",
+    "status": "what the running proxy does now",
+    "convert": "turn an existing authproxy.cfg into YAML and say what in it is risky",
+    "secret": "generate and protect secrets",
+    "cloud": "the embedded second-factor service",
+    "schema": "the configuration's JSON Schema, for editors",
+    "support": "a redacted bundle for a bug report",
+}
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS)) + 2
+    lines = [f"  {verb:<{width}}{summary}" for verb, summary in VERBS.items()]
+    return "commands:\n" + "\n".join(lines) + "\n\n`authproxy COMMAND --help` shows options and an example."
+
+
+def _shared_options() -> argparse.ArgumentParser:
+    """-c may stand before or after the verb; SUPPRESS keeps the later parser from erasing the earlier value."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="the configuration (.yaml, .yml, .cfg, .ini); default $AUTHPROXY_CONFIG, "
+        "conf/authproxy.yaml, /etc/authproxy/authproxy.yaml",
+    )
+    return shared
+
+
+def _verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"authproxy {verb}",
+        description=module.SUMMARY,
+        epilog=f"example:\n  {module.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_shared_options()],
+    )
+    module.arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb. Its exit code is the process's: 2 is always a usage or configuration error."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    top = argparse.ArgumentParser(
+        prog="authproxy",
+        description="A second-factor authentication proxy for RADIUS and LDAP.",
+        epilog=_overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_shared_options()],
+    )
+    top.add_argument("--version", action="version", version=f"authproxy {__version__}")
+    top.add_argument("verb", metavar="COMMAND", choices=VERBS, help=argparse.SUPPRESS)
+    top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    early = top.parse_args(words)
+    # Only the verb that runs is imported: the daemon doesn't pay for the others.
+    module = importlib.import_module(f"authproxy.cli.{early.verb}")
+    parser = _verb_parser(early.verb, module)
+    parser.set_defaults(config=getattr(early, "config", None))
+    options = parser.parse_args(early.rest)
+    try:
+        return int(module.run(options))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
