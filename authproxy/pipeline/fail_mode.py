@@ -1,0 +1,43 @@
+"""When the cloud gives no verdict. The only place where a login may pass without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from authproxy.pipeline.decision import Reason, Reject
+from authproxy.pipeline.ports import CloudFailure, FailureClass
+
+
+class FailMode(StrEnum):
+    SAFE = "safe"  # a right password is enough while the cloud is out of reach
+    SECURE = "secure"  # it is not
+
+
+# An outage. Every other class has somebody's answer in it, or our own mistake, and never opens (F3).
+OUTAGE = frozenset({FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR})
+
+
+@dataclass(frozen=True, slots=True)
+class MayOpen:
+    """The mode and the class allow an Accept; the gates have the last word."""
+
+
+def before_factor(mode: FailMode, failure: CloudFailure) -> MayOpen | Reject:
+    """A failure in preauth, behind a verified primary (F4)."""
+    if failure.failure not in OUTAGE:
+        return Reject(Reason.CLOUD_REFUSED, UNAVAILABLE)
+    match mode:
+        case FailMode.SAFE:
+            return MayOpen()
+        case FailMode.SECURE:
+            return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
+
+
+def after_factor(failure: CloudFailure) -> Reject:
+    """Once preauth has said that a factor is due, nothing but the cloud's allow lets anyone in (F3)."""
+    outage = failure.failure in OUTAGE
+    return Reject(Reason.FAIL_CLOSED if outage else Reason.CLOUD_REFUSED, UNAVAILABLE)
+
+
+UNAVAILABLE = "The second factor can't be checked now."

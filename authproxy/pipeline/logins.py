@@ -1,0 +1,133 @@
+"""One login, one push: whatever asks again joins the login that is waiting, and gets its answer (R46, R47, L19).
+
+An attempt is known by section, canonical user, keyed hash of the password and calling station: not by packet,
+source address or port, so that a NAS that fails over, or an application that binds twice, joins it too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from authproxy.pipeline.decision import Decision, Reason, Reject
+from authproxy.pipeline.ports import Clock
+from authproxy.pipeline.request import AuthRequest
+
+Answer = Callable[[Decision], None]
+
+# What a user did to a push, rather than what they typed: asking again at once would only push again (R47).
+_USERS_NO = frozenset({Reason.FACTOR_DENIED, Reason.FACTOR_TIMEOUT, Reason.FRAUD})
+_MOST_REMEMBERED = 16_384
+
+
+class Authenticator(Protocol):
+    async def authenticate(self, request: AuthRequest) -> Decision: ...
+
+    def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject: ...
+
+
+class Failed(Protocol):
+    def __call__(self, request: AuthRequest, error: Exception) -> None:
+        """Log our bug."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    request: AuthRequest
+    answers: list[Answer] = field(default_factory=list)
+
+
+class Logins:
+    """The logins of one section that are waiting, and the ones just denied."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        *,
+        key: bytes,
+        denial_memory: float,
+        clock: Clock,
+        failed: Failed,
+        joined: Callable[[AuthRequest, AuthRequest], None],
+    ) -> None:
+        """`key`: random octets for the hash; `denial_memory`: seconds; `joined(newcomer, waiting)` is told."""
+        self._authenticator = authenticator
+        self._key = key
+        self._denial_memory = denial_memory
+        self._clock = clock
+        self._failed = failed
+        self._joined = joined
+        self._waiting: dict[bytes, _Attempt] = {}
+        self._denied: OrderedDict[bytes, tuple[float, Reject]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def waiting(self) -> list[AuthRequest]:
+        return [attempt.request for attempt in self._waiting.values()]
+
+    def submit(self, request: AuthRequest, answer: Answer) -> Coroutine[Any, Any, None] | None:
+        """Take a login in. `answer` is called once. Returns the work to run, or None when there is none to do."""
+        identity = self._identify(request)
+        if (attempt := self._waiting.get(identity)) is not None:
+            attempt.answers.append(answer)
+            self._joined(request, attempt.request)
+            return None
+        if (denied := self._recent_denial(identity)) is not None:
+            answer(self._authenticator.reject(request, denied.reason, "repeated"))
+            return None
+        self._waiting[identity] = attempt = _Attempt(request, [answer])
+        return self._run(identity, attempt)
+
+    async def _run(self, identity: bytes, attempt: _Attempt) -> None:
+        decision: Decision = Reject(Reason.INTERNAL)
+        try:
+            decision = await self._authenticator.authenticate(attempt.request)
+        except Exception as error:  # noqa: BLE001 - the one catch-all: a bug rejects, and is told (A19)
+            self._failed(attempt.request, error)
+            self._authenticator.reject(attempt.request, Reason.INTERNAL, type(error).__name__)
+        finally:
+            # Also when the work is cancelled: nobody is left waiting.
+            del self._waiting[identity]
+            if isinstance(decision, Reject) and decision.reason in _USERS_NO:
+                self._remember(identity, decision)
+            for answer in attempt.answers:
+                answer(decision)
+
+    def _identify(self, request: AuthRequest) -> bytes:
+        """Keyed, so that what lies in memory tells nobody a password."""
+        digest = hmac.new(self._key, digestmod=hashlib.sha256)
+        for part in (
+            request.section.encode(),
+            request.username.canonical.encode(),
+            request.password.reveal(),
+            request.calling_station,
+        ):
+            digest.update(len(part).to_bytes(4, "big"))
+            digest.update(part)
+        return digest.digest()
+
+    def _recent_denial(self, identity: bytes) -> Reject | None:
+        if (known := self._denied.get(identity)) is None:
+            return None
+        denied_at, decision = known
+        if self._clock() - denied_at < self._denial_memory:
+            return decision
+        del self._denied[identity]
+        return None
+
+    def _remember(self, identity: bytes, decision: Reject) -> None:
+        if not self._denial_memory:
+            return
+        now = self._clock()
+        self._denied[identity] = (now, decision)
+        self._denied.move_to_end(identity)
+        while self._denied:
+            oldest, (denied_at, _) = next(iter(self._denied.items()))
+            if len(self._denied) <= _MOST_REMEMBERED and now - denied_at < self._denial_memory:
+                return
+            del self._denied[oldest]
