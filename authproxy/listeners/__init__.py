@@ -1,0 +1,1 @@
+"""Who asks us. A listener turns octets into requests and decisions into octets; it decides nothing."""

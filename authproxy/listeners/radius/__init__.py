@@ -1,0 +1,1 @@
+"""The RADIUS server: clients, duplicates, sections, replies (RFC 2865, RFC 5080)."""

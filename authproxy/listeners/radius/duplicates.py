@@ -1,0 +1,90 @@
+"""The same datagram again (R45, RFC 5080 §2.2.2): silence while it is being answered, then the same octets."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from authproxy.listeners.radius.udp import Source
+
+# Answered requests whose octets are kept; beyond it the oldest go first, long before memory does.
+_MOST_ANSWERED = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A request as its sender counts them. `receiver` is the socket it came to."""
+
+    source: Source
+    receiver: str
+    identifier: int
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request that is known; `reply` is None while the answer is being made."""
+
+    identity: Identity
+    authenticator: bytes
+    reply: bytes | None = None
+    answered_at: float = 0.0
+    # A later request took its identifier: whoever waits for this answer has gone (R49).
+    superseded: bool = False
+
+
+class Duplicates:
+    """Exchanges in progress, and for `keep` seconds the answered ones."""
+
+    def __init__(self, keep: float) -> None:
+        self._keep = keep
+        self._known: dict[tuple[Identity, bytes], Exchange] = {}
+        self._newest: dict[Identity, Exchange] = {}
+        self._answered: OrderedDict[Exchange, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def find(self, identity: Identity, authenticator: bytes, now: float) -> Exchange | None:
+        """The exchange this datagram repeats, or None when it is a new request."""
+        self._expire(now)
+        return self._known.get((identity, authenticator))
+
+    def begin(self, identity: Identity, authenticator: bytes, *, authentic: bool) -> Exchange:
+        """Take a new request in. Only an authentic one may end an older exchange of the same identifier:
+
+        anyone can write a source address on a datagram (R45).
+        """
+        older = self._newest.get(identity)
+        if older is not None and authentic:
+            older.superseded = True
+            self._forget(older)
+        exchange = Exchange(identity, authenticator)
+        self._known[identity, authenticator] = exchange
+        self._newest[identity] = exchange
+        return exchange
+
+    def answered(self, exchange: Exchange, reply: bytes, now: float) -> None:
+        """Keep the octets for whoever asks again."""
+        if exchange.superseded:
+            return
+        exchange.reply, exchange.answered_at = reply, now
+        self._answered[exchange] = None
+        if len(self._answered) > _MOST_ANSWERED:
+            self._forget(next(iter(self._answered)))
+
+    def abandon(self, exchange: Exchange) -> None:
+        """It will have no answer; the same datagram again is a new request."""
+        self._forget(exchange)
+
+    def _expire(self, now: float) -> None:
+        while self._answered:
+            oldest = next(iter(self._answered))
+            if now - oldest.answered_at < self._keep:
+                return
+            self._forget(oldest)
+
+    def _forget(self, exchange: Exchange) -> None:
+        self._known.pop((exchange.identity, exchange.authenticator), None)
+        self._answered.pop(exchange, None)
+        if self._newest.get(exchange.identity) is exchange:
+            del self._newest[exchange.identity]

@@ -1,0 +1,166 @@
+"""One login, one push: joining, denials, bugs."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+import pytest
+
+from authproxy.pipeline.decision import Accept, Decision, Reason, Reject
+from authproxy.pipeline.logins import Logins
+from authproxy.pipeline.request import AuthRequest
+
+from .fakes import request
+
+
+class Pending:
+    """Something to await that the test completes."""
+
+    def __init__(self) -> None:
+        self.result: Decision | Exception | None = None
+
+    def __await__(self) -> Generator[None, None, Decision]:
+        while self.result is None:
+            yield
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+class Authenticator:
+    def __init__(self) -> None:
+        self.pending: list[Pending] = []
+        self.rejected: list[tuple[Reason, str]] = []
+
+    async def authenticate(self, request: AuthRequest) -> Decision:
+        pending = Pending()
+        self.pending.append(pending)
+        return await pending
+
+    def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
+        self.rejected.append((reason, cause))
+        return Reject(reason)
+
+
+class Desk:
+    def __init__(self, denial_memory: float = 30.0) -> None:
+        self.now = 0.0
+        self.authenticator = Authenticator()
+        self.bugs: list[Exception] = []
+        self.joins: list[tuple[str, str]] = []
+        self.answers: list[Decision] = []
+        self.work: list[Coroutine[Any, Any, None]] = []
+        self.logins = Logins(
+            self.authenticator,
+            key=b"k" * 32,
+            denial_memory=denial_memory,
+            clock=lambda: self.now,
+            failed=lambda request, error: self.bugs.append(error),
+            joined=lambda new, waiting: self.joins.append((new.login, waiting.login)),
+        )
+
+    def ask(self, **changes: Any) -> None:
+        work = self.logins.submit(request(**changes), self.answers.append)
+        if work is not None:
+            work.send(None)
+            self.work.append(work)
+
+    def finish(self, result: Decision | Exception, which: int = -1) -> None:
+        self.authenticator.pending[which].result = result
+        with pytest.raises(StopIteration):
+            self.work[which].send(None)
+
+
+def test_the_same_login_joins_and_gets_the_same_answer() -> None:
+    """R46: whatever packet, NAS or port it came by."""
+    desk = Desk()
+    desk.ask(login="A")
+    desk.ask(login="B", client="other", nas_ip="10.9.9.9", client_ip="192.0.2.1")
+    desk.ask(login="C")
+    assert desk.joins == [("B", "A"), ("C", "A")]
+    assert desk.answers == []
+    desk.finish(Accept(Reason.BOTH_FACTORS))
+    assert desk.answers == [Accept(Reason.BOTH_FACTORS)] * 3
+    assert len(desk.authenticator.pending) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"password": b"wrong"}, {"username": "bob"}, {"section": "other"}, {"calling_station": b"192.0.2.7"}],
+)
+def test_a_different_login_does_not_join(other: dict[str, Any]) -> None:
+    """R46: a different password must not join; each part of the identity is its own."""
+    desk = Desk()
+    desk.ask()
+    desk.ask(**other)
+    assert desk.joins == []
+    assert len(desk.authenticator.pending) == 2
+
+
+def test_parts_of_the_identity_dont_run_into_each_other() -> None:
+    desk = Desk()
+    desk.ask(username="alice", password=b"bright")
+    desk.ask(username="aliceb", password=b"right")
+    assert desk.joins == []
+
+
+def test_an_answered_login_is_asked_anew() -> None:
+    desk = Desk()
+    desk.ask()
+    desk.finish(Accept(Reason.BOTH_FACTORS))
+    desk.ask()
+    assert len(desk.authenticator.pending) == 2
+
+
+@pytest.mark.parametrize("reason", [Reason.FACTOR_DENIED, Reason.FACTOR_TIMEOUT, Reason.FRAUD])
+def test_retries_after_a_denial_push_no_more(reason: Reason) -> None:
+    """R47: ten automatic retries cost one push."""
+    desk = Desk()
+    desk.ask()
+    desk.finish(Reject(reason))
+    for _ in range(10):
+        desk.now += 1
+        desk.ask()
+    assert desk.answers == [Reject(reason)] * 11
+    assert len(desk.authenticator.pending) == 1
+    desk.now += 30
+    desk.ask()
+    assert len(desk.authenticator.pending) == 2
+
+
+def test_a_wrong_password_is_not_remembered() -> None:
+    """The user mends a typo at once; and the directory's answer is the directory's to give."""
+    desk = Desk()
+    desk.ask()
+    desk.finish(Reject(Reason.PRIMARY_REJECTED))
+    desk.ask()
+    assert len(desk.authenticator.pending) == 2
+
+
+def test_a_bug_rejects_and_is_told() -> None:
+    """A19: never an Accept, never a login that waits for ever."""
+    desk = Desk()
+    desk.ask()
+    desk.ask()
+    desk.finish(KeyError("oops"))
+    assert desk.answers == [Reject(Reason.INTERNAL)] * 2
+    assert [type(bug) for bug in desk.bugs] == [KeyError]
+    assert desk.authenticator.rejected == [(Reason.INTERNAL, "KeyError")]
+    assert len(desk.logins) == 0
+
+
+def test_cancelled_work_rejects_everyone() -> None:
+    desk = Desk()
+    desk.ask()
+    desk.work[0].close()
+    assert desk.answers == [Reject(Reason.INTERNAL)]
+    assert len(desk.logins) == 0
+
+
+def test_denials_are_bounded() -> None:
+    desk = Desk()
+    for number in range(16_500):
+        desk.ask(username=f"u{number}")
+        desk.finish(Reject(Reason.FACTOR_DENIED))
+    assert len(desk.logins._denied) <= 16_384

@@ -1,0 +1,58 @@
+"""R33: one reading of a name, or none."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authproxy.pipeline.username import MalformedUsername, canonical, read_username
+
+
+@pytest.mark.parametrize(
+    ("octets", "name"),
+    [
+        (b"alice", "alice"),
+        (b" Alice ", "alice"),
+        ("Ünïcode".encode(), "ünïcode"),
+        (unicodedata.normalize("NFD", "ünïcode").encode(), "ünïcode"),
+        (b"CORP\\Alice", "corp\\alice"),
+        (b"Alice@Corp.Example", "alice@corp.example"),
+        (b"o'brien", "o'brien"),
+    ],
+)
+def test_canonical(octets: bytes, name: str) -> None:
+    assert read_username(octets).canonical == name
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"   ",
+        b"a" * 254,
+        b"\xff\xfe",
+        b"al\x00ice",
+        b"al\nice",
+        b"al\x1bice",
+        "al\u202eice".encode(),
+        "al\u200bice".encode(),
+        "al\u2028ice".encode(),
+        b"al\x7fice",
+    ],
+)
+def test_refused(octets: bytes) -> None:
+    with pytest.raises(MalformedUsername) as refused:
+        read_username(octets)
+    assert "ice" not in str(refused.value)
+
+
+@given(st.binary(max_size=300))
+def test_reads_or_refuses(octets: bytes) -> None:
+    try:
+        name = read_username(octets)
+    except MalformedUsername:
+        return
+    assert canonical(name.canonical) == name.canonical
