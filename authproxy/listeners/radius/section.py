@@ -65,7 +65,7 @@ class RadiusSection:
         log: Log,
         new_login: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        """`patience`: seconds after which a login is given up; `client_ip_attribute`: where the user's address stands."""
+        """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands."""
         self.name = name
         self._logins = logins
         self._rejecter = rejecter

@@ -1,4 +1,4 @@
-"""One UDP socket that answers from the address it was asked at (R12). Twisted's own port can't: it has no ancillary data."""
+"""One UDP socket that answers from the address it was asked at (R12), which Twisted's own port does not."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def bind(interface: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
             raise
-        return _bind(socket.AF_INET, "0.0.0.0", port)
+        return _bind(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - as configured: every address
 
 
 def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
