@@ -36,7 +36,7 @@ class Duplicates:
     """Exchanges in progress, and for `keep` seconds the answered ones."""
 
     def __init__(self, keep: float) -> None:
-        self._keep = keep
+        self.keep = keep
         self._known: dict[tuple[Identity, bytes], Exchange] = {}
         self._newest: dict[Identity, Exchange] = {}
         self._answered: OrderedDict[Exchange, None] = OrderedDict()
@@ -79,7 +79,7 @@ class Duplicates:
     def _expire(self, now: float) -> None:
         while self._answered:
             oldest = next(iter(self._answered))
-            if now - oldest.answered_at < self._keep:
+            if now - oldest.answered_at < self.keep:
                 return
             self._forget(oldest)
 

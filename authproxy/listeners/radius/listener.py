@@ -86,6 +86,12 @@ class RadiusListener:
         self._idle: list[Deferred[None]] = []
         self.send: Callable[[bytes, Route], None] = lambda octets, route: None
 
+    def serve(self, served: PrefixTable[Served], limits: Limits) -> None:
+        """Go over to another configuration; requests in progress end under the one they began with (A13)."""
+        self._served = served
+        self._limits = limits
+        self._duplicates.keep = limits.reply_cache
+
     @property
     def pending(self) -> int:
         return self._pending_total
