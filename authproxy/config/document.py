@@ -48,6 +48,8 @@ class Entries(dict[str, "Node"]):
         self.written: dict[str, str] = {}
         # Comment lines that stand above a key (.cfg only, for `convert`).
         self.comments: dict[str, tuple[str, ...]] = {}
+        # Keys that nobody wrote: the syntax's own defaults.
+        self.assumed: set[str] = set()
 
     def put(self, key: str, value: Node, line: int, written: str = "") -> None:
         self[key] = value

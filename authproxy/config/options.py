@@ -223,15 +223,29 @@ def _path(node: object, reading: Reading) -> Path:
     return reading.path(text_of(node, what="one file name"))
 
 
-def _file(node: object, reading: Reading) -> Path:
+def _opened(node: object, reading: Reading, *, secret: bool) -> Path:
     path = _path(node, reading)
     if reading.touch:
         try:
-            with path.open("rb"):
-                pass
+            with path.open("rb") as file:
+                file.read(1)
         except OSError as error:
             wrong(f"{path}: {error.strerror}")
+        if isinstance(node, Scalar):
+            reading.saw(node, path, secret=secret)
     return path
+
+
+def _file(node: object, reading: Reading) -> Path:
+    return _opened(node, reading, secret=False)
+
+
+def _key_file(node: object, reading: Reading) -> Path:
+    return _opened(node, reading, secret=True)
+
+
+def _log_folder(node: object, reading: Reading) -> Path:
+    return reading.log_folder / Path(text_of(node, what="one folder")).expanduser()
 
 
 def _folder(node: object, reading: Reading) -> Path:
@@ -244,6 +258,8 @@ def _folder(node: object, reading: Reading) -> Path:
 _NAMED = {"type": "string", "minLength": 1}
 PathOption = Annotated[Path, Reads(_path, "a path", _NAMED)]
 FileOption = Annotated[Path, Reads(_file, "a file, which has to be there", _NAMED)]
+KeyFileOption = Annotated[Path, Reads(_key_file, "a file, which has to be there", _NAMED)]
+LogFolderOption = Annotated[Path, Reads(_log_folder, "a folder", _NAMED)]
 FolderOption = Annotated[Path, Reads(_folder, "a folder, which has to be there", _NAMED)]
 
 # RFC 1123 §2.1, with the underscore that Windows domains have.
@@ -403,6 +419,8 @@ def _secret(node: object, reading: Reading) -> Secret:
     text = text_of(node, what="a secret")
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
         wrong("holds a line break or another control character")
+    if isinstance(node, Scalar):
+        reading.saw(node, None, secret=True)
     return Secret.of(text)
 
 

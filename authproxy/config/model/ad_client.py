@@ -13,6 +13,7 @@ from authproxy.config.options import (
     FileOption,
     Flag,
     Host,
+    KeyFileOption,
     Listed,
     MaybeText,
     Port,
@@ -114,7 +115,7 @@ class AdClient(Section):
     ssl_client_cert_file: FileOption | None = Field(
         default=None, description="PEM certificate chain to show to a directory that asks for one."
     )
-    ssl_client_key_file: FileOption | None = Field(
+    ssl_client_key_file: KeyFileOption | None = Field(
         default=None, description="PEM key of `ssl_client_cert_file`."
     )
 

@@ -17,7 +17,9 @@ from authproxy.config.options import (
     FileOption,
     Flag,
     FolderOption,
+    KeyFileOption,
     Listed,
+    LogFolderOption,
     PathOption,
     SecretOption,
     matching,
@@ -36,14 +38,20 @@ _FACILITY = "LOG_(KERN|USER|MAIL|DAEMON|AUTH|SYSLOG|LPR|NEWS|UUCP|CRON|AUTHPRIV|
 SectionName = Annotated[str, matching(r"[a-z_]+[0-9]*", "not a section's name", "a section's name")]
 
 
+class FilePermissions(StrEnum):
+    NORMAL = "normal"
+    STRICT = "strict"
+    WARN = "warn"
+
+
 class Main(Outbound):
     """What holds for the whole proxy."""
 
     debug: Flag = Field(
         default=False, description="Log more of what happens. Never a secret, a password or a passcode."
     )
-    log_dir: PathOption | None = Field(
-        default=None,
+    log_dir: LogFolderOption = Field(
+        default=Path("/var/log/authproxy"),
         description="The folder of `authproxy.log` and `authevents.log`. Not given: `$LOGS_DIRECTORY`, else "
         "`/var/log/authproxy` for root, else `log` in the state folder. A relative one starts from the "
         "configuration's folder; in a `.cfg` that lies in a folder `conf`, from the folder above it.",
@@ -98,9 +106,9 @@ class Main(Outbound):
         default=None, description="What a reader of `admin` has to show (`Authorization: Bearer …`)."
     )
     admin_tls_cert: FileOption | None = Field(default=None, description="PEM certificate chain of `admin`.")
-    admin_tls_key: FileOption | None = Field(default=None, description="PEM key of `admin_tls_cert`.")
-    state_dir: PathOption | None = Field(
-        default=None,
+    admin_tls_key: KeyFileOption | None = Field(default=None, description="PEM key of `admin_tls_cert`.")
+    state_dir: PathOption = Field(
+        default=Path("/var/lib/authproxy"),
         description="The folder of what lasts over a restart. Not given: `$STATE_DIRECTORY`, else "
         "`/var/lib/authproxy` for root, else `authproxy` in the XDG state folder.",
     )
@@ -114,23 +122,17 @@ class Main(Outbound):
     dictionary_dir: FolderOption | None = Field(
         default=None, description="A folder of further RADIUS dictionaries, in FreeRADIUS's format."
     )
-    strict_permissions: Flag = Field(
-        default=False,
-        description="Refuse to start, instead of warning, when a file with secrets can be read by others. (One that "
-        "others can write is always refused.)",
+    file_permissions: Annotated[FilePermissions, one_of(FilePermissions)] = Field(
+        default=FilePermissions.NORMAL,
+        description="What to do when others can get at the configuration, or at a file that it names. `normal`: "
+        "refuse when they can change one, warn when they can read a secret; `strict`: refuse both; `warn`: warn of "
+        "both.",
     )
 
     IGNORED: ClassVar = {
         "test_connectivity_on_startup": "`authproxy probe` tries the connections whenever you ask",
         "log_sso_events": "there is no sso section, so there are no such events",
     }
-
-    @property
-    def folders(self) -> tuple[Path, Path]:
-        """state_dir and log_dir, which loading has filled in."""
-        assert self.state_dir is not None  # noqa: S101
-        assert self.log_dir is not None  # noqa: S101
-        return self.state_dir, self.log_dir
 
     def faults(self) -> Iterator[Finding]:
         if self.fips_mode:

@@ -27,6 +27,9 @@ from authproxy.config.options import (
 )
 from authproxy.pipeline.fail_mode import FailMode
 
+# Seconds: the longest that most appliances can be set to wait is 60, and a login has two calls and a user in it.
+_PATIENT = 20
+
 
 class ServerSection(Outbound):
     """Answers clients, with an application at the cloud behind it."""
@@ -82,16 +85,14 @@ class ServerSection(Outbound):
 
     CFG_DEFAULTS: ClassVar = {"failmode": "safe"}
 
-    @property
-    def exchange_timeout(self) -> float:
-        """api_timeout in effect. 0 is the known product's "no limit", and no limit is what an outage lives on (A6)."""
-        return self.api_timeout or 10.0
-
     def settled(self, name: str, main: Main) -> Self:
         """With its name, and with what it inherits from main."""
         changed: dict[str, object] = {}
         if not self.name:
             changed["name"] = name
+        if not self.api_timeout:
+            # The known product's "no limit": every login of an outage would wait for the kernel's (A6).
+            changed["api_timeout"] = type(self).model_fields["api_timeout"].default
         if self.api_ca_certs_file is None:
             changed["api_ca_certs_file"] = main.http_ca_certs_file
         if not self.interface:
@@ -109,20 +110,26 @@ class ServerSection(Outbound):
                 "set allow_local_api: true",
             )
 
+    def assumptions(self, options: frozenset[str]) -> Iterator[Finding]:
+        yield from super().assumptions(options)
+        if "failmode" in options:
+            yield Finding(
+                "failmode",
+                "not given, which means safe in a .cfg; better write which one you mean",
+            )
+
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
         if self.failmode is FailMode.SAFE:
             yield Finding(
-                "failmode",
-                "safe: while the cloud can't be reached, a right password alone lets anyone in"
-                if "failmode" in self.model_fields_set
-                else "not given, which means safe in a .cfg: a right password alone lets anyone in during an outage; "
-                "write failmode=secure, or safe if that is meant",
+                "failmode", "safe: while the cloud can't be reached, a right password alone lets anyone in"
             )
-            if self.exchange_timeout > 20:
+            if self.api_timeout > _PATIENT:
                 yield Finding(
-                    "api_timeout", "clients rarely wait that long, so nobody will get in by failmode safe"
+                    "api_timeout", "few clients wait that long, so failmode safe will let nobody in"
                 )
+        if self.login_patience <= self.api_timeout:
+            yield Finding("login_patience", "not longer than api_timeout: no user has time to answer")
 
 
 def is_local(host: str) -> bool:
