@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from authproxy.config.document import Entries, Flaw, Items, Node, Scalar, Style
 from authproxy.config.model.section import Family, GroupFamily, Section
@@ -32,6 +32,7 @@ def _copy(section: Entries, without: set[str] | frozenset[str] = frozenset()) ->
     for key, node in section.items():
         if key not in without:
             copy.put(key, node, section.lines[key], section.written.get(key, ""))
+            copy.comments[key] = section.comments.get(key, ())
     return copy
 
 
@@ -110,12 +111,17 @@ def _gather(section: Entries, family: Family, flaws: list[Flaw]) -> Entries:
         flaws.append(Flaw(section.lines[last], (last,), gap))
     copy = _copy(section, keys | {f"{family.stem}_1"})
     names = [section.written.get(key, key) for key in numbered.values()]
+    copy.comments[family.option] = _comments(section, numbered.values())
     copy.put(
         family.option,
         Items([section[key] for key in numbered.values()], section.lines[first], names),
         section.lines[first],
     )
     return copy
+
+
+def _comments(section: Entries, keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(comment for key in keys for comment in section.comments.get(key, ()))
 
 
 def _clashes(section: Entries, family: Family, numbered: dict[int, str]) -> Iterator[Flaw]:
@@ -161,4 +167,5 @@ def _group(
     group = Entries(section.lines[any_key])
     for stem, key in present.items():
         group.put(family.stems[stem], section[key], section.lines[key], section.written.get(key, key))
+        group.comments[family.stems[stem]] = section.comments.get(key, ())
     return group

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from authproxy.config.document import Entries, Scalar
 
+CFG_SUFFIXES = frozenset({".cfg", ".ini"})
+
 
 def state_dir_of(tree: Entries, folder: Path, environ: Mapping[str, str]) -> Path:
     """`main.state_dir` before anything else is read: the key to sealed secrets is in there."""
@@ -24,6 +26,12 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
         return Path("/var/lib/authproxy")
     home = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME", "/")) / ".local" / "state"
     return Path(home) / "authproxy"
+
+
+def log_folder_of(path: Path) -> Path:
+    """What a relative log_dir starts from: in the existing product, the folder above `conf`."""
+    above = path.suffix.lower() in CFG_SUFFIXES and path.absolute().parent.name == "conf"
+    return path.absolute().parent.parent if above else path.parent
 
 
 def default_log_dir(environ: Mapping[str, str], state_dir: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from authproxy.config.document import Entries, Items, Node, locate
-from authproxy.config.folders import default_log_dir, default_state_dir, state_dir_of
+from authproxy.config.folders import default_log_dir, default_state_dir, log_folder_of, state_dir_of
 from authproxy.config.model import Config, FilePermissions, Main, Section, ServerSection
 from authproxy.config.model.section import Finding
 from authproxy.config.permissions import Exposure, exposures
@@ -28,13 +28,13 @@ class Loaded:
     path: Path
     config: Config
     warnings: tuple[Problem, ...]
-    _places: Mapping[str, Entries] = field(default_factory=dict, repr=False)
+    places: Mapping[str, Entries] = field(default_factory=dict, repr=False)
 
     def problem(self, section: str, option: str, what: str) -> Problem:
         """A problem that shows only when the service is built, at the option's place."""
-        if section not in self._places:
+        if section not in self.places:
             return Problem(str(self.path), 0, section, option, what)
-        mark = locate(self._places[section], (option,) if option else ())
+        mark = locate(self.places[section], (option,) if option else ())
         return Problem(str(self.path), mark.line, section, mark.path, what)
 
 
@@ -49,7 +49,13 @@ def load_text(
 ) -> Loaded:
     """As load, of a text that path would hold. Without `touch` no other file and no sealed secret is opened."""
     report = Report(str(path))
-    tree = read_tree(text, path, report)
+    return load_tree(read_tree(text, path, report), path, environ, report, touch=touch)
+
+
+def load_tree(
+    tree: Entries, path: Path, environ: Mapping[str, str], report: Report, *, touch: bool
+) -> Loaded:
+    """The part of loading behind the syntax. Raises InvalidConfig with all that is in the report."""
     reading = _reading(path, tree, environ, touch=touch)
     sections = read_sections(tree, reading, report, cfg=is_cfg(path))
     main = _main(sections, environ)
@@ -66,10 +72,8 @@ def load_text(
 
 def _reading(path: Path, tree: Entries, environ: Mapping[str, str], *, touch: bool) -> Reading:
     folder = path.parent
-    # The existing product's log_dir starts from the folder above `conf`.
-    log_folder = folder.parent if is_cfg(path) and folder.name == "conf" else folder
     unseal = Unsealer(state_dir_of(tree, folder, environ), environ)
-    return Reading(folder, log_folder, environ, unseal, touch)
+    return Reading(folder, log_folder_of(path), environ, unseal, touch)
 
 
 def _main(sections: Mapping[str, Placed], environ: Mapping[str, str]) -> Main:

@@ -47,7 +47,9 @@ class Reads:
 
     read: Callable[[Any, Reading], object]
     written: str
+    # As JSON Schema; empty: a list, or one of its items.
     schema: Mapping[str, Any] = field(default_factory=dict)
+    is_path: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_before_validator_function(self._validate, handler(source))
@@ -55,7 +57,10 @@ class Reads:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return dict(self.schema)
+        if self.schema:
+            return dict(self.schema)
+        listed = dict(handler(schema))
+        return {"anyOf": [listed["items"], {"type": "array", "minItems": 1, "items": listed["items"]}]}
 
     def _validate(self, value: object, info: ValidationInfo) -> object:
         if isinstance(value, Scalar | Items | Entries):
@@ -256,11 +261,11 @@ def _folder(node: object, reading: Reading) -> Path:
 
 
 _NAMED = {"type": "string", "minLength": 1}
-PathOption = Annotated[Path, Reads(_path, "a path", _NAMED)]
-FileOption = Annotated[Path, Reads(_file, "a file, which has to be there", _NAMED)]
-KeyFileOption = Annotated[Path, Reads(_key_file, "a file, which has to be there", _NAMED)]
-LogFolderOption = Annotated[Path, Reads(_log_folder, "a folder", _NAMED)]
-FolderOption = Annotated[Path, Reads(_folder, "a folder, which has to be there", _NAMED)]
+PathOption = Annotated[Path, Reads(_path, "a path", _NAMED, is_path=True)]
+FileOption = Annotated[Path, Reads(_file, "a file, which has to be there", _NAMED, is_path=True)]
+KeyFileOption = Annotated[Path, Reads(_key_file, "a file, which has to be there", _NAMED, is_path=True)]
+LogFolderOption = Annotated[Path, Reads(_log_folder, "a folder", _NAMED, is_path=True)]
+FolderOption = Annotated[Path, Reads(_folder, "a folder, which has to be there", _NAMED, is_path=True)]
 
 # RFC 1123 §2.1, with the underscore that Windows domains have.
 _NAME = re.compile(

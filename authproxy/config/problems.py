@@ -22,8 +22,12 @@ class Problem:
 
     def __str__(self) -> str:
         """`FILE:LINE: section.option: what is wrong`."""
+        return self.labelled("")
+
+    def labelled(self, label: str) -> str:
+        """`FILE:LINE: label: section.option: what is wrong`."""
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return printable(": ".join(filter(None, (place, self.path, self.what))))
+        return printable(": ".join(filter(None, (place, label, self.path, self.what))))
 
     @property
     def path(self) -> str:

@@ -12,7 +12,7 @@ from authproxy.config.yaml_syntax import other_meaning
 from authproxy.secret import Secret
 
 SOURCES = {
-    "file": "the first line of a file",
+    "file": "a file: what is in it, without the line end at its end",
     "env": "a variable of the environment",
     "credential": "a credential of the systemd unit (LoadCredential=)",
     "protected": "sealed by `authproxy secret protect`",

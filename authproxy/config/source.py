@@ -8,12 +8,12 @@ from typing import NoReturn
 
 from authproxy.config.cfg_syntax import read_cfg
 from authproxy.config.document import Entries, Flaw, Malformed
+from authproxy.config.folders import CFG_SUFFIXES
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.yaml_syntax import read_yaml
 
 MOST_OCTETS = 1024 * 1024
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
-CFG_SUFFIXES = frozenset({".cfg", ".ini"})
 
 
 def is_cfg(path: Path) -> bool:

@@ -119,7 +119,7 @@ class AdClient(Section):
         default=None, description="PEM key of `ssl_client_cert_file`."
     )
 
-    CFG_DEFAULTS: ClassVar = {"transport": "clear"}
+    CFG_DEFAULTS: ClassVar = {"transport": "clear", "auth_type": "ntlm2"}
     FAMILIES: ClassVar = (Family("host", "host", bare=True),)
     IGNORED: ClassVar = {"domain_discovery": "the domain is read from `search_dn` and the user's name"}
 

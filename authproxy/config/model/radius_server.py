@@ -133,6 +133,11 @@ class RadiusServer(ServerSection):
         description="For how long a request that comes again gets the same octets again (RFC 5080 §2.2.2).",
     )
 
+    CFG_DEFAULTS: ClassVar = {
+        **ServerSection.CFG_DEFAULTS,
+        "port": "1812",
+        "require_message_authenticator": "auto",
+    }
     FAMILIES: ClassVar = (
         GroupFamily(
             "clients", {"radius_ip": "ip", "radius_secret": "secret"}, ("radius_ip", "radius_secret")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
@@ -83,7 +83,7 @@ class ServerSection(Outbound):
     )
     debug: Flag = Field(default=False, description="As `debug` of `main`, for this section.")
 
-    CFG_DEFAULTS: ClassVar = {"failmode": "safe"}
+    CFG_DEFAULTS: ClassVar[Mapping[str, str]] = {"failmode": "safe"}
 
     def settled(self, name: str, main: Main) -> Self:
         """With its name, and with what it inherits from main."""
