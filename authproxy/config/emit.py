@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from authproxy.config.document import Entries, Items, Node, Scalar
 from authproxy.config.fields import is_secret, item_model, item_reads, reads
 from authproxy.config.model.kinds import SERVED, kind_of
-from authproxy.config.options import Reads, words_of
+from authproxy.config.options.reads import Reads, words_of
 from authproxy.config.problems import printable
 from authproxy.config.yaml_syntax import other_meaning
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from authproxy.config.options import Reads
+from authproxy.config.options.reads import Reads
 from authproxy.secret import Secret
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 from authproxy.config.model import Main, RadiusServer, Section, ServerSection
 from authproxy.config.model.kinds import PRIMARIES, kind_of
 from authproxy.config.model.section import Finding
-from authproxy.config.options import Network
+from authproxy.config.options.addresses import Network
 from authproxy.config.problems import suggestion
 
 # A finding and the section it is about.

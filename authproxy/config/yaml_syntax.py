@@ -32,6 +32,9 @@ _MEANINGS = (
     ("a merge key", re.compile(r"<<|=")),
 )
 
+# "\\ud800" in double quotes: no text, and nothing that UTF-8 could hold.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def other_meaning(text: str) -> str:
     """What YAML may take this plain scalar for instead of text; '' when nothing."""
@@ -83,6 +86,9 @@ class _Composer:
 
     def _node(self, event: yaml.Event) -> Node:
         self._refuse_indirection(event)
+        if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
+            self._flaw(_line(event), "an escape stands for half a character")
+            return Scalar("", _line(event), Style.QUOTED)
         match event:
             case yaml.SequenceStartEvent():
                 return self._items(_line(event))

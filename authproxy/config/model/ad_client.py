@@ -9,21 +9,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from authproxy.config.model.section import Family, Finding, Section
-from authproxy.config.options import (
-    FileOption,
-    Flag,
-    Host,
-    KeyFileOption,
-    Listed,
-    MaybeText,
-    Port,
-    SecretOption,
-    Text,
-    matching,
-    one_of,
-    seconds,
-    whole,
-)
+from authproxy.config.options.addresses import Host
+from authproxy.config.options.directory import AttributeName, DnOption, FilterOption
+from authproxy.config.options.files import FileOption, KeyFileOption
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Flag, Listed, MaybeText, Port, Text, one_of, seconds, whole
 
 
 class Transport(StrEnum):
@@ -41,15 +31,6 @@ _OTHER_AUTH_TYPES = {
     "ntlm1": "ntlm1 is not served: NTLMv1 answers are cracked within a day; use ntlm2",
     "sspi": "sspi exists on Windows only; use ntlm2, or plain over ldaps, with a service account",
 }
-# RFC 4512 §2.5: a short name or an OID.
-AttributeName = Annotated[
-    str,
-    matching(
-        r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+",
-        "not the name of an LDAP attribute",
-        "an LDAP attribute's name",
-    ),
-]
 
 
 class AdClient(Section):
@@ -81,11 +62,13 @@ class AdClient(Section):
         default="", description="The NTLM domain of the service account and of plain user names."
     )
     ntlm_workstation: MaybeText = Field(default="", description="The NTLM workstation name to show.")
-    search_dn: Text = Field(description="Where users are looked for, the whole subtree. Others can't log in.")
-    security_group_dn: Text | None = Field(
+    search_dn: DnOption = Field(
+        description="Where users are looked for, the whole subtree. Others can't log in."
+    )
+    security_group_dn: DnOption | None = Field(
         default=None, description="Only members of this group may log in; membership by nested groups counts."
     )
-    ldap_filter: Text | None = Field(
+    ldap_filter: FilterOption | None = Field(
         default=None, description="A filter (RFC 4515) that users have to match as well."
     )
     username_attribute: AttributeName = Field(

@@ -11,22 +11,16 @@ from pydantic import Field
 
 from authproxy.config.model.outbound import Outbound
 from authproxy.config.model.section import Finding
-from authproxy.config.options import (
-    Address,
-    EndpointOption,
+from authproxy.config.options.addresses import Address, EndpointOption
+from authproxy.config.options.files import (
     FileOption,
-    Flag,
     FolderOption,
     KeyFileOption,
-    Listed,
     LogFolderOption,
     PathOption,
-    SecretOption,
-    matching,
-    one_of,
-    seconds,
-    whole,
 )
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Flag, Listed, matching, one_of, seconds, whole
 
 
 class LogFormat(StrEnum):

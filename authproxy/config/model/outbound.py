@@ -8,7 +8,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from authproxy.config.model.section import Finding, Section
-from authproxy.config.options import Host, Port, SecretOption, Text
+from authproxy.config.options.addresses import Host
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Port, Text
 
 
 class Outbound(Section):

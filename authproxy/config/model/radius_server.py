@@ -12,19 +12,19 @@ from authproxy.config.document import Entries, Items, Scalar
 from authproxy.config.model.main import Main
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
-from authproxy.config.options import (
+from authproxy.config.options.addresses import Networks
+from authproxy.config.options.reads import wrong
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import (
     Codec,
     Flag,
     Listed,
     ListedWords,
-    Networks,
-    Port,
-    SecretOption,
+    ListenPort,
     Text,
     one_of,
     seconds,
     whole,
-    wrong,
 )
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.username import MalformedUsername, read_username
@@ -91,8 +91,9 @@ class RadiusServer(ServerSection):
     clients: Annotated[tuple[Client, ...], Listed] = Field(
         description="Who may ask. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …"
     )
-    port: Port = Field(
-        default=1812, description="The UDP port. Sections may share one when no client's network is in two."
+    port: ListenPort = Field(
+        default=1812,
+        description="The UDP port; 0: any free one, which `ready` tells. Sections may share one when no network is in two.",
     )
     require_message_authenticator: Annotated[RequireMessageAuthenticator, _REQUIRE] = Field(
         default=RequireMessageAuthenticator.AUTO,

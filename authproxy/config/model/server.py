@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from authproxy.config.model.main import Main, SectionName
 from authproxy.config.model.outbound import Outbound
 from authproxy.config.model.section import Finding
-from authproxy.config.options import (
-    Address,
-    FileOption,
-    Flag,
-    Host,
-    Listed,
-    Port,
-    SecretOption,
-    Text,
-    is_address,
-    matching,
-    one_of,
-    seconds,
-)
+from authproxy.config.options.addresses import Address, Host, is_address
+from authproxy.config.options.files import FileOption
+from authproxy.config.options.reads import wrong
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Flag, Listed, Port, Text, matching, one_of, seconds
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.secret import Secret
 
 # Seconds: the longest that most appliances can be set to wait is 60, and a login has two calls and a user in it.
 _PATIENT = 20
+
+
+def _secret_key(skey: Secret) -> Secret:
+    if re.fullmatch(rb"[A-Za-z0-9]{40}", skey.reveal()):
+        return skey
+    return wrong("not a secret key: 40 letters and digits are expected")
 
 
 class ServerSection(Outbound):
@@ -41,7 +40,9 @@ class ServerSection(Outbound):
         str,
         matching(r"DI[A-Z0-9]{18}", "not an integration key: DI and 18 capital letters or digits", "`DI…`"),
     ] = Field(description="The application's integration key.")
-    skey: SecretOption = Field(description="The application's secret key.")
+    skey: Annotated[SecretOption, AfterValidator(_secret_key)] = Field(
+        description="The application's secret key."
+    )
     api_host: Host = Field(description="The cloud's API host.")
     api_port: Port = Field(default=443, description="Its port.")
     api_timeout: Annotated[float, seconds(0, 300)] = Field(
