@@ -16,7 +16,7 @@ from authproxy.config.problems import printable
 from authproxy.config.yaml_syntax import other_meaning
 
 # What stands without quotes and means itself in every version of YAML.
-_SAFE = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@+=-]*( [A-Za-z0-9_./@+=-]+)*")
+_SAFE = re.compile(r"[A-Za-z0-9_./]([A-Za-z0-9_./@+=-]|:(?=[A-Za-z0-9/])| (?=[A-Za-z0-9_./@+=-]))*")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # The option and its text, to the text for the new file.

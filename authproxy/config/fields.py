@@ -14,6 +14,16 @@ from authproxy.config.options.reads import Reads
 from authproxy.secret import Secret
 
 
+def ranked(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """Options by name: what is required first, what most never need last."""
+    return sorted(model.model_fields.items(), key=_rank)
+
+
+def _rank(named: tuple[str, FieldInfo]) -> tuple[bool, bool]:
+    option, field = named
+    return not field.is_required(), option.startswith("http_proxy_")
+
+
 def reads(field: FieldInfo) -> Reads:
     """How the option is written: the outermost `Reads` of its type."""
     return _reads_in(field)[-1]

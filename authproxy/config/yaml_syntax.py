@@ -95,7 +95,7 @@ class _Composer:
             case yaml.MappingStartEvent():
                 return self._entries(_line(event))
             case yaml.ScalarEvent() if event.style in (None, ""):
-                return Scalar(event.value, _line(event), Style.PLAIN, self._doubt(event))
+                return self._plain(event)
         return Scalar(getattr(event, "value", ""), _line(event), Style.QUOTED)
 
     def _refuse_indirection(self, event: yaml.Event) -> None:
@@ -140,14 +140,13 @@ class _Composer:
             raise Malformed(Flaw(line, tuple(self._path[:2]), f"nested deeper than {_MOST_DEEP} levels"))
         self._path.append(step)
 
-    def _doubt(self, event: yaml.ScalarEvent) -> str:
+    def _plain(self, event: yaml.ScalarEvent) -> Scalar:
         start, end = event.start_mark, event.end_mark
         if start is None or end is None:
-            return ""
-        if end.line != start.line:
-            return "it goes on in the next line, and YAML joins the two"
+            return Scalar(event.value, 0, Style.PLAIN)
         rest = self._lines[end.line][end.column :] if end.line < len(self._lines) else ""
-        return "a # follows, and YAML drops what comes after it" if rest.lstrip().startswith("#") else ""
+        continued, commented = end.line != start.line, rest.lstrip().startswith("#")
+        return Scalar(event.value, start.line + 1, Style.PLAIN, continued, commented)
 
 
 def _line(event: yaml.Event) -> int:
