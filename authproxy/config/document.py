@@ -22,8 +22,9 @@ class Scalar:
     text: str
     line: int
     style: Style
-    # YAML: a plain value that a comment follows, or that goes on in the next line, may have lost something.
-    doubtful: str = ""
+    # YAML, of a plain value: it goes on in the next line; a comment stands behind it, or what was taken for one.
+    continued: bool = False
+    commented: bool = False
 
 
 class Items(list["Node"]):
@@ -48,6 +49,8 @@ class Entries(dict[str, "Node"]):
         self.written: dict[str, str] = {}
         # Comment lines that stand above a key (.cfg only, for `convert`).
         self.comments: dict[str, tuple[str, ...]] = {}
+        # Keys that nobody wrote: the syntax's own defaults.
+        self.assumed: set[str] = set()
 
     def put(self, key: str, value: Node, line: int, written: str = "") -> None:
         self[key] = value

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from authproxy.config.document import Entries, Flaw, Items, Node
+from authproxy.config.document import Entries, Flaw, Items, Node, Scalar, Style
 from authproxy.config.model.section import Family, GroupFamily, Section
+from authproxy.config.sealing import is_sealed
 
 # `radius_secret_protected_1`, but `skey_protected`: the number is last.
 _PROTECTED = re.compile(r"(.+)_protected(_\d+)?")
 
 
-def gathered(section: Entries, kind: type[Section]) -> tuple[Entries, list[Flaw]]:
-    """The section with its lists, aliases and protected secrets under the model's names."""
+def gathered(section: Entries, kind: type[Section]) -> tuple[Entries, list[Flaw], list[Flaw]]:
+    """The section with its lists, aliases and protected secrets under the model's names; its flaws; what to warn of."""
     flaws: list[Flaw] = []
-    entries = _renamed(section, kind, flaws)
+    notes: list[Flaw] = []
+    entries = _renamed(section, kind, flaws, notes)
     for family in kind.FAMILIES:
         match family:
             case Family():
                 entries = _gather(entries, family, flaws)
             case GroupFamily():
                 entries = _gather_groups(entries, family, flaws)
-    return entries, flaws
+    return entries, flaws, notes
 
 
 def _copy(section: Entries, without: set[str] | frozenset[str] = frozenset()) -> Entries:
@@ -30,16 +32,19 @@ def _copy(section: Entries, without: set[str] | frozenset[str] = frozenset()) ->
     for key, node in section.items():
         if key not in without:
             copy.put(key, node, section.lines[key], section.written.get(key, ""))
+            copy.comments[key] = section.comments.get(key, ())
     return copy
 
 
-def _renamed(section: Entries, kind: type[Section], flaws: list[Flaw]) -> Entries:
+def _renamed(section: Entries, kind: type[Section], flaws: list[Flaw], notes: list[Flaw]) -> Entries:
     renamed = Entries(section.line)
+    superseded = _superseded(section, notes)
     for key, node in section.items():
+        if key in superseded:
+            continue
         line, name, value = section.lines[key], kind.ALIASES.get(key, key), node
-        if found := _PROTECTED.fullmatch(key):
-            name = found[1] + (found[2] or "")
-            value = Entries(line)
+        if (plain := _plain_name(key)) is not None:
+            name, value = plain, Entries(line)
             value.put("protected", node, line)
         if name in renamed:
             flaws.append(
@@ -47,7 +52,28 @@ def _renamed(section: Entries, kind: type[Section], flaws: list[Flaw]) -> Entrie
             )
         else:
             renamed.put(name, value, line, key if key != name else "")
+            renamed.comments[name] = section.comments.get(key, ())
     return renamed
+
+
+def _plain_name(key: str) -> str | None:
+    found = _PROTECTED.fullmatch(key)
+    return found[1] + (found[2] or "") if found else None
+
+
+def _superseded(section: Entries, notes: list[Flaw]) -> set[str]:
+    """Of a secret that a `.cfg` has both plain and protected, the one that doesn't count.
+
+    The existing product takes the protected one where it can open it, and the plain one elsewhere; so do we.
+    """
+    superseded = set()
+    for key, node in section.items():
+        plain = _plain_name(key)
+        if plain in section and plain is not None and isinstance(node, Scalar) and node.style is Style.CFG:
+            used, unused = (key, plain) if is_sealed(node.text) else (plain, key)
+            superseded.add(unused)
+            notes.append(Flaw(section.lines[unused], (unused,), f"not looked at: {used} is there, too"))
+    return superseded
 
 
 def _numbers(section: Entries, stem: str, *, bare: bool) -> dict[int, str]:
@@ -85,12 +111,17 @@ def _gather(section: Entries, family: Family, flaws: list[Flaw]) -> Entries:
         flaws.append(Flaw(section.lines[last], (last,), gap))
     copy = _copy(section, keys | {f"{family.stem}_1"})
     names = [section.written.get(key, key) for key in numbered.values()]
+    copy.comments[family.option] = _comments(section, numbered.values())
     copy.put(
         family.option,
         Items([section[key] for key in numbered.values()], section.lines[first], names),
         section.lines[first],
     )
     return copy
+
+
+def _comments(section: Entries, keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(comment for key in keys for comment in section.comments.get(key, ()))
 
 
 def _clashes(section: Entries, family: Family, numbered: dict[int, str]) -> Iterator[Flaw]:
@@ -136,4 +167,5 @@ def _group(
     group = Entries(section.lines[any_key])
     for stem, key in present.items():
         group.put(family.stems[stem], section[key], section.lines[key], section.written.get(key, key))
+        group.comments[family.stems[stem]] = section.comments.get(key, ())
     return group

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from authproxy.config.document import Entries, Scalar, Style
 from authproxy.config.reading import Reading, SecretUnavailable
+from authproxy.config.sealing import NOT_OURS, is_sealed
 from authproxy.config.yaml_syntax import other_meaning
 from authproxy.secret import Secret
 
 SOURCES = {
-    "file": "the first line of a file",
+    "file": "a file: what is in it, without the line end at its end",
     "env": "a variable of the environment",
     "credential": "a credential of the systemd unit (LoadCredential=)",
     "protected": "sealed by `authproxy secret protect`",
@@ -31,20 +32,27 @@ def read_source(entries: Entries, reading: Reading) -> Secret:
     ((source, value),) = entries.items()
     if not isinstance(value, Scalar) or not value.text:
         raise SecretUnavailable(f"{source}: has no value")
+    if "\0" in value.text:
+        raise SecretUnavailable(f"{source}: holds a NUL")
     if value.style is Style.PLAIN and other_meaning(value.text):
         raise SecretUnavailable(f"{source}: put it in quotes: YAML takes it for {other_meaning(value.text)}")
+    if source == "protected" and not is_sealed(value.text):
+        raise SecretUnavailable(NOT_OURS)
     if not reading.touch:
         return UNTOUCHED
     read = {"file": _file, "env": _environment, "credential": _credential, "protected": _protected}[source]
-    return read(value.text, reading)
+    return read(value, reading)
 
 
-def _file(name: str, reading: Reading) -> Secret:
-    return read_secret_file(reading.path(name))
+def _file(name: Scalar, reading: Reading) -> Secret:
+    path = reading.path(name.text)
+    secret = read_secret_file(path)
+    reading.saw(name, path, secret=True)
+    return secret
 
 
-def _protected(sealed: str, reading: Reading) -> Secret:
-    return reading.unseal(sealed)
+def _protected(token: Scalar, reading: Reading) -> Secret:
+    return reading.unseal(token.text)
 
 
 def read_secret_file(path: Path) -> Secret:
@@ -62,19 +70,21 @@ def read_secret_file(path: Path) -> Secret:
     return Secret(octets)
 
 
-def _environment(name: str, reading: Reading) -> Secret:
-    value = reading.environ.get(name)
+def _environment(variable: Scalar, reading: Reading) -> Secret:
+    value = reading.environ.get(variable.text)
     if not value:
-        raise SecretUnavailable(f"the environment has no {name}" if value is None else f"{name} is empty")
+        raise SecretUnavailable(
+            f"{variable.text} is {'not in the environment' if value is None else 'empty'}"
+        )
     return Secret(os.fsencode(value))
 
 
-def _credential(name: str, reading: Reading) -> Secret:
+def _credential(name: Scalar, reading: Reading) -> Secret:
     folder = reading.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise SecretUnavailable(
             "no $CREDENTIALS_DIRECTORY: credentials are there under systemd only (LoadCredential=)"
         )
-    if "/" in name or name.startswith("."):
+    if "/" in name.text or name.text.startswith("."):
         raise SecretUnavailable("a credential is a name, not a path")
-    return read_secret_file(Path(folder) / name)
+    return read_secret_file(Path(folder) / name.text)

@@ -2,7 +2,7 @@
 
 from authproxy.config.model.ad_client import AdClient, AuthType, Transport
 from authproxy.config.model.config import Config
-from authproxy.config.model.main import LogFormat, Main
+from authproxy.config.model.main import FilePermissions, LogFormat, Main
 from authproxy.config.model.radius_server import (
     Client,
     RadiusServer,
@@ -17,6 +17,7 @@ __all__ = [
     "AuthType",
     "Client",
     "Config",
+    "FilePermissions",
     "LogFormat",
     "Main",
     "RadiusServer",

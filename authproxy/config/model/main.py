@@ -11,20 +11,16 @@ from pydantic import Field
 
 from authproxy.config.model.outbound import Outbound
 from authproxy.config.model.section import Finding
-from authproxy.config.options import (
-    Address,
-    EndpointOption,
+from authproxy.config.options.addresses import Address, EndpointOption
+from authproxy.config.options.files import (
     FileOption,
-    Flag,
     FolderOption,
-    Listed,
+    KeyFileOption,
+    LogFolderOption,
     PathOption,
-    SecretOption,
-    matching,
-    one_of,
-    seconds,
-    whole,
 )
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Flag, Listed, matching, one_of, seconds, whole
 
 
 class LogFormat(StrEnum):
@@ -36,14 +32,20 @@ _FACILITY = "LOG_(KERN|USER|MAIL|DAEMON|AUTH|SYSLOG|LPR|NEWS|UUCP|CRON|AUTHPRIV|
 SectionName = Annotated[str, matching(r"[a-z_]+[0-9]*", "not a section's name", "a section's name")]
 
 
+class FilePermissions(StrEnum):
+    NORMAL = "normal"
+    STRICT = "strict"
+    WARN = "warn"
+
+
 class Main(Outbound):
     """What holds for the whole proxy."""
 
     debug: Flag = Field(
         default=False, description="Log more of what happens. Never a secret, a password or a passcode."
     )
-    log_dir: PathOption | None = Field(
-        default=None,
+    log_dir: LogFolderOption = Field(
+        default=Path("/var/log/authproxy"),
         description="The folder of `authproxy.log` and `authevents.log`. Not given: `$LOGS_DIRECTORY`, else "
         "`/var/log/authproxy` for root, else `log` in the state folder. A relative one starts from the "
         "configuration's folder; in a `.cfg` that lies in a folder `conf`, from the folder above it.",
@@ -74,63 +76,77 @@ class Main(Outbound):
     )
     http_ca_certs_file: FileOption | None = Field(
         default=None,
+        examples=["cloud-ca.pem"],
         description="PEM certificates that the cloud's certificate is checked against, for sections without an "
         "`api_ca_certs_file`. Not given: the system's.",
     )
     interface: Annotated[tuple[Address, ...], Listed] = Field(
-        default=(), description="Addresses to listen on, for sections without their own. Not given: all."
+        default=(),
+        examples=[["10.0.0.5"]],
+        description="Addresses to listen on, for sections without their own. Not given: all.",
     )
     client: SectionName | None = Field(
-        default=None, description="The client section of server sections that don't name one."
+        default=None,
+        examples=["ad_client"],
+        description="The client section of server sections that don't name one.",
     )
     server: SectionName | None = Field(
-        default=None, description="An old way to name the server section that `client` is for."
+        default=None,
+        examples=["radius_server_auto"],
+        description="An old way to name the server section that `client` is for.",
     )
     fips_mode: Flag = Field(
         default=False, description="Not served: RADIUS and NTLM are built on MD5 and MD4."
     )
     admin: EndpointOption | None = Field(
         default=None,
+        examples=["127.0.0.1:8912"],
         description="Where to serve health, metrics and the status page. Not given: nowhere. Loopback only, unless "
         "`admin_tls_cert`, `admin_tls_key` and `admin_token` are given.",
     )
     admin_token: SecretOption | None = Field(
-        default=None, description="What a reader of `admin` has to show (`Authorization: Bearer …`)."
-    )
-    admin_tls_cert: FileOption | None = Field(default=None, description="PEM certificate chain of `admin`.")
-    admin_tls_key: FileOption | None = Field(default=None, description="PEM key of `admin_tls_cert`.")
-    state_dir: PathOption | None = Field(
         default=None,
+        examples=[{"file": "admin-token"}],
+        description="What a reader of `admin` has to show (`Authorization: Bearer …`).",
+    )
+    admin_tls_cert: FileOption | None = Field(
+        default=None, examples=["admin.pem"], description="PEM certificate chain of `admin`."
+    )
+    admin_tls_key: KeyFileOption | None = Field(
+        default=None, examples=["admin.key"], description="PEM key of `admin_tls_cert`."
+    )
+    state_dir: PathOption = Field(
+        default=Path("/var/lib/authproxy"),
         description="The folder of what lasts over a restart. Not given: `$STATE_DIRECTORY`, else "
         "`/var/lib/authproxy` for root, else `authproxy` in the XDG state folder.",
     )
     user: (
         Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?", "not a user's name", "a user's name")]
         | None
-    ) = Field(default=None, description="Whom to become once all ports are bound, when started as root.")
+    ) = Field(
+        default=None,
+        examples=["authproxy"],
+        description="Whom to become once all ports are bound, when started as root.",
+    )
     drain_timeout: Annotated[float, seconds(0, 600)] = Field(
         default=70, description="How long logins that wait may go on after SIGTERM."
     )
     dictionary_dir: FolderOption | None = Field(
-        default=None, description="A folder of further RADIUS dictionaries, in FreeRADIUS's format."
+        default=None,
+        examples=["dictionaries"],
+        description="A folder of further RADIUS dictionaries, in FreeRADIUS's format.",
     )
-    strict_permissions: Flag = Field(
-        default=False,
-        description="Refuse to start, instead of warning, when a file with secrets can be read by others. (One that "
-        "others can write is always refused.)",
+    file_permissions: Annotated[FilePermissions, one_of(FilePermissions)] = Field(
+        default=FilePermissions.NORMAL,
+        description="What to do when others can get at the configuration, or at a file that it names. `normal`: "
+        "refuse when they can change one, warn when they can read a secret; `strict`: refuse both; `warn`: warn of "
+        "both.",
     )
 
     IGNORED: ClassVar = {
         "test_connectivity_on_startup": "`authproxy probe` tries the connections whenever you ask",
         "log_sso_events": "there is no sso section, so there are no such events",
     }
-
-    @property
-    def folders(self) -> tuple[Path, Path]:
-        """state_dir and log_dir, which loading has filled in."""
-        assert self.state_dir is not None  # noqa: S101
-        assert self.log_dir is not None  # noqa: S101
-        return self.state_dir, self.log_dir
 
     def faults(self) -> Iterator[Finding]:
         if self.fips_mode:

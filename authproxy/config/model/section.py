@@ -16,6 +16,12 @@ class Finding:
     option: str | tuple[str | int, ...]
     what: str
 
+    @property
+    def location(self) -> tuple[str | int, ...]:
+        if isinstance(self.option, tuple):
+            return self.option
+        return (self.option,) if self.option else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -63,6 +69,10 @@ class Section(Options):
 
     def faults(self) -> Iterator[Finding]:
         """What contradicts itself between options; nothing starts with one."""
+        yield from ()
+
+    def assumptions(self, options: frozenset[str]) -> Iterator[Finding]:
+        """What to say of options that stand at a default of the `.cfg` syntax."""
         yield from ()
 
     def risks(self) -> Iterator[Finding]:

@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from authproxy.config.model.main import Main, SectionName
 from authproxy.config.model.outbound import Outbound
 from authproxy.config.model.section import Finding
-from authproxy.config.options import (
-    Address,
-    FileOption,
-    Flag,
-    Host,
-    Listed,
-    Port,
-    SecretOption,
-    Text,
-    is_address,
-    matching,
-    one_of,
-    seconds,
-)
+from authproxy.config.options.addresses import Address, Host, is_address
+from authproxy.config.options.files import FileOption
+from authproxy.config.options.reads import wrong
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Flag, Listed, Port, Text, matching, one_of, seconds
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.secret import Secret
+
+# Seconds: the longest that most appliances can be set to wait is 60, and a login has two calls and a user in it.
+_PATIENT = 20
+
+
+def _secret_key(skey: Secret) -> Secret:
+    if re.fullmatch(rb"[A-Za-z0-9]{40}", skey.reveal()):
+        return skey
+    return wrong("not a secret key: 40 letters and digits are expected")
 
 
 class ServerSection(Outbound):
     """Answers clients, with an application at the cloud behind it."""
 
     name: Text = Field(
-        default="", description="What logs and metrics call this section. Not given: the section's name."
+        default="",
+        examples=["vpn"],
+        description="What logs and metrics call this section. Not given: the section's name.",
     )
     ikey: Annotated[
         str,
         matching(r"DI[A-Z0-9]{18}", "not an integration key: DI and 18 capital letters or digits", "`DI…`"),
-    ] = Field(description="The application's integration key.")
-    skey: SecretOption = Field(description="The application's secret key.")
-    api_host: Host = Field(description="The cloud's API host.")
+    ] = Field(examples=["DIXXXXXXXXXXXXXXXXXX"], description="The application's integration key.")
+    skey: Annotated[SecretOption, AfterValidator(_secret_key)] = Field(
+        examples=[{"file": "skey"}], description="The application's secret key."
+    )
+    api_host: Host = Field(examples=["api-xxxxxxxx.example.com"], description="The cloud's API host.")
     api_port: Port = Field(default=443, description="Its port.")
     api_timeout: Annotated[float, seconds(0, 300)] = Field(
         default=10,
@@ -51,6 +57,7 @@ class ServerSection(Outbound):
     )
     api_ca_certs_file: FileOption | None = Field(
         default=None,
+        examples=["cloud-ca.pem"],
         description="PEM certificates that the cloud's is checked against. Not given: `main`'s `http_ca_certs_file`, "
         "else the system's.",
     )
@@ -66,10 +73,13 @@ class ServerSection(Outbound):
     )
     client: SectionName = Field(
         default="",
+        examples=["ad_client"],
         description="The section with the primary. Not given: `main`'s `client`, else the only one there is.",
     )
     interface: Annotated[tuple[Address, ...], Listed] = Field(
-        default=(), description="Addresses to listen on. Not given: `main`'s, else all."
+        default=(),
+        examples=[["10.0.0.5"]],
+        description="Addresses to listen on. Not given: `main`'s, else all.",
     )
     login_patience: Annotated[float, seconds(5, 600)] = Field(
         default=65, description="After how long a login that waits for its user is given up."
@@ -80,18 +90,16 @@ class ServerSection(Outbound):
     )
     debug: Flag = Field(default=False, description="As `debug` of `main`, for this section.")
 
-    CFG_DEFAULTS: ClassVar = {"failmode": "safe"}
-
-    @property
-    def exchange_timeout(self) -> float:
-        """api_timeout in effect. 0 is the known product's "no limit", and no limit is what an outage lives on (A6)."""
-        return self.api_timeout or 10.0
+    CFG_DEFAULTS: ClassVar[Mapping[str, str]] = {"failmode": "safe"}
 
     def settled(self, name: str, main: Main) -> Self:
         """With its name, and with what it inherits from main."""
         changed: dict[str, object] = {}
         if not self.name:
             changed["name"] = name
+        if not self.api_timeout:
+            # The known product's "no limit": every login of an outage would wait for the kernel's (A6).
+            changed["api_timeout"] = type(self).model_fields["api_timeout"].default
         if self.api_ca_certs_file is None:
             changed["api_ca_certs_file"] = main.http_ca_certs_file
         if not self.interface:
@@ -109,20 +117,26 @@ class ServerSection(Outbound):
                 "set allow_local_api: true",
             )
 
+    def assumptions(self, options: frozenset[str]) -> Iterator[Finding]:
+        yield from super().assumptions(options)
+        if "failmode" in options:
+            yield Finding(
+                "failmode",
+                "not given, which means safe in a .cfg; better write which one you mean",
+            )
+
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
         if self.failmode is FailMode.SAFE:
             yield Finding(
-                "failmode",
-                "safe: while the cloud can't be reached, a right password alone lets anyone in"
-                if "failmode" in self.model_fields_set
-                else "not given, which means safe in a .cfg: a right password alone lets anyone in during an outage; "
-                "write failmode=secure, or safe if that is meant",
+                "failmode", "safe: while the cloud can't be reached, a right password alone lets anyone in"
             )
-            if self.exchange_timeout > 20:
+            if self.api_timeout > _PATIENT:
                 yield Finding(
-                    "api_timeout", "clients rarely wait that long, so nobody will get in by failmode safe"
+                    "api_timeout", "few clients wait that long, so failmode safe will let nobody in"
                 )
+        if self.login_patience <= self.api_timeout:
+            yield Finding("login_patience", "not longer than api_timeout: no user has time to answer")
 
 
 def is_local(host: str) -> bool:
