@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from authproxy.observe.event_log import EventLog
 from authproxy.observe.lines import json_line, timestamp
 from authproxy.observe.log import Log
 from authproxy.observe.rotating_file import RotatingFile
@@ -54,6 +55,19 @@ class AuditEvent(NamedTuple):
     nas_ip: str
     txid: str | None
     fail_open: bool
+
+
+class Audit(Protocol):
+    """Where a section's events go."""
+
+    hostname: str
+    clock: Callable[[], float]  # seconds since 1970
+
+    def write(self, event: AuditEvent) -> None:
+        """Never waits."""
+
+    def write_now(self, event: AuditEvent) -> None:
+        """Return when the event is written. Raises AuditUnavailable (F8); then the event didn't happen."""
 
 
 class AuditLog:
@@ -123,6 +137,26 @@ class AuditLog:
             "lost": count,
         }
         return (json_line(fields) + "\n").encode()
+
+
+class AuditInLog:
+    """Without a file of its own (`log_auth_events: false`): the log's line for each decision is the record."""
+
+    def __init__(self, log: EventLog, *, hostname: str, clock: Callable[[], float] = time.time) -> None:
+        self.hostname = hostname
+        self.clock = clock
+        self._log = log
+
+    def write(self, event: AuditEvent) -> None:
+        """The recorder's own line says it."""
+
+    def write_now(self, event: AuditEvent) -> None:
+        """Into one log at least. Raises AuditUnavailable: there is none, or none takes it (F8)."""
+        fields = {name: value for name, value in event._asdict().items() if value is not None}
+        try:
+            self._log.warn_now("audit.let_in_by_fail_open", _PATIENCE, fields)
+        except OutletFailed as failed:
+            raise AuditUnavailable(str(failed)) from None
 
 
 def encode(event: AuditEvent) -> str:

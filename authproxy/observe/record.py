@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from authproxy.observe.audit import AuditEvent, AuditLog
+from authproxy.observe.audit import Audit, AuditEvent
 from authproxy.observe.lines import capped, timestamp
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
@@ -79,7 +79,7 @@ class SectionRecorder:
         section: str,
         ikey: str | None,
         *,
-        audit: AuditLog,
+        audit: Audit,
         metrics: Metrics,
         log: Log,
         recent: Recent,

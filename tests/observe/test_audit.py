@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.observe.audit import AuditEvent, AuditLog, AuditUnusable, encode
+from authproxy.observe.audit import AuditEvent, AuditInLog, AuditLog, AuditUnusable, encode
+from authproxy.observe.event_log import EventLog
+from authproxy.observe.lines import as_text
 from authproxy.pipeline.ports import AuditUnavailable
 from tests.observe.fakes import Paper, Remembered, wait_until
 
@@ -173,3 +175,20 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AuditUnusable, match=r"authevents\.log: Not a directory"):
         made(tmp_path / "file" / "log" / "authevents.log")
+
+
+def test_without_a_file_the_log_is_the_record() -> None:
+    paper, log = Paper(), EventLog()
+    audit = AuditInLog(log, hostname="proxy1")
+    audit.write(EVENT)
+    with pytest.raises(AuditUnavailable, match="no log is on"):
+        audit.write_now(EVENT)
+    log.add("paper", paper, lambda event: as_text(event).encode())
+    audit.write_now(EVENT._replace(fail_open=True))
+    (line,) = paper.lines
+    assert b"warn audit.let_in_by_fail_open" in line
+    assert b"fail_open=true" in line
+    paper.problem = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(AuditUnavailable, match="paper: No space left"):
+        audit.write_now(EVENT)
+    log.close()
