@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from authproxy.observe.outlets import (
     journal_format,
 )
 from authproxy.observe.rotating_file import RotatingFile
-from authproxy.observe.writer import LineWriter, Outlet
+from authproxy.observe.writer import LineWriter, Outlet, OutletFailed
 
 FILE_NAME = "authproxy.log"
 # One line a login, and every open door: these are never too many.
@@ -103,6 +103,19 @@ class EventLog:
 
     def failure(self, event: str, error: BaseException, /, **fields: object) -> None:
         self._emit(Severity.ERROR, event, {**fields, **describe(error)})
+
+    def warn_now(self, event: str, timeout: float, fields: Mapping[str, object]) -> None:
+        """A warning that one outlet at least has when this returns. Raises OutletFailed."""
+        happened = Event(self._clock(), Severity.WARN, event, fields)
+        problem = "no log is on"
+        for form, writer in self._sinks:
+            try:
+                writer.put_now(form(happened), timeout)
+            except OutletFailed as failed:
+                problem = f"{writer.name}: {failed}"
+            else:
+                return
+        raise OutletFailed(problem)
 
     # ---- what its outlets report
 

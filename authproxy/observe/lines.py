@@ -18,7 +18,7 @@ from math import isfinite
 
 MAX_VALUE = 2048  # characters of one value; a name has 253 octets, a traceback some hundred characters
 
-# What stands in a text line without quotes: ASCII that prints, no space, no `"`, no `=`, no `\`.
+# What stands in a text line without quotes, beside words: ASCII that prints, no space, no `"`, no `=`, no `\`.
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")
 _OWN_FIELDS = frozenset({"timestamp", "level", "event"})
 
@@ -110,6 +110,9 @@ def _plain(value: object) -> object:
 
 
 def _quoted(value: object) -> str:
+    # Most values are words: this is where a line's time goes.
+    if type(value) is str and len(value) <= MAX_VALUE and (value.isalnum() or value.isidentifier()):
+        return value
     if value is None or isinstance(value, bool):
         return _WORDS_OF[value]
     if isinstance(value, float):

@@ -14,8 +14,6 @@ from typing import Protocol
 
 _LINES_AT_ONCE = 512
 _RETRY = 1.0  # seconds
-# How long a line waits for others to go out with: one system call for many, and few turns of the thread.
-_LINGER = 0.02
 
 
 class Outlet(Protocol):
@@ -63,8 +61,13 @@ class LineWriter:
         told: Told,
         gap: Callable[[int, str], bytes],
         capacity: int = 16_384,
+        linger: float = 0.02,
     ) -> None:
-        """`capacity`: lines; `gap(count, problem)`: the line that says how many are missing, and why."""
+        """`capacity`: lines. `gap(count, problem)`: the line that says how many are missing, and why.
+
+        `linger`: seconds that a line waits for others to go out with: one system call for many, and few turns of
+        the thread.
+        """
         self.name = name
         self.lost = 0
         self.problem = ""
@@ -72,6 +75,7 @@ class LineWriter:
         self._told = told
         self._gap = gap
         self._capacity = capacity
+        self._linger = linger
         self._lines: deque[bytes | _Awaited] = deque()
         self._told_lost = 0
         self._wake = threading.Event()
@@ -128,7 +132,7 @@ class LineWriter:
     def _run(self) -> None:
         while not (self._closing and not self._lines):
             self._wake.wait()
-            self._hurry.wait(_LINGER)
+            self._hurry.wait(self._linger)
             self._hurry.clear()
             self._wake.clear()
             if self._drain():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -74,3 +75,11 @@ class Remembered:
 
     def of(self, event: str) -> list[dict[str, object]]:
         return [fields for _, name, fields in self.events if name == event]
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    """For what another thread does, and tells nobody of."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.001)

@@ -11,7 +11,7 @@ import pytest
 from authproxy.observe import event_log
 from authproxy.observe.event_log import EventLog, LogSettings, LogUnusable, open_log
 from authproxy.observe.lines import Event, as_text
-from tests.observe.fakes import Paper
+from tests.observe.fakes import Paper, wait_until
 from tests.observe.test_failures import CANARY, raised
 
 
@@ -96,10 +96,9 @@ def test_one_outlet_tells_of_the_other(paper: Paper, monkeypatch: pytest.MonkeyP
     log.add("file", full, encoded)
     log.add("paper", paper, encoded)
     log.info("a.begun")
-    assert not log.flush()
+    wait_until(lambda: log.writers[0].problem)
     full.problem = None
-    while "recovered" not in str(paper.lines):
-        log.flush()
+    wait_until(lambda: "recovered" in str(paper.lines))
     assert written(paper)[:3] == [
         "info a.begun",
         'error log.outlet_failed outlet=file problem="No space left on device"',
@@ -119,7 +118,7 @@ def test_a_file(tmp_path: Path, as_json: bool) -> None:
     if as_json:
         assert json.loads(line)["user"] == "müller"
     else:
-        assert line.endswith('info a.begun user="müller"')
+        assert line.endswith("info a.begun user=müller")
 
 
 def test_standard_output(capfd: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,8 @@ def test_every_text_comes_back(text: str) -> None:
 
 
 def test_letters_stay_readable() -> None:
-    assert 'user="müller"' in as_text(event(user="müller"))
+    assert "user=müller" in as_text(event(user="müller"))
+    assert 'user="jörg müller"' in as_text(event(user="jörg müller"))
     assert '"müller"' in as_json(event(user="müller"))
 
 
