@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -47,6 +47,14 @@ class Asked:
     log: Log = field(repr=False)  # where to say what the datagram makes one say; flood-proof
 
 
+class _Unusable(Exception):
+    """No login can be made of this packet: `cause` is the record's word for why."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
 class RadiusSection:
     """PAP logins of one section (`radius_server_auto`)."""
 
@@ -79,41 +87,41 @@ class RadiusSection:
 
         Raises MalformedPacket: what no NAS sends (R26).
         """
-        request = self._request(packet, asked)
-        problem = self._read(packet, kind, asked, request)
-        if isinstance(problem, AuthRequest):
-            return self._logins.submit(problem, answer)
-        answer(self._rejecter.reject(request, Reason.MALFORMED, problem))
-        return None
+        username, password = UNREADABLE, Secret(b"")
+        try:
+            username = self._username(packet, asked)
+            password = self._password(packet, kind, asked)
+        except _Unusable as unusable:
+            request = self._request(packet, asked, username, password)
+            answer(self._rejecter.reject(request, Reason.MALFORMED, unusable.cause))
+            return None
+        return self._logins.submit(self._request(packet, asked, username, password), answer)
 
-    def _request(self, packet: Packet, asked: Asked) -> AuthRequest:
-        calling_station = packet.first(CALLING_STATION_ID) or b""
+    def _request(self, packet: Packet, asked: Asked, username: Username, password: Secret) -> AuthRequest:
         return AuthRequest(
             login=self._new_login(),
             section=self.name,
-            username=UNREADABLE,
-            password=Secret(b""),
+            username=username,
+            password=password,
             client=asked.client.name,
             nas_ip=asked.source_ip,
             received=asked.received,
             deadline=asked.received + self._patience,
             client_ip=self._client_ip(packet, asked),
-            calling_station=calling_station,
+            calling_station=packet.first(CALLING_STATION_ID) or b"",
             state=packet.first(STATE) or b"",
             can_challenge=True,
             carried=packet,
         )
 
-    def _read(
-        self, packet: Packet, kind: CredentialKind, asked: Asked, request: AuthRequest
-    ) -> AuthRequest | str:
-        """The whole request, or in a word what is wrong with it."""
+    def _username(self, packet: Packet, asked: Asked) -> Username:
         try:
-            username = read_username(packet.first(USER_NAME) or b"")
+            return read_username(packet.first(USER_NAME) or b"")
         except MalformedUsername as malformed:
             asked.log.warn("radius.username_refused", client=asked.client.name, problem=str(malformed))
-            return "username"
-        request = replace(request, username=username)
+            raise _Unusable("username") from None
+
+    def _password(self, packet: Packet, kind: CredentialKind, asked: Asked) -> Secret:
         if kind is not CredentialKind.PAP:
             # The directory compares passwords; CHAP, MS-CHAP and EAP never show it one (R28).
             asked.log.warn(
@@ -122,7 +130,7 @@ class RadiusSection:
                 credential=kind.name,
                 todo="set the NAS to PAP, or give this section a radius_client",
             )
-            return "credential"
+            raise _Unusable("credential")
         sent = packet.first(USER_PASSWORD) or b""
         password = decrypt_password(sent, asked.client.secret, packet.authenticator)
         if not asked.authentic and looks_like_noise(password, len(sent), proven=asked.proven):
@@ -132,20 +140,20 @@ class RadiusSection:
                 source=asked.source_ip,
                 todo="compare the shared secret of this client with the one here",
             )
-            return "wrong_secret"
+            raise _Unusable("wrong_secret")
         if b"\0" in password.reveal():
-            return "nul_in_password"
-        return self._with_password(request, password)
+            raise _Unusable("nul_in_password")
+        return self._in_utf8(password)
 
-    def _with_password(self, request: AuthRequest, password: Secret) -> AuthRequest | str:
+    def _in_utf8(self, password: Secret) -> Secret:
         """`pw_codec`: what the NAS writes passwords in; directories read UTF-8. utf-8 leaves the octets alone (R24)."""
         if self._password_codec == "utf-8":
-            return replace(request, password=password)
+            return password
         try:
-            text = password.reveal().decode(self._password_codec)
-        except UnicodeDecodeError:
-            return "password_codec"
-        return replace(request, password=Secret.of(text))
+            return Secret.of(password.reveal().decode(self._password_codec))
+        except UnicodeError:
+            # Not from the first one, whose text shows octets.
+            raise _Unusable("password_codec") from None
 
     def _client_ip(self, packet: Packet, asked: Asked) -> str | None:
         """The user's own address, if the NAS says one and the packet can be believed (R22)."""
