@@ -99,9 +99,7 @@ class AuthV2:
         self._clock = clock
         self._hold = hold
         self._polled: OrderedDict[str, None] = OrderedDict()
-        self.endpoints: Mapping[
-            tuple[str, str], Callable[[Application, Parameters], Awaitable[Reply]]
-        ] = {
+        self.endpoints: Mapping[tuple[str, str], Callable[[Application, Parameters], Awaitable[Reply]]] = {
             ("GET", "/auth/v2/check"): self._check,
             ("GET", "/auth/v2/logo"): self._logo,
             ("POST", "/auth/v2/enroll"): self._enroll,
@@ -273,7 +271,11 @@ class AuthV2:
 
     def _outcome(self, application: Application, login: Login) -> dict[str, Any]:
         result, status = login.at(self._clock())
-        told: dict[str, Any] = {"result": result.value, "status": status.value, "status_msg": text_of(login, status)}
+        told: dict[str, Any] = {
+            "result": result.value,
+            "status": status.value,
+            "status_msg": text_of(login, status),
+        }
         if result is Result.WAITING:
             told["auth_delayed"] = False
         elif (token := self._core.remember(application, login)) is not None:
