@@ -18,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from OpenSSL import crypto
+from twisted.internet import ssl
 
 _DAY = datetime.timedelta(days=1)
 _AUTHORITY_LIFE = 3650 * _DAY
@@ -49,6 +51,20 @@ def server_files(folder: Path, names: Sequence[str]) -> ServerFiles:
     except (OSError, ValueError, TypeError) as error:
         raise CertificateUnusable(f"{folder}: {error}") from None
     return files
+
+
+def server_context(files: ServerFiles) -> ssl.CertificateOptions:
+    """What listenSSL and StartTLS take: TLS 1.2 or newer."""
+    own, *chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+    key = serialization.load_pem_private_key(files.key.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise CertificateUnusable(f"{files.key} is not a key of mine")
+    return ssl.CertificateOptions(
+        privateKey=crypto.PKey.from_cryptography_key(key),
+        certificate=crypto.X509.from_cryptography(own),
+        extraCertChain=[crypto.X509.from_cryptography(made) for made in chain],
+        raiseMinimumTo=ssl.TLSVersion.TLSv1_2,
+    )
 
 
 def _authority(path: Path, key_path: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
