@@ -91,6 +91,7 @@ class CloudService:
             templates=templates,
             base=settings.pages,
         )
+        store.note_pages(settings.pages)
         self._loops = [LoopingCall(store.tidy), LoopingCall(self._look)]
         self._version = store.database.data_version()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from authproxy.embedded.directory.tree import DN_VALUED, HIDDEN, Dn, Entry, MalformedDn, Tree, folded, read_dn
+from authproxy.embedded.directory.tree import DN_VALUED, HIDDEN, Dn, Entry, Tree, folded, read_dn
+from authproxy.protocols.ldap.dn import MalformedDN
 from authproxy.protocols.ldap.filter import (
     And,
     Approximate,
@@ -83,7 +84,7 @@ def _comparable(attribute: str, value: bytes) -> str | Dn:
     if attribute.lower() in DN_VALUED:
         try:
             return read_dn(text)
-        except MalformedDn:
+        except MalformedDN:
             return folded(text)
     return folded(text)
 

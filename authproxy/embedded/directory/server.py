@@ -17,10 +17,11 @@ from zope.interface import implementer
 
 from authproxy.embedded.directory.matching import matches
 from authproxy.embedded.directory.password import matches as password_matches
-from authproxy.embedded.directory.tree import HIDDEN, Dn, Entry, MalformedDn, Tree, read_dn
+from authproxy.embedded.directory.tree import HIDDEN, Dn, Entry, Tree, read_dn
 from authproxy.observe.log import Log
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.controls import decode_controls
+from authproxy.protocols.ldap.dn import MalformedDN
 from authproxy.protocols.ldap.framing import Frame, Framer
 from authproxy.protocols.ldap.requests import (
     NO_ATTRIBUTES,
@@ -233,7 +234,7 @@ class DirectoryConnection(protocol.Protocol):
     def _search(self, request: SearchRequest) -> Iterator[Response]:
         try:
             base = read_dn(request.base)
-        except MalformedDn:
+        except MalformedDN:
             yield SearchResultDone(Result(ResultCode.INVALID_DN_SYNTAX))
             return
         if not base and request.scope is Scope.BASE:

@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from authproxy.embedded.directory.ldif import LdifEntry
+from authproxy.protocols.ldap.dn import MalformedDN, parse_dn
 from authproxy.protocols.ldap.requests import Scope
 
-# A comma, semicolon or plus ends a part unless a backslash stands before it.
-_PARTS = re.compile(r"(?:[^\\,;]|\\.)+", re.DOTALL)
-_ESCAPED = re.compile(r"((?:\\[0-9a-fA-F]{2})+)|\\(.)", re.DOTALL)
 DN_VALUED = frozenset(
     {"member", "uniquemember", "memberof", "manager", "owner", "seealso", "distinguishedname"}
 )
 # Never shown and never compared in a search.
 HIDDEN = frozenset({"userpassword", "unicodepwd"})
 
-Dn = tuple[str, ...]
-
-
-class MalformedDn(ValueError):
-    """No name of an entry."""
+# What of a name compares.
+Dn = tuple[Hashable, ...]
 
 
 def read_dn(text: str) -> Dn:
-    """A form that compares: lower case, one kind of escape, no spaces around. Raises MalformedDn."""
-    if not text.strip():
-        return ()
-    parts = _PARTS.findall(text)
-    if sum(map(len, parts)) + len(parts) - 1 != len(text):
-        raise MalformedDn("empty part, or a backslash at the end")
-    return tuple(map(_rdn, parts))
-
-
-def _rdn(part: str) -> str:
-    pieces = []
-    for piece in re.split(r"(?<!\\)\+", part):
-        name, equals, value = piece.partition("=")
-        if not equals or not name.strip():
-            raise MalformedDn("a part without a type or a value")
-        pieces.append(f"{name.strip().lower()}={folded(_unescaped(value.strip()))}")
-    return "+".join(sorted(pieces))
-
-
-def _unescaped(value: str) -> str:
-    def plain(found: re.Match[str]) -> str:
-        if found[1]:
-            return bytes.fromhex(found[1].replace("\\", "")).decode("utf-8", "replace")
-        return found[2]
-
-    return _ESCAPED.sub(plain, value)
+    """Raises MalformedDN."""
+    return parse_dn(text).key
 
 
 def folded(text: str) -> str:
@@ -74,7 +44,7 @@ class Entry:
 
 
 class Tree:
-    """Read only. Raises MalformedDn, and KeyError for a name that is there twice."""
+    """Read only. Raises MalformedDN, and KeyError for a name that is there twice."""
 
     def __init__(self, entries: Iterable[LdifEntry]) -> None:
         self._entries: dict[Dn, Entry] = {}
@@ -111,7 +81,7 @@ class Tree:
         if "=" in typed:
             try:
                 return self.find(read_dn(typed))
-            except MalformedDn:
+            except MalformedDN:
                 return None
         attribute, value = "userprincipalname", typed
         if "\\" in typed:
@@ -127,7 +97,7 @@ class Tree:
             for member in (*entry.values("member"), *entry.values("uniqueMember")):
                 try:
                     groups[read_dn(member.decode())].append(entry.dn.encode())
-                except (MalformedDn, UnicodeDecodeError):
+                except (MalformedDN, UnicodeDecodeError):
                     continue
         for name, memberships in groups.items():
             if name in self._entries:

@@ -66,7 +66,9 @@ class Running:
         plain = self.reactor.listenTCP(self.pages, _later := _Later(), **listen)
         self.pages = plain.getHost().port
         settings = Settings(frozenset({"localhost"}), f"http://localhost:{self.pages}", **self._settings)
-        self.service = CloudService(self.store, settings, reactor=self.reactor, clock=self.clock, log=self.log)
+        self.service = CloudService(
+            self.store, settings, reactor=self.reactor, clock=self.clock, log=self.log
+        )
         self._factories = [self.service.factory(secure=True), self.service.factory(secure=False)]
         _later.factory = self._factories[1]
         tls = self.reactor.listenSSL(self.port, self._factories[0], server_context(self.files), **listen)
@@ -95,7 +97,13 @@ class Running:
     def client(self, credentials: tuple[str, str], **more: Any) -> duo_client.Auth:
         ikey, skey = credentials
         return duo_client.Auth(
-            ikey=ikey, skey=skey, host="localhost", port=self.port, ca_certs=str(self.files.authority), timeout=30, **more
+            ikey=ikey,
+            skey=skey,
+            host="localhost",
+            port=self.port,
+            ca_certs=str(self.files.authority),
+            timeout=30,
+            **more,
         )
 
     def user(self, name: str = "alice", *, number: str = "") -> tuple[User, str, Secret]:
@@ -104,7 +112,12 @@ class Running:
         def make() -> tuple[User, str, Secret]:
             user = self.store.users.add(name)
             device = self.store.devices.add(
-                user.user_id, DeviceKind.PHONE, name="iPhone", number=number, otp=Otp.TOTP, otp_secret=new_otp_secret()
+                user.user_id,
+                DeviceKind.PHONE,
+                name="iPhone",
+                number=number,
+                otp=Otp.TOTP,
+                otp_secret=new_otp_secret(),
             )
             return user, device.device_id, self.store.devices.give_page(device.device_id)
 

@@ -19,6 +19,8 @@ def svg(text: str, label: str) -> Markup:
     code.add_data(text)
     code.make()
     matrix = code.get_matrix()
-    dark = [(x + _QUIET, y + _QUIET) for y, row in enumerate(matrix) for x, is_dark in enumerate(row) if is_dark]
+    dark = [
+        (x + _QUIET, y + _QUIET) for y, row in enumerate(matrix) for x, is_dark in enumerate(row) if is_dark
+    ]
     path = "".join(f"M{x},{y}h1v1h-1z" for x, y in dark)
     return _SVG.format(side=len(matrix) + 2 * _QUIET, label=label, path=path)

@@ -41,6 +41,13 @@ class Store:
             self.outbox.tidy()
             self.events.tidy()
 
+    def pages(self) -> str:
+        """The address of the pages, as the service last served them; '' before it did."""
+        return self.database.value("SELECT value FROM setting WHERE name = 'pages'") or ""
+
+    def note_pages(self, address: str) -> None:
+        self.database.execute("INSERT OR REPLACE INTO setting (name, value) VALUES ('pages', ?)", address)
+
     def close(self) -> None:
         self.database.close()
 

@@ -98,3 +98,8 @@ CREATE TABLE event (
     details  TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE INDEX event_by_time ON event (at);
+
+CREATE TABLE setting (
+    name   TEXT PRIMARY KEY,
+    value  TEXT NOT NULL
+) STRICT;
