@@ -1,4 +1,4 @@
-"""What the demo sets up in a folder that goes again: directory, cloud, pages here; the proxy as a process of its own."""
+"""What the demo sets up, in a folder that goes again: directory, cloud and pages here, the proxy as a process."""
 
 from __future__ import annotations
 
@@ -279,14 +279,10 @@ class _Proxy(ProcessProtocol):
         if self._ended.called:
             return
         self._process.signalProcess(signal.SIGTERM)
-        waiting: Deferred[None] = Deferred()
-        self._ended.addCallback(lambda _: waiting.called or waiting.callback(None))
-        waiting.addTimeout(_STOP_PATIENCE, self._reactor)
-        try:
-            await waiting
-        except TimeoutError:
-            self._process.signalProcess(signal.SIGKILL)
-            await self._ended
+        impatient = self._reactor.callLater(_STOP_PATIENCE, self._process.signalProcess, signal.SIGKILL)
+        await self._ended
+        if impatient.active():
+            impatient.cancel()
 
     def outReceived(self, data: bytes) -> None:  # noqa: N802 - twisted's name
         self.errReceived(data)

@@ -15,8 +15,10 @@ from twisted.internet.threads import blockingCallFromThread
 from authproxy.embedded.certificates import server_context, server_files
 from authproxy.embedded.cloud.model import DeviceKind, Otp, Policy, User
 from authproxy.embedded.cloud.passcodes import current_step, new_otp_secret, otp_at
+from authproxy.embedded.cloud.second_factor import Decided, Verdict
 from authproxy.embedded.cloud.server import CloudService, Settings
 from authproxy.embedded.cloud.store.store import Store, open_store
+from authproxy.embedded.ports import bind, number_of, serve
 from authproxy.observe.log import NullLog
 from authproxy.secret import Secret
 
@@ -41,6 +43,16 @@ class Log(NullLog):
         self.bugs.append(error)
 
 
+class Sender:
+    """What would have been texted or called."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, str]] = []
+
+    def send(self, kind: str, number: str, message: Secret) -> None:
+        self.sent.append((kind, number, message.reveal().decode()))
+
+
 class Running:
     """`port` speaks HTTPS, `pages` plain HTTP."""
 
@@ -49,6 +61,7 @@ class Running:
         self.folder = folder
         self.clock = Clock()
         self.log = Log()
+        self.sender = Sender()
         self.files = server_files(folder / "tls", ["localhost"])
         self._settings = settings
         self.port = self.pages = 0
@@ -61,19 +74,18 @@ class Running:
         self.run(self._start)
 
     def _start(self) -> None:
-        listen: dict[str, Any] = {"interface": "127.0.0.1", "backlog": 1024}
         self.store: Store = open_store(self.folder, self.clock)
-        plain = self.reactor.listenTCP(self.pages, _later := _Later(), **listen)
-        self.pages = plain.getHost().port
+        pages, api = bind("127.0.0.1", self.pages), bind("127.0.0.1", self.port)
+        self.pages, self.port = number_of(pages), number_of(api)
         settings = Settings(frozenset({"localhost"}), f"http://localhost:{self.pages}", **self._settings)
         self.service = CloudService(
-            self.store, settings, reactor=self.reactor, clock=self.clock, log=self.log
+            self.store, settings, reactor=self.reactor, clock=self.clock, log=self.log, sender=self.sender
         )
         self._factories = [self.service.factory(secure=True), self.service.factory(secure=False)]
-        _later.factory = self._factories[1]
-        tls = self.reactor.listenSSL(self.port, self._factories[0], server_context(self.files), **listen)
-        self.port = tls.getHost().port
-        self._ports = [plain, tls]
+        self._ports = [
+            serve(self.reactor, api, self._factories[0], server_context(self.files)),
+            serve(self.reactor, pages, self._factories[1]),
+        ]
         self.service.start()
 
     def stop(self) -> None:
@@ -134,22 +146,25 @@ class Running:
         code: str = self.run(read)
         return code
 
+    def decide(self, device_id: str, verdict: Verdict, number: str = "") -> Decided:
+        """At the phone, as soon as something waits there."""
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            decided: Decided | None = self.run(self._decide, device_id, verdict, number)
+            if decided is not None:
+                return decided
+            time.sleep(0.02)
+        raise AssertionError("nothing came to this phone")
+
+    def _decide(self, device_id: str, verdict: Verdict, number: str) -> Decided | None:
+        device = self.store.devices.find(device_id)
+        lines = self.store.logins.waiting_of([device_id])
+        if device is None or not lines:
+            return None
+        return self.service.core.decide([device], lines[0].login.txid, verdict, number)
+
     def context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.files.authority))
 
     def https(self) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection("localhost", self.port, context=self.context(), timeout=30)
-
-
-class _Later:
-    """A factory whose real one comes when its port is known."""
-
-    factory: Any = None
-    noisy = False
-
-    def doStart(self) -> None: ...
-
-    def doStop(self) -> None: ...
-
-    def buildProtocol(self, addr: Any) -> Any:
-        return self.factory.buildProtocol(addr)

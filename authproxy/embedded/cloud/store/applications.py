@@ -61,8 +61,12 @@ class Applications:
         ]
 
     def find(self, ikey_or_name: str) -> Application | None:
+        # Somebody may have named one after another's key: the key counts.
         row = self._database.row(
-            "SELECT * FROM application WHERE ikey = ? OR name = ?", ikey_or_name, ikey_or_name
+            "SELECT * FROM application WHERE ikey = ? OR name = ? ORDER BY ikey = ? DESC",
+            ikey_or_name,
+            ikey_or_name,
+            ikey_or_name,
         )
         return None if row is None else _application(row)
 
