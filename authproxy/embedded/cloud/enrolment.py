@@ -94,6 +94,8 @@ class Enrolment:
             packed = base64.b64decode(octets + b"=" * (-len(octets) % 4), b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
+        if base64.urlsafe_b64encode(packed).rstrip(b"=") != octets:
+            return None  # another spelling of a link would count as another link, and be good once more
         mac, told = packed[:_MAC_OCTETS], packed[_MAC_OCTETS:]
         if not hmac.compare_digest(mac, self._store.seal.sign(b"portal" + told)):
             return None
