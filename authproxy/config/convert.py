@@ -149,7 +149,7 @@ class _Paths:
         self.changes: list[str] = []
 
     def __call__(self, option: str, text: str) -> str:
-        if text.startswith(("/", "~")):
+        if text.startswith("/"):
             return text
         base = self._logs_from if option == "log_dir" else self._from
         moved = os.path.relpath(base / text, self._to)

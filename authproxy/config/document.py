@@ -22,8 +22,9 @@ class Scalar:
     text: str
     line: int
     style: Style
-    # YAML: a plain value that a comment follows, or that goes on in the next line, may have lost something.
-    doubtful: str = ""
+    # YAML, of a plain value: it goes on in the next line; a comment stands behind it, or what was taken for one.
+    continued: bool = False
+    commented: bool = False
 
 
 class Items(list["Node"]):

@@ -11,12 +11,12 @@ from pydantic.fields import FieldInfo
 from authproxy.config.document import Entries, Items, Node, Scalar
 from authproxy.config.fields import is_secret, item_model, item_reads, reads
 from authproxy.config.model.kinds import SERVED, kind_of
-from authproxy.config.options import Reads, words_of
+from authproxy.config.options.reads import Reads, words_of
 from authproxy.config.problems import printable
 from authproxy.config.yaml_syntax import other_meaning
 
 # What stands without quotes and means itself in every version of YAML.
-_SAFE = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@+=-]*( [A-Za-z0-9_./@+=-]+)*")
+_SAFE = re.compile(r"[A-Za-z0-9_./]([A-Za-z0-9_./@+=-]|:(?=[A-Za-z0-9/])| (?=[A-Za-z0-9_./@+=-]))*")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # The option and its text, to the text for the new file.

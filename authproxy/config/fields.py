@@ -10,8 +10,18 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from authproxy.config.options import Reads
+from authproxy.config.options.reads import Reads
 from authproxy.secret import Secret
+
+
+def ranked(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """Options by name: what is required first, what most never need last."""
+    return sorted(model.model_fields.items(), key=_rank)
+
+
+def _rank(named: tuple[str, FieldInfo]) -> tuple[bool, bool]:
+    option, field = named
+    return not field.is_required(), option.startswith("http_proxy_")
 
 
 def reads(field: FieldInfo) -> Reads:

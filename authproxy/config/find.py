@@ -19,13 +19,24 @@ def find_config(option: str | None, environ: Mapping[str, str], folder: Path, sy
         return Path(named)
     candidates = (folder / "conf" / "authproxy.yaml", system / "authproxy.yaml")
     for candidate in candidates:
-        if candidate.exists():
+        if _is_there(candidate):
             return candidate
     raise InvalidConfig([Problem(str(candidates[0]), 0, "", "", _nothing(candidates))])
 
 
 def _nothing(candidates: tuple[Path, ...]) -> str:
     for candidate in candidates:
-        if (existing := candidate.with_suffix(".cfg")).exists():
+        if _is_there(existing := candidate.with_suffix(".cfg")):
             return f"not there; {existing} is: choose it with -c {existing}"
     return f"not there, nor is {candidates[-1]}: name a file with -c, or try `authproxy demo`"
+
+
+def _is_there(path: Path) -> bool:
+    """Also when it can't be looked at: then that is the problem to tell."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -37,7 +37,7 @@ class Reading:
     seen: list[Seen] = field(default_factory=list)
 
     def path(self, text: str) -> Path:
-        return self.folder / Path(text).expanduser()
+        return self.folder / text
 
     def saw(self, node: Node, path: Path | None, *, secret: bool) -> None:
         self.seen.append(Seen(node, path, secret))

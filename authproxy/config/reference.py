@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from authproxy.config.fields import default_of, is_secret, item_model, item_reads, reads
+from authproxy.config.fields import default_of, is_secret, item_model, item_reads, ranked, reads
 from authproxy.config.model.kinds import NOT_YET, REFUSED, SERVED, SINGLE
 from authproxy.config.model.section import Family, Section
 from authproxy.config.secret_sources import SOURCES
@@ -96,7 +96,7 @@ def _summary(model: type[BaseModel]) -> str:
 def _table(model: type[BaseModel]) -> Iterator[str]:
     yield "| option | written as | default | meaning |"
     yield "|---|---|---|---|"
-    for option, field in model.model_fields.items():
+    for option, field in ranked(model):
         default = default_of(field)
         shown = "**required**" if field.is_required() else f"`{default}`" if default else ""
         yield f"| `{option}` | {_cell(_written(field))} | {shown} | {_cell(field.description or '')} |"

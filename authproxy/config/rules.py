@@ -8,7 +8,7 @@ from itertools import combinations
 from authproxy.config.model import Main, RadiusServer, Section, ServerSection
 from authproxy.config.model.kinds import PRIMARIES, kind_of
 from authproxy.config.model.section import Finding
-from authproxy.config.options import Network
+from authproxy.config.options.addresses import Network
 from authproxy.config.problems import suggestion
 
 # A finding and the section it is about.
@@ -45,6 +45,13 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
     for name, section in servers.items():
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
+
+
+def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
+    """`main.server` names a section that is there."""
+    servers = [name for name in names if kind_of(name) not in PRIMARIES and name != "main"]
+    if main.server and main.server not in servers:
+        yield Finding("server", f"there is no section {main.server}{suggestion(main.server, servers)}")
 
 
 def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Between]:

@@ -86,7 +86,7 @@ def find_key(state_dir: Path, environ: Mapping[str, str], machine_id: Path = MAC
     """The key of this machine. Raises SecretUnavailable when there is none, or when others can read it."""
     folder = environ.get("CREDENTIALS_DIRECTORY")
     credential = Path(folder) / CREDENTIAL if folder else None
-    if credential is not None and credential.exists():
+    if credential is not None and os.path.exists(credential):
         return SealingKey(_digested(_read(credential), b""), f"the credential {CREDENTIAL}")
     path = state_dir / KEY_FILE
     return SealingKey(_digested(_read(path), _machine(machine_id)), str(path))

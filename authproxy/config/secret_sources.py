@@ -13,7 +13,7 @@ from authproxy.secret import Secret
 
 SOURCES = {
     "file": "a file: what is in it, without the line end at its end",
-    "env": "a variable of the environment",
+    "env": "a variable of the environment (which root, and the same user, can read in /proc)",
     "credential": "a credential of the systemd unit (LoadCredential=)",
     "protected": "sealed by `authproxy secret protect`",
 }
@@ -32,6 +32,8 @@ def read_source(entries: Entries, reading: Reading) -> Secret:
     ((source, value),) = entries.items()
     if not isinstance(value, Scalar) or not value.text:
         raise SecretUnavailable(f"{source}: has no value")
+    if "\0" in value.text:
+        raise SecretUnavailable(f"{source}: holds a NUL")
     if value.style is Style.PLAIN and other_meaning(value.text):
         raise SecretUnavailable(f"{source}: put it in quotes: YAML takes it for {other_meaning(value.text)}")
     if source == "protected" and not is_sealed(value.text):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from authproxy.config.document import Entries, Scalar, Style, locate
+from authproxy.config.document import Entries, Node, Scalar, Style, locate
 from authproxy.config.families import gathered
 from authproxy.config.model.kinds import ALL_KINDS, NOT_YET, NUMBERED, REFUSED, SERVED, SINGLE, kind_of
 from authproxy.config.model.section import Family, Finding, Section
@@ -38,7 +38,7 @@ def _sections(tree: Entries, reading: Reading, report: Report, *, cfg: bool) -> 
             report.problem(line, name, "", REFUSED[kind])
         elif kind in SINGLE and name != kind:
             report.problem(line, name, "", f"there is one section {kind} only, without a number")
-        elif not isinstance(written, Entries):
+        elif not isinstance(written := _options(written), Entries):
             report.problem(line, name, "", "options are expected below it: a name, a colon, a value")
         elif kind in NOT_YET:
             _not_yet(name, kind, written, line, report)
@@ -47,6 +47,12 @@ def _sections(tree: Entries, reading: Reading, report: Report, *, cfg: bool) -> 
             entries.line = line
             if (section := _validated(name, SERVED[kind], entries, reading, report)) is not None:
                 yield name, Placed(section, entries)
+
+
+def _options(written: Node) -> Node:
+    """A section's options; `main:` with nothing below it has none."""
+    nothing = isinstance(written, Scalar) and written.style is Style.PLAIN and not written.text
+    return Entries(written.line) if nothing else written
 
 
 def _not_yet(name: str, kind: str, entries: Entries, line: int, report: Report) -> None:

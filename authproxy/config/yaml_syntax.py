@@ -32,6 +32,9 @@ _MEANINGS = (
     ("a merge key", re.compile(r"<<|=")),
 )
 
+# "\\ud800" in double quotes: no text, and nothing that UTF-8 could hold.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def other_meaning(text: str) -> str:
     """What YAML may take this plain scalar for instead of text; '' when nothing."""
@@ -83,13 +86,16 @@ class _Composer:
 
     def _node(self, event: yaml.Event) -> Node:
         self._refuse_indirection(event)
+        if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
+            self._flaw(_line(event), "an escape stands for half a character")
+            return Scalar("", _line(event), Style.QUOTED)
         match event:
             case yaml.SequenceStartEvent():
                 return self._items(_line(event))
             case yaml.MappingStartEvent():
                 return self._entries(_line(event))
             case yaml.ScalarEvent() if event.style in (None, ""):
-                return Scalar(event.value, _line(event), Style.PLAIN, self._doubt(event))
+                return self._plain(event)
         return Scalar(getattr(event, "value", ""), _line(event), Style.QUOTED)
 
     def _refuse_indirection(self, event: yaml.Event) -> None:
@@ -134,14 +140,13 @@ class _Composer:
             raise Malformed(Flaw(line, tuple(self._path[:2]), f"nested deeper than {_MOST_DEEP} levels"))
         self._path.append(step)
 
-    def _doubt(self, event: yaml.ScalarEvent) -> str:
+    def _plain(self, event: yaml.ScalarEvent) -> Scalar:
         start, end = event.start_mark, event.end_mark
         if start is None or end is None:
-            return ""
-        if end.line != start.line:
-            return "it goes on in the next line, and YAML joins the two"
+            return Scalar(event.value, 0, Style.PLAIN)
         rest = self._lines[end.line][end.column :] if end.line < len(self._lines) else ""
-        return "a # follows, and YAML drops what comes after it" if rest.lstrip().startswith("#") else ""
+        continued, commented = end.line != start.line, rest.lstrip().startswith("#")
+        return Scalar(event.value, start.line + 1, Style.PLAIN, continued, commented)
 
 
 def _line(event: yaml.Event) -> int:

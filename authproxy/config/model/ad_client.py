@@ -9,21 +9,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from authproxy.config.model.section import Family, Finding, Section
-from authproxy.config.options import (
-    FileOption,
-    Flag,
-    Host,
-    KeyFileOption,
-    Listed,
-    MaybeText,
-    Port,
-    SecretOption,
-    Text,
-    matching,
-    one_of,
-    seconds,
-    whole,
-)
+from authproxy.config.options.addresses import Host
+from authproxy.config.options.directory import AttributeName, DnOption, FilterOption
+from authproxy.config.options.files import FileOption, KeyFileOption
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Flag, Listed, MaybeText, Port, Text, one_of, seconds, whole
 
 
 class Transport(StrEnum):
@@ -41,25 +31,19 @@ _OTHER_AUTH_TYPES = {
     "ntlm1": "ntlm1 is not served: NTLMv1 answers are cracked within a day; use ntlm2",
     "sspi": "sspi exists on Windows only; use ntlm2, or plain over ldaps, with a service account",
 }
-# RFC 4512 §2.5: a short name or an OID.
-AttributeName = Annotated[
-    str,
-    matching(
-        r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+",
-        "not the name of an LDAP attribute",
-        "an LDAP attribute's name",
-    ),
-]
 
 
 class AdClient(Section):
     """Passwords are checked at a directory by LDAP: the service account looks the user up, then binds as them."""
 
     host: Annotated[tuple[Host, ...], Listed] = Field(
-        description="The directory's servers, in order of preference. In a `.cfg`: `host`, `host_2`, …"
+        examples=[["dc1.corp.example", "dc2.corp.example"]],
+        description="The directory's servers, in order of preference. In a `.cfg`: `host`, `host_2`, …",
     )
     port: Port | None = Field(
-        default=None, description="One port for all hosts. Not given: 636 for ldaps, else 389."
+        default=None,
+        examples=[636],
+        description="One port for all hosts. Not given: 636 for ldaps, else 389.",
     )
     transport: Annotated[Transport, one_of(Transport)] = Field(
         default=Transport.LDAPS,
@@ -73,20 +57,38 @@ class AdClient(Section):
     )
     service_account_username: Text | None = Field(
         default=None,
+        examples=["authproxy"],
         description="The account that looks users up (ntlm2; or with plain a name such as svc@corp.example).",
     )
-    service_account_password: SecretOption = Field(description="Its password.")
-    bind_dn: Text | None = Field(default=None, description="The account's DN, for plain.")
+    service_account_password: SecretOption = Field(
+        examples=[{"file": "bind-password"}], description="Its password."
+    )
+    bind_dn: Text | None = Field(
+        default=None,
+        examples=["CN=authproxy,OU=Service,DC=corp,DC=example"],
+        description="The account's DN, for plain.",
+    )
     ntlm_domain: MaybeText = Field(
-        default="", description="The NTLM domain of the service account and of plain user names."
+        default="",
+        examples=["CORP"],
+        description="The NTLM domain of the service account and of plain user names.",
     )
-    ntlm_workstation: MaybeText = Field(default="", description="The NTLM workstation name to show.")
-    search_dn: Text = Field(description="Where users are looked for, the whole subtree. Others can't log in.")
-    security_group_dn: Text | None = Field(
-        default=None, description="Only members of this group may log in; membership by nested groups counts."
+    ntlm_workstation: MaybeText = Field(
+        default="", examples=["AUTHPROXY"], description="The NTLM workstation name to show."
     )
-    ldap_filter: Text | None = Field(
-        default=None, description="A filter (RFC 4515) that users have to match as well."
+    search_dn: DnOption = Field(
+        examples=["DC=corp,DC=example"],
+        description="Where users are looked for, the whole subtree. Others can't log in.",
+    )
+    security_group_dn: DnOption | None = Field(
+        default=None,
+        examples=["CN=VPN,OU=Groups,DC=corp,DC=example"],
+        description="Only members of this group may log in; membership by nested groups counts.",
+    )
+    ldap_filter: FilterOption | None = Field(
+        default=None,
+        examples=["(!(department=Visitors))"],
+        description="A filter (RFC 4515) that users have to match as well.",
     )
     username_attribute: AttributeName = Field(
         default="sAMAccountName", description="The attribute with the user's name; OpenLDAP: `uid`."
@@ -99,6 +101,7 @@ class AdClient(Section):
     )
     ssl_ca_certs_file: FileOption | None = Field(
         default=None,
+        examples=["ca.pem"],
         description="PEM certificates that the directory's is checked against. Not given: the system's.",
     )
     ssl_verify_hostname: Flag = Field(
@@ -110,13 +113,16 @@ class AdClient(Section):
     )
     ssl_server_name: Host | None = Field(
         default=None,
+        examples=["dc.corp.example"],
         description="The name that each host's certificate has to have, for hosts that are given by address.",
     )
     ssl_client_cert_file: FileOption | None = Field(
-        default=None, description="PEM certificate chain to show to a directory that asks for one."
+        default=None,
+        examples=["proxy.pem"],
+        description="PEM certificate chain to show to a directory that asks for one.",
     )
     ssl_client_key_file: KeyFileOption | None = Field(
-        default=None, description="PEM key of `ssl_client_cert_file`."
+        default=None, examples=["proxy.key"], description="PEM key of `ssl_client_cert_file`."
     )
 
     CFG_DEFAULTS: ClassVar = {"transport": "clear", "auth_type": "ntlm2"}

@@ -11,22 +11,16 @@ from pydantic import Field
 
 from authproxy.config.model.outbound import Outbound
 from authproxy.config.model.section import Finding
-from authproxy.config.options import (
-    Address,
-    EndpointOption,
+from authproxy.config.options.addresses import Address, EndpointOption
+from authproxy.config.options.files import (
     FileOption,
-    Flag,
     FolderOption,
     KeyFileOption,
-    Listed,
     LogFolderOption,
     PathOption,
-    SecretOption,
-    matching,
-    one_of,
-    seconds,
-    whole,
 )
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Flag, Listed, matching, one_of, seconds, whole
 
 
 class LogFormat(StrEnum):
@@ -82,31 +76,45 @@ class Main(Outbound):
     )
     http_ca_certs_file: FileOption | None = Field(
         default=None,
+        examples=["cloud-ca.pem"],
         description="PEM certificates that the cloud's certificate is checked against, for sections without an "
         "`api_ca_certs_file`. Not given: the system's.",
     )
     interface: Annotated[tuple[Address, ...], Listed] = Field(
-        default=(), description="Addresses to listen on, for sections without their own. Not given: all."
+        default=(),
+        examples=[["10.0.0.5"]],
+        description="Addresses to listen on, for sections without their own. Not given: all.",
     )
     client: SectionName | None = Field(
-        default=None, description="The client section of server sections that don't name one."
+        default=None,
+        examples=["ad_client"],
+        description="The client section of server sections that don't name one.",
     )
     server: SectionName | None = Field(
-        default=None, description="An old way to name the server section that `client` is for."
+        default=None,
+        examples=["radius_server_auto"],
+        description="An old way to name the server section that `client` is for.",
     )
     fips_mode: Flag = Field(
         default=False, description="Not served: RADIUS and NTLM are built on MD5 and MD4."
     )
     admin: EndpointOption | None = Field(
         default=None,
+        examples=["127.0.0.1:8912"],
         description="Where to serve health, metrics and the status page. Not given: nowhere. Loopback only, unless "
         "`admin_tls_cert`, `admin_tls_key` and `admin_token` are given.",
     )
     admin_token: SecretOption | None = Field(
-        default=None, description="What a reader of `admin` has to show (`Authorization: Bearer …`)."
+        default=None,
+        examples=[{"file": "admin-token"}],
+        description="What a reader of `admin` has to show (`Authorization: Bearer …`).",
     )
-    admin_tls_cert: FileOption | None = Field(default=None, description="PEM certificate chain of `admin`.")
-    admin_tls_key: KeyFileOption | None = Field(default=None, description="PEM key of `admin_tls_cert`.")
+    admin_tls_cert: FileOption | None = Field(
+        default=None, examples=["admin.pem"], description="PEM certificate chain of `admin`."
+    )
+    admin_tls_key: KeyFileOption | None = Field(
+        default=None, examples=["admin.key"], description="PEM key of `admin_tls_cert`."
+    )
     state_dir: PathOption = Field(
         default=Path("/var/lib/authproxy"),
         description="The folder of what lasts over a restart. Not given: `$STATE_DIRECTORY`, else "
@@ -115,12 +123,18 @@ class Main(Outbound):
     user: (
         Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?", "not a user's name", "a user's name")]
         | None
-    ) = Field(default=None, description="Whom to become once all ports are bound, when started as root.")
+    ) = Field(
+        default=None,
+        examples=["authproxy"],
+        description="Whom to become once all ports are bound, when started as root.",
+    )
     drain_timeout: Annotated[float, seconds(0, 600)] = Field(
         default=70, description="How long logins that wait may go on after SIGTERM."
     )
     dictionary_dir: FolderOption | None = Field(
-        default=None, description="A folder of further RADIUS dictionaries, in FreeRADIUS's format."
+        default=None,
+        examples=["dictionaries"],
+        description="A folder of further RADIUS dictionaries, in FreeRADIUS's format.",
     )
     file_permissions: Annotated[FilePermissions, one_of(FilePermissions)] = Field(
         default=FilePermissions.NORMAL,

@@ -8,7 +8,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from authproxy.config.model.section import Finding, Section
-from authproxy.config.options import Host, Port, SecretOption, Text
+from authproxy.config.options.addresses import Host
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Port, Text
 
 
 class Outbound(Section):
@@ -16,13 +18,16 @@ class Outbound(Section):
 
     http_proxy_host: Host | None = Field(
         default=None,
+        examples=["proxy.corp.example"],
         description="An outbound HTTP proxy (CONNECT) for calls to the cloud. Not given: `main`'s; none there: "
         "calls go out directly. The environment's proxy variables are never looked at.",
     )
     http_proxy_port: Port = Field(default=80, description="The proxy's port.")
-    http_proxy_username: Text | None = Field(default=None, description="Basic authentication at the proxy.")
+    http_proxy_username: Text | None = Field(
+        default=None, examples=["authproxy"], description="Basic authentication at the proxy."
+    )
     http_proxy_password: SecretOption | None = Field(
-        default=None, description="Basic authentication at the proxy."
+        default=None, examples=[{"file": "proxy-password"}], description="Basic authentication at the proxy."
     )
 
     # Inherited together or not at all: one proxy's password isn't for another.

@@ -12,19 +12,19 @@ from authproxy.config.document import Entries, Items, Scalar
 from authproxy.config.model.main import Main
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
-from authproxy.config.options import (
+from authproxy.config.options.addresses import Networks
+from authproxy.config.options.reads import wrong
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import (
     Codec,
     Flag,
     Listed,
     ListedWords,
-    Networks,
-    Port,
-    SecretOption,
+    ListenPort,
     Text,
     one_of,
     seconds,
     whole,
-    wrong,
 )
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.username import MalformedUsername, read_username
@@ -63,12 +63,19 @@ class Client(Options):
     """One RADIUS client, or a network of them that share a secret."""
 
     name: Text = Field(
-        default="", description="What logs call it. Not given: its (first) address as it is written."
+        default="",
+        examples=["asa"],
+        description="What logs call it. Not given: its (first) address as it is written.",
     )
-    ip: Networks = Field(description="Where it sends from. The most specific network wins.")
-    secret: RadiusSecret = Field(description="The shared secret, 8 octets at least and better 16 or more.")
+    ip: Networks = Field(
+        examples=["10.1.0.0/24"], description="Where it sends from. The most specific network wins."
+    )
+    secret: RadiusSecret = Field(
+        examples=[{"file": "asa-secret"}],
+        description="The shared secret, 8 octets at least and better 16 or more.",
+    )
     require_message_authenticator: Annotated[RequireMessageAuthenticator, _REQUIRE] | None = Field(
-        default=None, description="As the section's option, for this client."
+        default=None, examples=["yes"], description="As the section's option, for this client."
     )
     omit_message_authenticator: Flag = Field(
         default=False,
@@ -89,10 +96,13 @@ class RadiusServer(ServerSection):
     """What all `radius_server_*` sections have."""
 
     clients: Annotated[tuple[Client, ...], Listed] = Field(
-        description="Who may ask. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …"
+        examples=[[{"name": "asa", "ip": "10.1.0.1", "secret": {"file": "asa-secret"}}]],
+        description="Who may ask. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
     )
-    port: Port = Field(
-        default=1812, description="The UDP port. Sections may share one when no client's network is in two."
+    port: ListenPort = Field(
+        default=1812,
+        description="The UDP port; 0: any free one, which `ready` tells. Sections may share one when no client's "
+        "network is in two.",
     )
     require_message_authenticator: Annotated[RequireMessageAuthenticator, _REQUIRE] = Field(
         default=RequireMessageAuthenticator.AUTO,
@@ -100,10 +110,11 @@ class RadiusServer(ServerSection):
         "one that a client sends, and until then none with a Proxy-State goes without. Clients may have their own.",
     )
     force_message_authenticator: Flag = Field(
-        default=False, description="The known product's way to write `require_message_authenticator: yes`."
+        default=False, description="What an existing file may have for `require_message_authenticator: yes`."
     )
     exempt_usernames: Annotated[tuple[ExemptName, ...], Listed] = Field(
         default=(),
+        examples=[["emergency"]],
         description="Users who need no second factor, by the name that the directory confirms. In a `.cfg`: "
         "`exempt_username_1`, …",
     )

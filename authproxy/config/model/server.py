@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from authproxy.config.model.main import Main, SectionName
 from authproxy.config.model.outbound import Outbound
 from authproxy.config.model.section import Finding
-from authproxy.config.options import (
-    Address,
-    FileOption,
-    Flag,
-    Host,
-    Listed,
-    Port,
-    SecretOption,
-    Text,
-    is_address,
-    matching,
-    one_of,
-    seconds,
-)
+from authproxy.config.options.addresses import Address, Host, is_address
+from authproxy.config.options.files import FileOption
+from authproxy.config.options.reads import wrong
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import Flag, Listed, Port, Text, matching, one_of, seconds
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.secret import Secret
 
 # Seconds: the longest that most appliances can be set to wait is 60, and a login has two calls and a user in it.
 _PATIENT = 20
+
+
+def _secret_key(skey: Secret) -> Secret:
+    if re.fullmatch(rb"[A-Za-z0-9]{40}", skey.reveal()):
+        return skey
+    return wrong("not a secret key: 40 letters and digits are expected")
 
 
 class ServerSection(Outbound):
     """Answers clients, with an application at the cloud behind it."""
 
     name: Text = Field(
-        default="", description="What logs and metrics call this section. Not given: the section's name."
+        default="",
+        examples=["vpn"],
+        description="What logs and metrics call this section. Not given: the section's name.",
     )
     ikey: Annotated[
         str,
         matching(r"DI[A-Z0-9]{18}", "not an integration key: DI and 18 capital letters or digits", "`DI…`"),
-    ] = Field(description="The application's integration key.")
-    skey: SecretOption = Field(description="The application's secret key.")
-    api_host: Host = Field(description="The cloud's API host.")
+    ] = Field(examples=["DIXXXXXXXXXXXXXXXXXX"], description="The application's integration key.")
+    skey: Annotated[SecretOption, AfterValidator(_secret_key)] = Field(
+        examples=[{"file": "skey"}], description="The application's secret key."
+    )
+    api_host: Host = Field(examples=["api-xxxxxxxx.example.com"], description="The cloud's API host.")
     api_port: Port = Field(default=443, description="Its port.")
     api_timeout: Annotated[float, seconds(0, 300)] = Field(
         default=10,
@@ -54,6 +57,7 @@ class ServerSection(Outbound):
     )
     api_ca_certs_file: FileOption | None = Field(
         default=None,
+        examples=["cloud-ca.pem"],
         description="PEM certificates that the cloud's is checked against. Not given: `main`'s `http_ca_certs_file`, "
         "else the system's.",
     )
@@ -69,10 +73,13 @@ class ServerSection(Outbound):
     )
     client: SectionName = Field(
         default="",
+        examples=["ad_client"],
         description="The section with the primary. Not given: `main`'s `client`, else the only one there is.",
     )
     interface: Annotated[tuple[Address, ...], Listed] = Field(
-        default=(), description="Addresses to listen on. Not given: `main`'s, else all."
+        default=(),
+        examples=[["10.0.0.5"]],
+        description="Addresses to listen on. Not given: `main`'s, else all.",
     )
     login_patience: Annotated[float, seconds(5, 600)] = Field(
         default=65, description="After how long a login that waits for its user is given up."
