@@ -155,7 +155,8 @@ class Demo:
             "",
             f"   {stage.secure.name}, UDP port {stage.secure.port}: failmode secure.",
             f"   {stage.safe.name}, UDP port {stage.safe.port}: failmode safe.",
-            f"   The configuration: {stage.config}",
+            f"   What the proxy does: http://127.0.0.1:{stage.admin_port}/",
+            f"   Its configuration: {stage.config}",
             "",
         ]
         if sys.stdin.isatty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
@@ -88,6 +90,7 @@ class Stage:
         self._service_password = Secret.of(_word(24))
         self.secure = Section("radius_server_auto", "secure", 0)
         self.safe = Section("radius_server_auto2", "safe", 0)
+        self.admin_port = 0
         self.phones: dict[str, Phone] = {}
         self._ports: list[Any] = []
         self._api_sockets: list[Any] = []
@@ -116,14 +119,19 @@ class Stage:
         except PortUnusable as unusable:
             raise NotStarted(str(unusable)) from None
         for attempt in range(1, _TRIES + 1):
-            self.secure = replace(self.secure, port=_free_udp_port(18120 if attempt == 1 else 0))
-            self.safe = replace(self.safe, port=_free_udp_port(18121 if attempt == 1 else 0))
+            self.secure = replace(
+                self.secure, port=_free_port(socket.SOCK_DGRAM, 18120 if attempt == 1 else 0)
+            )
+            self.safe = replace(self.safe, port=_free_port(socket.SOCK_DGRAM, 18121 if attempt == 1 else 0))
+            self.admin_port = _free_port(socket.SOCK_STREAM, 0)
             self._write_config(directory)
             self._proxy = _Proxy(self._reactor, self.config)
             if await self._proxy.is_ready():
                 return
-            # Another program may have taken a port between our look and the proxy's.
             await self._proxy.stop()
+            if "in use" not in self._proxy.said:
+                break
+            # Another program has taken a port between our look and the proxy's.
         raise NotStarted(f"the proxy said:\n{self._proxy.said if self._proxy else ''}")
 
     def _start_directory(self) -> int:
@@ -174,6 +182,7 @@ main:
   log_dir: {_quoted(self.folder / "log")}
   state_dir: {_quoted(self.folder / "state")}
   interface: 127.0.0.1
+  admin: 127.0.0.1:{self.admin_port}
   drain_timeout: 1
 ad_client:
   host: 127.0.0.1
@@ -278,11 +287,15 @@ class _Proxy(ProcessProtocol):
         """SIGTERM, and SIGKILL to one that doesn't listen: by its own process id."""
         if self._ended.called:
             return
-        self._process.signalProcess(signal.SIGTERM)
-        impatient = self._reactor.callLater(_STOP_PATIENCE, self._process.signalProcess, signal.SIGKILL)
+        self._signal(signal.SIGTERM)
+        impatient = self._reactor.callLater(_STOP_PATIENCE, self._signal, signal.SIGKILL)
         await self._ended
         if impatient.active():
             impatient.cancel()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessExitedAlready):
+            self._process.signalProcess(number)
 
     def outReceived(self, data: bytes) -> None:  # noqa: N802 - twisted's name
         self.errReceived(data)
@@ -294,9 +307,9 @@ class _Proxy(ProcessProtocol):
             self._started.callback(True)
 
     def processEnded(self, reason: Failure) -> None:  # noqa: N802 - twisted's name
+        self._ended.callback(None)
         if not self._started.called:
             self._started.callback(False)
-        self._ended.callback(None)
 
 
 async def _stopped(port: Any) -> None:
@@ -305,9 +318,9 @@ async def _stopped(port: Any) -> None:
         await stopping
 
 
-def _free_udp_port(wanted: int) -> int:
+def _free_port(kind: socket.SocketKind, wanted: int) -> int:
     """The wanted one, else any."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    with socket.socket(socket.AF_INET, kind) as probe:
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:
