@@ -9,14 +9,17 @@ from typing import Any
 
 from twisted.internet.task import LoopingCall
 
+from authproxy.embedded.cloud.api import auth_v1
+from authproxy.embedded.cloud.api.auth_v1 import AuthV1
 from authproxy.embedded.cloud.api.auth_v2 import AuthV2, Links
 from authproxy.embedded.cloud.api.authentic import Authenticity
+from authproxy.embedded.cloud.api.calls import Polls
 from authproxy.embedded.cloud.api.envelope import refused
 from authproxy.embedded.cloud.api.errors import ApiError, Code
-from authproxy.embedded.cloud.api.parameters import read_parameters
+from authproxy.embedded.cloud.api.parameters import Parameters, read_parameters
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
-from authproxy.embedded.cloud.model import WallClock
+from authproxy.embedded.cloud.model import Application, WallClock
 from authproxy.embedded.cloud.pages.browser import Forms, Templates, static_files
 from authproxy.embedded.cloud.pages.enrol import EnrolmentPages
 from authproxy.embedded.cloud.pages.phone import PhonePages
@@ -66,14 +69,16 @@ class CloudService:
         self.enrolment = Enrolment(store, passcodes, clock)
         self.links = Links(settings.pages)
         self._authenticity = Authenticity(store.applications, clock, legacy=settings.legacy)
-        self._api = AuthV2(
-            store=store,
-            core=self.core,
-            enrolment=self.enrolment,
-            links=self.links,
-            clock=clock,
-            hold=settings.hold,
-        )
+        shared: dict[str, Any] = {
+            "store": store,
+            "core": self.core,
+            "enrolment": self.enrolment,
+            "links": self.links,
+            "clock": clock,
+            "polls": Polls(store, self.core, clock, settings.hold),
+        }
+        self._v2 = AuthV2(**shared)
+        self._v1 = AuthV1(**shared) if settings.legacy else None
         templates = Templates()
         self._static: Mapping[str, Reply] = static_files()
         self._phone = PhonePages(
@@ -129,27 +134,42 @@ class CloudService:
     # ---- requests
 
     async def _everything(self, call: Call) -> Answer:
-        if call.path.startswith(("/auth/v2/", "/rest/v1/")):
+        if call.path.startswith(("/auth/v2/", auth_v1.PREFIX)):
             return await self._answer_api(call)
         return await self._pages_only(call)
 
     async def _answer_api(self, call: Call) -> Reply:
+        old = call.path.startswith(auth_v1.PREFIX)
         try:
-            return await self._endpoint(call)
+            return await (self._endpoint_v1(call) if old else self._endpoint_v2(call))
         except ApiError as error:
             self._log.info("cloud.refused", code=error.code.value, detail=error.detail, path=call.path[:64])
-            return refused(error)
+            return auth_v1.refused(call.path, error) if old else refused(error)
 
-    async def _endpoint(self, call: Call) -> Reply:
+    async def _endpoint_v2(self, call: Call) -> Reply:
         if (call.method, call.path) == ("GET", "/auth/v2/ping"):
-            return self._api.ping()
-        endpoint = self._api.endpoints.get((call.method, call.path))
+            return self._v2.ping()
+        endpoint = self._v2.endpoints.get((call.method, call.path))
         if endpoint is None:
             raise ApiError(Code.NOT_FOUND)
+        application, sent = self._signed(call)
+        return await endpoint(application, sent)
+
+    async def _endpoint_v1(self, call: Call) -> Reply:
+        if self._v1 is None:
+            raise ApiError(Code.NOT_FOUND)
+        if call.method == "GET" and auth_v1.name_of(call.path) == "ping":
+            return auth_v1.succeeded(call.path, "pong")
+        endpoint = self._v1.find(call.method, call.path)
+        if endpoint is None:
+            raise ApiError(Code.NOT_FOUND)
+        application, sent = self._signed(call)
+        return auth_v1.succeeded(call.path, await endpoint(application, sent))
+
+    def _signed(self, call: Call) -> tuple[Application, Parameters]:
         if call.oversize:
             raise ApiError(Code.INVALID_PARAMETER, "body is too large")
-        application = self._authenticity.check(call)
-        return await endpoint(application, read_parameters(call))
+        return self._authenticity.check(call), read_parameters(call)
 
     async def _pages_only(self, call: Call) -> Answer:
         # A foreign name that leads here is another site's attempt to read these pages (DNS rebinding).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,16 @@ from typing import Any
 from urllib.parse import quote
 
 from authproxy.embedded.cloud import texts
+from authproxy.embedded.cloud.api.calls import (
+    MOST_NAME,
+    Polls,
+    begin,
+    details_of,
+    named,
+    text_of,
+    until_decided,
+    username_of,
+)
 from authproxy.embedded.cloud.api.envelope import succeeded
 from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters
@@ -23,7 +32,6 @@ from authproxy.embedded.cloud.model import (
     Factor,
     Login,
     Result,
-    Status,
     User,
     WallClock,
     masked,
@@ -38,28 +46,16 @@ from authproxy.embedded.cloud.second_factor import (
     PreauthEnroll,
     PreauthFactors,
     SecondFactor,
-    TooMany,
 )
 from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Reply
-from authproxy.pipeline.username import MAX_OCTETS, MalformedUsername, read_username
+from authproxy.pipeline.username import MAX_OCTETS
 from authproxy.secret import Secret
 
 _LOGO = Path(__file__).parent.parent / "pages" / "static" / "logo.png"
 _ACTIVATION_SCHEME = "duo://"
 _DAY = 86400
-_ANSWERED_FOR = 3600.0  # seconds that a decided login can be asked about
-_MOST_POLLED = 65_536
-_PUSHINFO = 20_000
-# What a person may be shown or a log may need; each is a text of the application's.
-_DETAILS = {
-    "ipaddr": 64,
-    "hostname": 255,
-    "type": 64,
-    "display_username": 253,
-    "pushinfo": _PUSHINFO,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +85,14 @@ class AuthV2:
         enrolment: Enrolment,
         links: Links,
         clock: WallClock,
-        hold: float,
+        polls: Polls,
     ) -> None:
-        """`hold`: seconds that a poll waits for news, once the first has been answered at once."""
         self._store = store
         self._core = core
         self._enrolment = enrolment
         self._links = links
         self._clock = clock
-        self._hold = hold
-        self._polled: OrderedDict[str, None] = OrderedDict()
+        self._polls = polls
         self.endpoints: Mapping[tuple[str, str], Callable[[Application, Parameters], Awaitable[Reply]]] = {
             ("GET", "/auth/v2/check"): self._check,
             ("GET", "/auth/v2/logo"): self._logo,
@@ -125,7 +119,7 @@ class AuthV2:
         life = sent.number("valid_secs", _DAY, 1, 30 * _DAY)
         count = sent.number("bypass_codes", 0, 0, 10)
         name = sent.get("username", MAX_OCTETS)
-        username = _username(name) if name else f"user-{secrets.token_hex(5)}"
+        username = username_of(name) if name else f"user-{secrets.token_hex(5)}"
         try:
             user = self._store.users.add(username)
         except NameTaken:
@@ -156,7 +150,7 @@ class AuthV2:
 
     async def _preauth(self, application: Application, sent: Parameters) -> Reply:
         user = self._user(sent)
-        _details(sent)
+        details_of(sent)
         token = sent.get("trusted_device_token")
         answer = self._core.preauth(
             application,
@@ -207,26 +201,13 @@ class AuthV2:
     async def _auth(self, application: Application, sent: Parameters) -> Reply:
         user = self._user(sent)
         ask = self._ask(user, sent)
-        login = self._begin(application, user, ask)
+        login = begin(self._core, application, user, ask)
         if sent.flag("async"):
             return succeeded({"txid": login.txid})
-        decided: Login | None = login
-        while decided is not None and decided.at(self._clock())[0] is Result.WAITING:
-            decided = await self._core.settled(login.txid, self._hold)
-        if decided is None:
-            raise ApiError(Code.INVALID_PARAMETER, "username")
-        return succeeded(self._outcome(application, decided))
-
-    def _begin(self, application: Application, user: User | str, ask: Ask) -> Login:
-        try:
-            return self._core.ask(application, user, ask)
-        except Invalid as invalid:
-            raise ApiError(Code.INVALID_PARAMETER, str(invalid)) from None
-        except TooMany as many:
-            raise ApiError(Code.TOO_MANY, "", many.retry_after) from None
+        return succeeded(self._outcome(application, await until_decided(self._core, login, self._clock)))
 
     def _ask(self, user: User | str, sent: Parameters) -> Ask:
-        details = _details(sent)
+        details = details_of(sent)
         match sent.need("factor"):
             case "auto":
                 return Ask(None, sent.need("device"), txid=sent.get("txid"), details=details)
@@ -248,26 +229,8 @@ class AuthV2:
             raise ApiError(Code.INVALID_PARAMETER, str(invalid)) from None
 
     async def _auth_status(self, application: Application, sent: Parameters) -> Reply:
-        txid = sent.need("txid")
-        login = self._store.logins.find(txid)
-        if login is None or login.ikey != application.ikey or self._is_long_over(login):
-            raise ApiError(Code.INVALID_PARAMETER, "txid")
-        # The first poll says that the push is out; the ones after it are held until there is news.
-        login = await self._core.settled(txid, self._hold if self._was_polled(txid) else 0.0)
-        if login is None:
-            raise ApiError(Code.INVALID_PARAMETER, "txid")
+        login = await self._polls.poll(application, sent.need("txid"))
         return succeeded(self._outcome(application, login))
-
-    def _is_long_over(self, login: Login) -> bool:
-        return self._clock() > login.expires + _ANSWERED_FOR
-
-    def _was_polled(self, txid: str) -> bool:
-        if txid in self._polled:
-            return True
-        self._polled[txid] = None
-        if len(self._polled) > _MOST_POLLED:
-            self._polled.popitem(last=False)
-        return False
 
     def _outcome(self, application: Application, login: Login) -> dict[str, Any]:
         result, status = login.at(self._clock())
@@ -284,35 +247,16 @@ class AuthV2:
 
     def _user(self, sent: Parameters) -> User | str:
         """The user that is meant, or the name of nobody. Raises ApiError."""
-        name, user_id = sent.get("username", 16_384), sent.get("user_id")
+        name, user_id = sent.get("username", MOST_NAME), sent.get("user_id")
         if bool(name) == bool(user_id):
             code = Code.INVALID_PARAMETER if name else Code.MISSING_PARAMETER
             raise ApiError(code, "username")
-        if user_id:
-            user = self._store.users.find(user_id)
-            if user is None:
-                raise ApiError(Code.INVALID_PARAMETER, "user_id")
-            return user
-        username = _username(name)
-        return self._store.users.named(username) or username
-
-
-def text_of(login: Login, status: Status) -> str:
-    if status is Status.DENY and login.factor is Factor.PASSCODE:
-        return texts.WRONG_PASSCODE
-    return texts.TEXT[status]
-
-
-def _username(name: str) -> str:
-    try:
-        return read_username(name.encode()).canonical
-    except MalformedUsername:
-        raise ApiError(Code.INVALID_PARAMETER, "username") from None
-
-
-def _details(sent: Parameters) -> Mapping[str, str]:
-    found = {name: sent.get(name, most) for name, most in _DETAILS.items()}
-    return {name: value for name, value in found.items() if value}
+        if not user_id:
+            return named(self._store, name)
+        user = self._store.users.find(user_id)
+        if user is None:
+            raise ApiError(Code.INVALID_PARAMETER, "user_id")
+        return user
 
 
 def _capabilities(device: Device, factors: frozenset[Factor]) -> Sequence[str]:

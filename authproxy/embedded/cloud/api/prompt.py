@@ -15,7 +15,7 @@ _LABELS = {
     Factor.PHONE: "Call {}",
     Factor.SMS: "Text new passcodes to {}",
 }
-_ID = re.compile(r"(push|phone|sms)([1-9][0-9]?)")
+_ID = re.compile(r"(push|phone|sms)([1-9][0-9]?)?")
 _PASSCODE = re.compile(r"[0-9]{6,16}")
 
 
@@ -62,7 +62,7 @@ def read_choice(typed: str, devices: Sequence[Device], details: Mapping[str, str
         return Ask(None, details=details)
     if (chosen := _ID.fullmatch(typed)) is None:
         raise Invalid("prompt")
-    factor, number = Factor(chosen[1]), int(chosen[2])
+    factor, number = Factor(chosen[1]), int(chosen[2] or 1)
     can = able(devices, factor)
     if number > len(can):
         raise Invalid("no capable device")
