@@ -1,7 +1,8 @@
 """One login, one push: whatever asks again joins the login that is waiting, and gets its answer (R46, R47, L19).
 
-An attempt is known by section, canonical user, keyed hash of the password and calling station: not by packet,
-source address or port, so that a NAS that fails over, or an application that binds twice, joins it too.
+An attempt is known by section, canonical user, keyed hash of the password, calling station and the challenge it
+answers: not by packet, source address or port, so that a NAS that fails over, or an application that binds twice,
+joins it too.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ class Logins:
             request.username.canonical.encode(),
             request.password.reveal(),
             request.calling_station,
+            request.state,
         ):
             digest.update(len(part).to_bytes(4, "big"))
             digest.update(part)

@@ -41,13 +41,24 @@ class Refused:
     carried: object = None
 
 
+@dataclass(frozen=True, slots=True)
+class PrimaryChallenge:
+    """The primary itself asks back: its State and attributes go to the peer unmodified (R38)."""
+
+    message: str = ""
+    state: bytes = b""
+    carried: object = None
+
+
 class PrimaryUnavailable(Exception):
     """No primary could answer. The text is for the log: hosts and what happened, no secrets."""
 
 
 class Primary(Protocol):
-    async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
+    async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         """Check the password with one attempt at most at any server (R27, A5).
+
+        A directory never answers with PrimaryChallenge.
 
         Raises PrimaryUnavailable. Returns within the backend's own timeout and request.deadline.
         """

@@ -22,4 +22,6 @@ class AuthRequest:
     deadline: float  # after it nobody waits for the answer
     client_ip: str | None = None  # the user's own address; None when nothing vouches for it (R22)
     calling_station: bytes = b""
+    state: bytes = b""  # of the challenge that this answers; octets, as the peer sent them
+    can_challenge: bool = False  # the protocol can ask the user back
     carried: object = None  # the packet's attributes, for a primary that wants them; opaque here

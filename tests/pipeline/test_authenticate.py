@@ -6,11 +6,12 @@ import dataclasses
 
 import pytest
 
-from authproxy.pipeline.authenticate import Pipeline, Policy
+from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Accept, Decision, Reason, Reject
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.policy import Policy
 from authproxy.pipeline.ports import (
     FactorAllow,
     FactorDeny,
@@ -24,8 +25,9 @@ from authproxy.pipeline.ports import (
     Refused,
     Verified,
 )
+from authproxy.pipeline.second_step import SecondStep
 
-from .fakes import PHONE, TABLET, TOKEN, Cloud, Directory, Door, Record, request, run
+from .fakes import PHONE, TABLET, TOKEN, Cloud, Directory, Door, Record, challenges, request, run
 
 SECURE = Policy(FailMode.SECURE)
 SAFE = Policy(FailMode.SAFE)
@@ -45,9 +47,8 @@ class Desk:
         self.directory = directory or Directory()
         self.cloud = cloud or Cloud()
         self.record = record or Record()
-        self.pipeline = Pipeline(
-            policy, self.directory, self.cloud, door or Door(), self.record, clock=lambda: 0.0
-        )
+        second = SecondStep(policy, self.cloud, door or Door(), challenges(), clock=lambda: 0.0)
+        self.pipeline = Pipeline(policy, self.directory, second, self.record, clock=lambda: 0.0)
 
     def login(self, password: bytes = b"right", username: str = "alice") -> Decision:
         return run(self.pipeline.authenticate(request(password, username)))

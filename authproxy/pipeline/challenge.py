@@ -1,0 +1,159 @@
+"""Open challenges, by State (RFC 2865 §5.24). No sockets, no clock of its own.
+
+A State is sealed, not looked up: it says for itself whose it is, until when, and that the password was right, so
+it outlives a restart where the key does (R39, H3). What a seal can't say is kept here: which ones were answered
+(R40), and what the primary's Accept carried.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from authproxy.pipeline.request import AuthRequest
+
+# kind, round, issued, expires (Unix seconds), id, digest of section and client, digest of the typed name
+_SEALED = struct.Struct("!BBII8s12s12s")
+MAX_STATE = 253  # octets: an attribute's value
+_SKEW = 60  # seconds that two nodes' clocks may differ (A15)
+# Answered ones that are remembered until they expire: some 870 answers a second, for 300 s.
+_MOST_ANSWERED = 262_144
+_MOST_HELD = 65_536
+
+
+class Kind(IntEnum):
+    """What was asked. The numbers are part of the sealed form."""
+
+    FACTOR = 1
+    ENROLL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A login behind a right password that waits for its user's answer. `round` counts the prompts, from 1."""
+
+    kind: Kind
+    username: str  # the one that the primary confirmed
+    round: int = 1
+    dn: str = ""
+    carried: object = None
+
+
+class Forged(Exception):
+    """A State that is none of ours to accept; `cause` is for the audit."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Seal(Protocol):
+    """Authenticated encryption with a key that only this installation has."""
+
+    def is_own(self, token: bytes) -> bool:
+        """Whether it claims to be ours."""
+
+    def seal(self, octets: bytes) -> bytes:
+        """At most `overhead` octets longer."""
+
+    def open(self, token: bytes) -> bytes | None:
+        """None: made by somebody else, or changed."""
+
+    @property
+    def overhead(self) -> int: ...
+
+
+class Challenges:
+    """One section's."""
+
+    def __init__(
+        self,
+        seal: Seal,
+        *,
+        lifetime: float,
+        wall_clock: Callable[[], float],
+        new_id: Callable[[], bytes],
+    ) -> None:
+        """`lifetime`: seconds, at most 65,535; `new_id`: 8 random octets."""
+        self._seal = seal
+        self._lifetime = int(lifetime)
+        self._wall_clock = wall_clock
+        self._new_id = new_id
+        self._answered: OrderedDict[bytes, int] = OrderedDict()
+        self._held: OrderedDict[bytes, tuple[int, Pending]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def issue(self, request: AuthRequest, pending: Pending) -> bytes:
+        """The State of a new challenge, good for one answer from the same client and name."""
+        now = int(self._wall_clock())
+        identifier = self._new_id()
+        expires = now + self._lifetime
+        head = _SEALED.pack(
+            pending.kind,
+            pending.round,
+            now,
+            expires,
+            identifier,
+            _whence(request),
+            _digest(request.username.canonical),
+        )
+        name = pending.username.encode()
+        if len(head) + len(name) + self._seal.overhead > MAX_STATE:
+            name = b""  # only this node can answer for a name that long
+        self._forget(now)
+        self._held[identifier] = (expires, pending)
+        return self._seal.seal(head + name)
+
+    def is_own(self, state: bytes) -> bool:
+        return self._seal.is_own(state)
+
+    def take(self, request: AuthRequest) -> Pending:
+        """The login that this State continues; it can't be taken again.
+
+        Raises Forged: unknown, changed, expired, answered, another client's, user's or section's.
+        """
+        opened = self._seal.open(request.state)
+        if opened is None or len(opened) < _SEALED.size:
+            raise Forged("unknown")
+        kind, round_, issued, expires, identifier, whence, typed = _SEALED.unpack_from(opened)
+        now = int(self._wall_clock())
+        if whence != _whence(request):
+            raise Forged("another_client")
+        if typed != _digest(request.username.canonical):
+            raise Forged("another_user")
+        if now >= expires or issued > now + _SKEW:
+            raise Forged("expired")
+        if identifier in self._answered:
+            raise Forged("answered")
+        self._forget(now)
+        if len(self._answered) >= _MOST_ANSWERED:
+            raise Forged("too_many")  # forgetting one early would let it be answered twice
+        self._answered[identifier] = expires
+        _, held = self._held.pop(identifier, (0, None))
+        if held is not None:
+            return held
+        name = opened[_SEALED.size :].decode()
+        if not name:
+            raise Forged("forgotten")
+        return Pending(Kind(kind), name, round_)
+
+    def _forget(self, now: int) -> None:
+        while self._answered and next(iter(self._answered.values())) <= now:
+            self._answered.popitem(last=False)
+        while self._held and (len(self._held) >= _MOST_HELD or next(iter(self._held.values()))[0] <= now):
+            self._held.popitem(last=False)
+
+
+def _whence(request: AuthRequest) -> bytes:
+    return _digest(f"{request.section}\0{request.client}")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:12]

@@ -1,0 +1,32 @@
+"""A section's rules for its logins, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from authproxy.pipeline.credential import AppendMode
+from authproxy.pipeline.factor import Factor
+from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.prompt import PromptFormat
+
+
+class Mode(StrEnum):
+    """How a section takes the factor."""
+
+    AUTO = "auto"  # appended, or chosen for the user
+    CONCAT = "concat"  # always appended
+    CHALLENGE = "challenge"  # asked for after the password
+    FACTOR_ONLY = "factor_only"  # the peer has checked the password; what comes here is the factor
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    fail_mode: FailMode
+    mode: Mode = Mode.AUTO
+    append: AppendMode = field(default_factory=AppendMode)
+    factors: tuple[Factor, ...] = (Factor.AUTO,)
+    exempt: frozenset[str] = frozenset()  # canonical names
+    prompt_format: PromptFormat = PromptFormat.CONSOLE
+    enroll_challenge: bool = True
+    primary_challenges: bool = False  # the primary has challenges of its own (R38)

@@ -1,0 +1,240 @@
+"""The second factor of a login: what the cloud asks for, by what it is answered, and when it can't be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from authproxy.pipeline.challenge import Challenges, Forged, Kind, Pending
+from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord, read_factor
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.factor import AskPasscode, NoFactor, choose
+from authproxy.pipeline.fail_mode import MayOpen, after_factor, before_factor
+from authproxy.pipeline.policy import Mode, Policy
+from authproxy.pipeline.ports import (
+    Clock,
+    CloudFailure,
+    Device,
+    FactorAllow,
+    FactorCall,
+    FactorDeny,
+    OpenDoor,
+    PreauthAllow,
+    PreauthDeny,
+    PreauthEnroll,
+    PreauthFactors,
+    SecondFactor,
+    Verified,
+)
+from authproxy.pipeline.prompt import ENTER_PASSCODE, menu, prompt, understand
+from authproxy.pipeline.record import Facts
+from authproxy.pipeline.request import AuthRequest
+
+# R40: how often one login is asked; the answer `sms` asks again.
+MOST_ROUNDS = 3
+ENROLL_FIRST = "Finish enrolling, then log in again."
+
+# What the cloud's status word means as a reason; every other denial is the user's.
+_DENIALS = {
+    "timeout": Reason.FACTOR_TIMEOUT,
+    "fraud": Reason.FRAUD,
+    "locked_out": Reason.LOCKED_OUT,
+}
+
+Devices = tuple[Device, ...]
+
+
+class SecondStep:
+    """One section's."""
+
+    def __init__(
+        self, policy: Policy, cloud: SecondFactor, door: OpenDoor, challenges: Challenges, clock: Clock
+    ) -> None:
+        self._policy = policy
+        self._cloud = cloud
+        self._door = door
+        self._challenges = challenges
+        self._clock = clock
+
+    async def behind(
+        self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
+    ) -> Decision:
+        """Behind a verified primary. The only way on which an outage may open (F4)."""
+        # R33: the name that the directory confirmed, not the one that was typed.
+        if verified.username in self._policy.exempt:
+            return Accept(Reason.EXEMPT, carried=verified.carried)
+        return await self._timed(facts, self._behind(request, typed, verified, facts))
+
+    async def alone(self, request: AuthRequest, facts: Facts) -> Decision:
+        """What came as the password is the factor. Nothing opens here: no primary has vouched for anybody (F3)."""
+        typed = read_factor(request.password.reveal()) or TypedPasscode(request.password)
+        facts.factor = _name_of(typed)
+        verified = Verified(request.username.canonical)
+        return await self._timed(facts, self._strict(self._alone(request, typed, verified, facts), facts))
+
+    def asked(self, state: bytes) -> bool:
+        """Whether this State claims to be of a challenge from here."""
+        return self._challenges.is_own(state)
+
+    async def answered(self, request: AuthRequest, facts: Facts) -> Decision:
+        """The answer to a challenge. A factor was asked for, so nothing but an allow lets anyone in (F3)."""
+        try:
+            pending = self._challenges.take(request)
+        except Forged as forged:
+            facts.cause = forged.cause
+            return Reject(Reason.BAD_STATE)
+        facts.username, facts.dn = pending.username, pending.dn
+        if pending.kind is Kind.ENROLL:
+            return Reject(Reason.ENROLL_REQUIRED, ENROLL_FIRST)
+        return await self._timed(facts, self._strict(self._answered(request, pending, facts), facts))
+
+    async def _timed(self, facts: Facts, work: Awaitable[Decision]) -> Decision:
+        began = self._clock()
+        try:
+            return await work
+        finally:
+            facts.cloud_ms = (self._clock() - began) * 1000
+
+    async def _strict(self, work: Awaitable[Decision], facts: Facts) -> Decision:
+        """No failure opens anything."""
+        try:
+            return await work
+        except CloudFailure as failure:
+            facts.cause, facts.detail = failure.failure.value, failure.detail
+            return after_factor(failure)
+
+    # ---- the three ways
+
+    async def _behind(
+        self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
+    ) -> Decision:
+        try:
+            devices = await self._preauth(request, verified)
+        except CloudFailure as failure:
+            return await self._cloud_failed(request, typed, verified, facts, failure)
+        if not isinstance(devices, tuple):
+            return devices
+        if self._policy.mode is Mode.CHALLENGE:
+            pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
+            return self._prompt(
+                request, pending, prompt(verified.username, menu(devices), self._policy.prompt_format)
+            )
+        return await self._strict(self._choose(request, typed, verified, devices, facts), facts)
+
+    async def _choose(
+        self, request: AuthRequest, typed: Typed | None, verified: Verified, devices: Devices, facts: Facts
+    ) -> Decision:
+        match choose(typed, self._policy.factors, devices):
+            case AskPasscode():
+                facts.factor = "passcode"
+                pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
+                return self._prompt(request, pending, ENTER_PASSCODE)
+            case NoFactor(message):
+                return Reject(Reason.NO_USABLE_FACTOR, message)
+            case FactorCall() as call:
+                return await self._ask(request, call, verified, facts, Reason.BOTH_FACTORS)
+
+    async def _answered(self, request: AuthRequest, pending: Pending, facts: Facts) -> Decision:
+        verified = Verified(pending.username, pending.dn, carried=pending.carried)
+        # Asked again: the devices may have changed, and a State has no room for them.
+        devices = await self._preauth(request, verified)
+        if not isinstance(devices, tuple):
+            return devices
+        call = understand(request.password, devices)
+        if isinstance(call, NoFactor):
+            return Reject(Reason.NO_USABLE_FACTOR, call.message)
+        decision = await self._ask(request, call, verified, facts, Reason.BOTH_FACTORS)
+        if call.factor == "sms" and facts.cause == "sent" and pending.round < MOST_ROUNDS:
+            text = prompt(verified.username, menu(devices), self._policy.prompt_format)
+            return self._prompt(request, replace(pending, round=pending.round + 1), text)
+        return decision
+
+    async def _alone(self, request: AuthRequest, typed: Typed, verified: Verified, facts: Facts) -> Decision:
+        devices = await self._preauth(request, verified)
+        if not isinstance(devices, tuple):
+            return devices
+        match choose(typed, (), devices):
+            case FactorCall() as call:
+                return await self._ask(request, call, verified, facts, Reason.DUO_ONLY)
+            case NoFactor(message):
+                return Reject(Reason.NO_USABLE_FACTOR, message)
+            case AskPasscode():
+                return Reject(Reason.NO_USABLE_FACTOR)
+
+    # ---- the cloud's two words
+
+    async def _preauth(self, request: AuthRequest, verified: Verified) -> Devices | Decision:
+        """The user's devices when a factor is due, else the decision. Raises CloudFailure."""
+        match await self._cloud.preauth(request, verified.username):
+            case PreauthAllow(message):
+                return Accept(Reason.CLOUD_ALLOW, message, verified.carried)
+            case PreauthDeny(message):
+                return Reject(Reason.CLOUD_DENY, message)
+            case PreauthEnroll(message, portal_url):
+                return self._enroll(request, verified, " ".join(filter(None, (message, portal_url))))
+            case PreauthFactors(devices, _):
+                return devices
+
+    async def _ask(
+        self, request: AuthRequest, call: FactorCall, verified: Verified, facts: Facts, granted: Reason
+    ) -> Decision:
+        """Raises CloudFailure."""
+        facts.factor = call.factor
+        verdict = await self._cloud.auth(request, verified.username, call)
+        facts.txid = verdict.txid
+        match verdict:
+            case FactorAllow(message):
+                return Accept(granted, message, verified.carried)
+            case FactorDeny(status, message):
+                facts.cause = status
+                return Reject(_DENIALS.get(status, Reason.FACTOR_DENIED), message)
+
+    # ---- asking back
+
+    def _prompt(self, request: AuthRequest, pending: Pending, text: str) -> Decision:
+        if not request.can_challenge:
+            return Reject(Reason.NO_USABLE_FACTOR, "Append a passcode to the password.")
+        return Challenge(Reason.FACTOR_PROMPT, text, self._challenges.issue(request, pending))
+
+    def _enroll(self, request: AuthRequest, verified: Verified, text: str) -> Decision:
+        """An appliance shows a challenge's text and hides a Reject's."""
+        first = self._policy.mode is Mode.CHALLENGE and not request.state
+        if first and self._policy.enroll_challenge and request.can_challenge:
+            state = self._challenges.issue(request, Pending(Kind.ENROLL, verified.username, dn=verified.dn))
+            return Challenge(Reason.ENROLL_PROMPT, text, state)
+        return Reject(Reason.ENROLL_REQUIRED, text)
+
+    # ---- no word from the cloud
+
+    async def _cloud_failed(
+        self,
+        request: AuthRequest,
+        typed: Typed | None,
+        verified: Verified,
+        facts: Facts,
+        failure: CloudFailure,
+    ) -> Decision:
+        facts.cause, facts.detail = failure.failure.value, failure.detail
+        facts.factor = _name_of(typed)
+        match before_factor(self._policy.fail_mode, failure):
+            case Reject() as closed:
+                return closed
+            case MayOpen():
+                shut = await self._door.may_open(request, failure)
+        if shut:
+            facts.detail = f"{failure.detail}; kept shut: {shut}"
+            return Reject(Reason.FAIL_CLOSED)
+        if typed is not None:
+            facts.detail = f"{failure.detail}; {facts.factor} was typed and went unchecked"
+        return Accept(Reason.FAIL_OPEN, carried=verified.carried)
+
+
+def _name_of(typed: Typed | None) -> str | None:
+    """The factor's name for the record; a passcode itself is never named (S1)."""
+    match typed:
+        case None:
+            return None
+        case TypedPasscode():
+            return "passcode"
+        case TypedWord(word, number):
+            return f"{word}{number or ''}"
