@@ -14,11 +14,11 @@ VPN = Section("vpn", 1812)
 SAFE = Section("safe", 1813, fail_mode="safe", exempt=frozenset({"robot"}))
 ELSEWHERE = Section("elsewhere", 1814, host="other.test")
 EPOCH = time.time() - time.monotonic()
-ACCEPT, REJECT = 2, 3
+ACCEPT, REJECT, CHALLENGE = 2, 3, 11
 
 
 class Story:
-    """A journal, told. Names are as the canonical ones; a request's octets are its number."""
+    """A journal, told. Names are as the canonical ones; a request's authenticator is its number."""
 
     def __init__(self) -> None:
         self.journal = Journal()
@@ -33,16 +33,21 @@ class Story:
         station: bytes = b"",
         port: int = 5000,
         code: int = 1,
+        state: bytes = b"",
     ) -> RadiusRequest:
         return self.journal.add(
             RadiusRequest,
             nas=("127.0.0.1", port),
             server=("127.0.0.1", section.port),
-            octets=bytes((code,)) + len(self.journal).to_bytes(4, "big"),
+            octets=self._octets(code, state),
             user=user,
             password=password,
             station=station,
         )
+
+    def _octets(self, code: int, state: bytes) -> bytes:
+        head = bytes((code,)) + len(self.journal).to_bytes(19, "big")
+        return head + (bytes((24, len(state) + 2)) + state if state else b"")
 
     def bind(self, user: str = "alice", password: bytes = b"right", result: int = 0) -> PrimaryBind:
         return self.journal.add(PrimaryBind, name=f"CN={user}", user=user, password=password, result=result)
@@ -65,11 +70,13 @@ class Story:
             CloudVerdict, endpoint=endpoint, user=user, result=result, began=began, host=host
         )
 
-    def reply(self, request: RadiusRequest, code: int = ACCEPT, *, to: int | None = None) -> RadiusReply:
+    def reply(
+        self, request: RadiusRequest, code: int = ACCEPT, *, to: int | None = None, state: bytes = b""
+    ) -> RadiusReply:
         return self.journal.add(
             RadiusReply,
             nas=request.nas,
-            octets=bytes((code,)) + request.octets,
+            octets=bytes((code,)) + request.octets[1:20] + self._octets(0, state)[20:],
             source=request.server,
             request=request.order if to is None else to,
         )
@@ -220,7 +227,91 @@ def test_rejects_need_no_ground(story: Story) -> None:
     assert story.problems() == []
 
 
+def challenged(story: Story, state: bytes = b"sealed", user: str = "alice") -> RadiusRequest:
+    """A right password, answered by a question."""
+    first = story.request(user)
+    story.bind(user)
+    story.verdict(user, "auth", endpoint="preauth")
+    story.reply(first, CHALLENGE, state=state)
+    return first
+
+
+def test_an_answered_challenge(story: Story) -> None:
+    challenged(story)
+    answer = story.request(password=b"123456", state=b"sealed")
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(answer)
+    assert story.problems() == []
+
+
+def test_a_challenge_behind_a_challenge(story: Story) -> None:
+    """`sms`, then the code from it."""
+    challenged(story)
+    sms = story.request(password=b"sms", state=b"sealed")
+    story.verdict(result="deny", endpoint="auth")
+    story.reply(sms, CHALLENGE, state=b"sealed again")
+    code = story.request(password=b"123456", state=b"sealed again")
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(code)
+    assert story.problems() == []
+
+
 # ---- forgeries
+
+
+def test_a_made_up_state(story: Story) -> None:
+    """R39"""
+    challenged(story)
+    answer = story.request(password=b"123456", state=b"made up")
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(answer)
+    assert story.problems()
+
+
+def test_another_users_state(story: Story) -> None:
+    """R39"""
+    challenged(story, user="bob")
+    answer = story.request(password=b"123456", state=b"sealed")
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(answer)
+    assert story.problems()
+
+
+def test_a_state_that_lets_in_twice(story: Story) -> None:
+    """R40"""
+    challenged(story)
+    for port in (5000, 5001):
+        answer = story.request(password=b"123456", state=b"sealed", port=port)
+        story.verdict(endpoint="auth")
+        story.record()
+        story.reply(answer)
+    assert story.problems()
+
+
+def test_an_answer_without_an_allow_of_its_own(story: Story) -> None:
+    """The allow was asked for before the user had answered."""
+    challenged(story)
+    began = story.began()
+    answer = story.request(password=b"123456", state=b"sealed")
+    story.verdict(endpoint="auth", began=began)
+    story.record()
+    story.reply(answer)
+    assert story.problems()
+
+
+def test_fail_open_behind_a_challenge(story: Story) -> None:
+    """F3"""
+    first = story.request(section=SAFE)
+    story.bind()
+    story.reply(first, CHALLENGE, state=b"sealed")
+    answer = story.request(password=b"123456", state=b"sealed", section=SAFE)
+    story.record("fail_open", section="safe", fail_open=True)
+    story.reply(answer)
+    assert story.problems()
 
 
 def test_no_allow(story: Story) -> None:

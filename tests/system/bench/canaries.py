@@ -88,7 +88,10 @@ def _forms(window: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"{form}hex with spaces", octets.hex(" ").encode()
         yield f"{form}UTF-16LE", b"".join(bytes((octet, 0)) for octet in octets)
         yield f"{form}every octet percent-encoded", "".join(f"%{octet:02X}" for octet in octets).encode()
-        yield f"{form}every octet percent-encoded in lower case", "".join(f"%{o:02x}" for o in octets).encode()
+        yield (
+            f"{form}every octet percent-encoded in lower case",
+            "".join(f"%{o:02x}" for o in octets).encode(),
+        )
         yield f"{form}every octet escaped", "".join(f"\\x{octet:02x}" for octet in octets).encode()
         yield from ((f"{form}{name}", written) for name, written in _text_forms(octets) if written != octets)
         yield from ((f"{form}{name}", written) for name, written in _base64(octets))

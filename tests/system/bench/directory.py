@@ -87,7 +87,9 @@ class Directory:
 
     # -- what the test scripts ---------------------------------------------------------------------
 
-    def break_(self, operation: Literal["bind", "search", "*"], fault: Fault, user: str | None = None) -> None:
+    def break_(
+        self, operation: Literal["bind", "search", "*"], fault: Fault, user: str | None = None
+    ) -> None:
         """The next answers to this operation go wrong; of a bind, only those as this user."""
         self._faults.append((operation, user, fault))
 

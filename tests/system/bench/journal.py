@@ -129,9 +129,7 @@ class Journal:
             self._changed.notify_all()
         return event
 
-    def all(
-        self, kind: type[E], where: Callable[[E], bool] = lambda _: True, *, since: int = 0
-    ) -> list[E]:
+    def all(self, kind: type[E], where: Callable[[E], bool] = lambda _: True, *, since: int = 0) -> list[E]:
         """The events of this kind, of an order beyond `since`."""
         with self._changed:
             return self._matching(kind, where, since)
@@ -147,9 +145,7 @@ class Journal:
     ) -> list[E]:
         """The events of this kind, once there are `count` of them."""
         with self._changed:
-            found = self._changed.wait_for(
-                lambda: len(self._matching(kind, where, since)) >= count, timeout
-            )
+            found = self._changed.wait_for(lambda: len(self._matching(kind, where, since)) >= count, timeout)
             matching = self._matching(kind, where, since)
         assert found, f"{len(matching)} of {count} {kind.__name__} after {timeout} s"
         return matching

@@ -66,6 +66,4 @@ def printed(tag: int, value: bytes) -> str:
 
 
 def _escaped(value: bytes) -> str:
-    return "".join(
-        f"\\{octet:02x}" if octet in b"\\*()\0" or octet > 0x7E else chr(octet) for octet in value
-    )
+    return "".join(f"\\{octet:02x}" if octet in b"\\*()\0" or octet > 0x7E else chr(octet) for octet in value)

@@ -112,7 +112,7 @@ def _pieces(octets: bytes, drip: float | None) -> list[bytes]:
 
 async def _for_ever(writer: asyncio.StreamWriter) -> None:
     """Until the peer has gone."""
-    while not writer.is_closing():
+    while not writer.is_closing():  # noqa: ASYNC110 - a stream tells nobody when it closes
         await asyncio.sleep(0.05)
     raise ConnectionError("gone")
 

@@ -12,13 +12,13 @@ import datetime
 import functools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.system.bench.journal import CloudVerdict, Journal, PrimaryBind, RadiusReply, RadiusRequest
-from tests.system.bench.wire import ACCESS_ACCEPT, STATUS_SERVER
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_CHALLENGE, STATE, STATUS_SERVER, split_attributes
 
 AuditEvent = dict[str, Any]
 SLACK = 1.0  # seconds that an audit's clock may differ from ours
@@ -49,11 +49,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An Accept and the request that it answers."""
+    """An Accept and the request that it answers.
+
+    `identity`: of the login's first request, which had the password. `challenge`: the answer to that one,
+    None when it is the request itself.
+    """
 
     identity: Identity
     request: RadiusRequest
     reply: RadiusReply
+    challenge: RadiusReply | None = None
 
     def __str__(self) -> str:
         return (
@@ -105,8 +110,8 @@ class Oracle:
         for reply in _accepts(journal):
             if reply.request not in requests:
                 problems.append(f"Accept {reply.order} answers no request of its NAS")
-            elif (asked := requests[reply.request])[0].code != STATUS_SERVER:
-                admissions.append(Admission(asked[1], asked[0], reply))
+            elif requests[reply.request][0].code != STATUS_SERVER:
+                admissions.append(_admission(reply, requests, journal))
         for group in _by_user(admissions):
             assigned = grounds.assign(group)
             if isinstance(assigned, Admission):
@@ -114,6 +119,33 @@ class Oracle:
             elif self.audit_works:
                 problems += grounds.unaudited(group, assigned)
         return problems
+
+
+def _admission(
+    reply: RadiusReply, requests: Mapping[int, tuple[RadiusRequest, Identity]], journal: Journal
+) -> Admission:
+    """Back from the answer over its challenges to the request that had the password."""
+    request, identity = requests[reply.request]
+    first: RadiusRequest = request
+    root: RadiusReply | None = None
+    while (state := _value(first.octets, STATE)) is not None:
+        asked = [
+            challenge
+            for challenge in journal.all(RadiusReply, lambda found: found.code == ACCESS_CHALLENGE)
+            if challenge.order < first.order and _value(challenge.octets, STATE) == state
+        ]
+        if not asked or requests[asked[0].request][1].user != identity.user:
+            break  # made up or another's: it has the ground that it has as a first request, which is none
+        root = asked[0]
+        first, identity = requests[asked[0].request]
+    return Admission(identity, request, reply, root)
+
+
+def _value(octets: bytes, kind: int) -> bytes | None:
+    try:
+        return next((value for found, value in split_attributes(octets[20:]) if found == kind), None)
+    except AssertionError:
+        return None
 
 
 def _identity(
@@ -174,7 +206,9 @@ class _Grounds:
             identity = admissions[at].identity
             for ground in self._for(admissions[at]):
                 # The same ground again is a join; half of one, or another identity's, is a theft.
-                if any(_shares(other, ground) and (other, owner) != (ground, identity) for other, owner in taken):
+                if any(
+                    _shares(other, ground) and (other, owner) != (ground, identity) for other, owner in taken
+                ):
                     continue
                 if (found := search(at + 1, [*taken, (ground, identity)])) is not None:
                     return found
@@ -194,24 +228,30 @@ class _Grounds:
                         yield Ground(bind, audited=number)
 
     def _lets_in(self, verdict: CloudVerdict, admission: Admission, bind: PrimaryBind) -> bool:
-        return (
-            verdict.result == "allow"
-            and bind.order < verdict.began < verdict.order < admission.reply.order
-            and admission.request.order < verdict.order
-            and self._led(admission.identity, bind.order, verdict.order)
-        )
+        asked = admission.request.order
+        if (
+            verdict.result != "allow"
+            or not bind.order < verdict.began < verdict.order < admission.reply.order
+        ):
+            return False
+        if admission.challenge is not None:
+            led = self._led(admission.identity, bind.order, admission.challenge.order - 1)
+            return led and bind.order < admission.challenge.order and asked < verdict.began
+        return asked < verdict.order and self._led(admission.identity, bind.order, verdict.order)
 
     def _led(self, identity: Identity, bound: int, until: int) -> bool:
         """Whether a request of this identity began the attempt: sent before the bind, not answered before `until`."""
         return any(
-            order < bound and self._answered.get(order, until + 1) > until for order in self._requests[identity]
+            order < bound and self._answered.get(order, until + 1) > until
+            for order in self._requests[identity]
         )
 
     def _permits(self, event: AuditEvent, admission: Admission, bind: PrimaryBind) -> bool:
         identity = admission.identity
         section = identity.section
         if (
-            event.get("server_section") != section.name
+            admission.challenge is not None
+            or event.get("server_section") != section.name
             or not self._led(identity, bind.order, max(bind.order, admission.request.order))
             or not self._in_window(event, admission)
         ):

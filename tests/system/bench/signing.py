@@ -34,13 +34,14 @@ def _sha512(octets: bytes) -> str:
     return hashlib.sha512(octets).hexdigest()
 
 
-def signature(method: str, host: str, target: str, date: str, headers: Mapping[str, str], body: bytes, skey: str) -> str:
+def signature(request: HttpRequest, host: str, date: str, skey: str) -> str:
     """What the Authorization header has to say, v5."""
-    path, _, query = target.partition("?")
-    extra = sorted((name, value) for name, value in headers.items() if name.startswith("x-duo-"))
+    path, _, query = request.target.partition("?")
+    extra = sorted((name, value) for name, value in request.headers.items() if name.startswith("x-duo-"))
     extension = "\0".join(part for pair in extra for part in pair)
     params = _canonical(parse_qsl(query, keep_blank_values=True))
-    lines = [date, method.upper(), host.lower(), path, params, _sha512(body), _sha512(extension.encode())]
+    bodies = [_sha512(request.body), _sha512(extension.encode())]
+    lines = [date, request.method.upper(), host.lower(), path, params, *bodies]
     return hmac.new(skey.encode(), "\n".join(lines).encode(), "sha512").hexdigest()
 
 
@@ -52,7 +53,7 @@ def check(request: HttpRequest, host: str, keys: Mapping[str, str], *, skew: flo
     date = request.headers.get("x-duo-date", request.headers.get("date"))
     if date is None:
         raise Refused(40104, "no date")
-    expected = signature(request.method, host, request.target, date, request.headers, request.body, keys[who])
+    expected = signature(request, host, date, keys[who])
     if not hmac.compare_digest(given, expected):
         raise Refused(40103, "wrong signature")
     try:

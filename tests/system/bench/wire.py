@@ -158,7 +158,9 @@ def read_reply(octets: bytes, source: tuple[str, int], request: Request, secret:
     blank = octets[:4] + request.authenticator + octets[20:22] + bytes(16) + octets[38:]
     assert attributes[0][1] == hmac.digest(secret, blank, "md5"), "wrong Message-Authenticator"
     reply = Reply(octets, source, attributes)
-    assert reply.values(PROXY_STATE) == request.values(PROXY_STATE), "Proxy-State is not ours, whole, in order"
+    assert reply.values(PROXY_STATE) == request.values(PROXY_STATE), (
+        "Proxy-State is not ours, whole, in order"
+    )
     if reply.code == ACCESS_REJECT:
         kinds = {kind for kind, _ in attributes}
         assert kinds <= {REPLY_MESSAGE, PROXY_STATE, MESSAGE_AUTHENTICATOR}, f"a Reject with {kinds} (R42)"
