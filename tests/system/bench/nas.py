@@ -114,6 +114,16 @@ class Nas:
         deadline = time.monotonic() + timeout
         return [self.receive(request, max(0.01, deadline - time.monotonic())) for request in requests]
 
+    def flood(self, octets: Sequence[bytes], count: int) -> None:
+        """Noise, in turn, as fast as it goes; not worth a line in the journal."""
+        for at in range(count):
+            self._socket.sendto(octets[at % len(octets)], self.server)
+
+    def receive_octets(self, timeout: float = 10) -> bytes:
+        """The next datagram, whatever it is."""
+        self._socket.settimeout(timeout)
+        return self._receive()[0]
+
     def silent(self, request: Request | bytes, timeout: float = 0.5) -> bool:
         """Send this and see that nothing at all comes back."""
         self.send(request)

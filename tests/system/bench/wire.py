@@ -7,7 +7,7 @@ import hmac
 import itertools
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 ACCESS_REQUEST, ACCESS_ACCEPT, ACCESS_REJECT, ACCESS_CHALLENGE, STATUS_SERVER = 1, 2, 3, 11, 12
@@ -177,3 +177,8 @@ def split_attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
         assert 2 <= length <= len(octets), "an attribute runs past the end"
         yield octets[0], octets[2:length]
         octets = octets[length:]
+
+
+def codes(replies: Iterable[Reply | None]) -> list[int | None]:
+    """None: silence."""
+    return [None if reply is None else reply.code for reply in replies]

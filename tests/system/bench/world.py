@@ -16,7 +16,14 @@ from tests.system.bench.canaries import Canaries, Leak
 from tests.system.bench.cloud import Cloud, User
 from tests.system.bench.daemon import Daemon, free_port
 from tests.system.bench.directory import BASE, Directory, fold
-from tests.system.bench.journal import CloudRefused, Journal, PrimaryRefused, RadiusReply
+from tests.system.bench.journal import (
+    CloudRefused,
+    CloudRequest,
+    Journal,
+    PrimaryBind,
+    PrimaryRefused,
+    RadiusReply,
+)
 from tests.system.bench.loop import Loop
 from tests.system.bench.nas import Nas
 from tests.system.bench.oracles import AuditEvent, Oracle, Section, read_audit
@@ -141,13 +148,20 @@ class World:
         """The section's options in `config`."""
         return next(options for options in self.config.values() if options.get("name") == section.name)
 
-    def add_user(self, name: str, password: str | bytes | None = None, **cloud_user: Any) -> Login:
-        """Known to the directory, and to every cloud with the same settings."""
+    def add_user(
+        self,
+        name: str,
+        password: str | bytes | None = None,
+        *,
+        refusal: tuple[int, str] | None = None,
+        **cloud_user: Any,
+    ) -> Login:
+        """Known to the directory, and to every cloud with the same settings. `refusal`: of the right password."""
         if password is None:
             password = self.canaries.new(f"the password of {name}")
         else:
             self.canaries.keep(f"the password of {name}", password)
-        self.directory.add(name, password)
+        self.directory.add(name, password, refusal=refusal)
         for cloud in self.clouds.values():
             cloud.users[name.lower()] = User(**cloud_user)
         return Login(name, password if isinstance(password, str) else password.decode("latin-1"))
@@ -203,6 +217,18 @@ class World:
 
         found: list[AuditEvent] = wait_for(enough, timeout)
         return found
+
+    def binds(self, user: str) -> list[PrimaryBind]:
+        """What the directory was asked about this user's password."""
+        return self.journal.all(PrimaryBind, lambda bind: bind.user == user)
+
+    def asked(self, user: str, endpoint: str = "auth") -> list[dict[str, str]]:
+        """The parameters of what the clouds were asked about this user."""
+        name = user.lower()
+        requests = self.journal.all(
+            CloudRequest, lambda request: request.user == name and request.endpoint == endpoint
+        )
+        return [request.params for request in requests]
 
     def log(self) -> str:
         file = self.home / "log" / "authproxy.log"
