@@ -175,10 +175,13 @@ class World:
         path.write_text(json.dumps(self.config, indent=1, ensure_ascii=False))
         return path
 
-    def start(self, *, wait: bool = True, proven: bool = True, **more: Any) -> Daemon:
+    def start(
+        self, *, config: Path | None = None, wait: bool = True, proven: bool = True, **more: Any
+    ) -> Daemon:
         """`proven`: wait until each section's credentials have passed `check`, which a safe one needs to open."""
         began = len(self.journal)
-        self.daemon = Daemon(self.home, self.write_config(), admin=self.admin, **more)
+        config = config or self.write_config()
+        self.daemon = Daemon(self.home, config, admin=self.admin, **more)
         self.daemons.append(self.daemon)
         if wait:
             self.daemon.wait_ready()
@@ -291,7 +294,7 @@ class World:
             yield f"stdout {number}", daemon.stdout.octets
             yield f"stderr {number}", daemon.stderr.octets
         for file in sorted(self.home.rglob("*")):
-            if file.is_file() and file.name != "authproxy.yaml" and not file.name.endswith(".secret"):
+            if file.is_file() and file.suffix not in {".yaml", ".cfg", ".secret"}:
                 with contextlib.suppress(OSError):
                     yield str(file.relative_to(self.home)), file.read_bytes()
         replies = self.journal.all(RadiusReply)
