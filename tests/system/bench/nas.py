@@ -48,6 +48,9 @@ class Nas:
             except (BlockingIOError, ConnectionRefusedError):
                 self._socket.close()
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def login(
         self, user: bytes | str, password: bytes | str, *extra: tuple[int, bytes], **kw: object
     ) -> Request:

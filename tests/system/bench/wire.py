@@ -32,6 +32,16 @@ def hide_password(password: bytes, secret: bytes, authenticator: bytes) -> bytes
     return hidden
 
 
+def open_password(hidden: bytes, secret: bytes, authenticator: bytes) -> bytes:
+    """The other way round, without the padding."""
+    password, previous = b"", authenticator
+    for at in range(0, len(hidden), 16):
+        block = hidden[at : at + 16]
+        password += bytes(a ^ b for a, b in zip(block, md5(secret, previous), strict=False))
+        previous = block
+    return password.rstrip(b"\0")
+
+
 def attribute(kind: int, value: bytes) -> bytes:
     assert len(value) <= 253
     return bytes((kind, len(value) + 2)) + value

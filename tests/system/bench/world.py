@@ -28,6 +28,7 @@ from tests.system.bench.loop import Loop
 from tests.system.bench.nas import Nas
 from tests.system.bench.oracles import AuditEvent, Oracle, Section, read_audit
 from tests.system.bench.pki import Authority
+from tests.system.bench.tap import Tap
 
 CLOUD_HOST = "localhost"
 Options = dict[str, Any]
@@ -76,6 +77,7 @@ class World:
         self.audit_works = True
         self.clock_is_real = True
         self._nases: list[Nas] = []
+        self._taps: list[Tap] = []
         self._scanned: dict[str, int] = {}
         if directory:
             self._use_directory()
@@ -206,6 +208,12 @@ class World:
         self._nases.append(nas)
         return nas
 
+    def tap(self, section: Section | None = None) -> Tap:
+        """A port to send somebody else's RADIUS client to. Closed with the test."""
+        section = section or self.sections[0]
+        self._taps.append(Tap(self.journal, ("127.0.0.1", section.port), self.secret.encode()))
+        return self._taps[-1]
+
     def audit(self, **wanted: object) -> list[AuditEvent]:
         """The events of authevents.log with these values."""
         events = read_audit(self.home / "log" / "authevents.log")
@@ -244,9 +252,10 @@ class World:
         for cloud in self.clouds.values():
             cloud.settle()
         self.directory.heal()
-        for nas in self._nases:
-            nas.close()
+        for open_ in (*self._nases, *self._taps):
+            open_.close()
         self._nases.clear()
+        self._taps.clear()
 
     def check(self) -> None:
         """B2, B3, and what the strict fakes had to complain of. Raises AssertionError with every problem."""
