@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.system.bench.world import World
 from tests.system.everyday import Everyday
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The slow ones run when they are asked for: `pytest -m slow`."""
+    if "slow" not in config.option.markexpr:
+        items[:] = [item for item in items if item.get_closest_marker("slow") is None]
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +37,7 @@ def _everyday(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everyday]:
 @pytest.fixture
 def everyday(_everyday: Everyday) -> Everyday:
     """One daemon for all tests that leave it as it was, each with users of its own."""
-    assert _everyday.running
+    assert _everyday.running.running
     return _everyday
 
 
@@ -43,20 +48,3 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield made
     if made in World.live:
         made.close()
-
-
-@pytest.fixture
-def new_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """For a test that needs another kind of world."""
-    made: list[World] = []
-
-    def make(**more: Any) -> World:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(World(folder, **more))
-        return made[-1]
-
-    yield make
-    for world in made:
-        if world in World.live:
-            world.close()

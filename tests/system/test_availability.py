@@ -183,7 +183,7 @@ def test_no_descriptors_left(world: World) -> None:
         # The oracle sees to it that whoever got in had both factors.
         assert set(answers) <= {ACCESS_ACCEPT, ACCESS_REJECT, None}
         assert world.audit(reason="fail_open") == []
-        assert world.running
+        assert world.running.running
     fresh = world.add_user("fresh")
     wait_for(lambda: codes([nas.ask(fresh.user, fresh.password, timeout=3)]) == [ACCESS_ACCEPT], 30)
 
@@ -205,7 +205,7 @@ def test_no_door_opens_unrecorded(world: World) -> None:
     assert codes([nas.ask(users[1].user, users[1].password)]) == [ACCESS_REJECT]
     world.cloud.become("well")
     wait_for(lambda: codes([nas.ask(users[2].user, users[2].password)]) in ([ACCESS_ACCEPT], [ACCESS_REJECT]))
-    assert world.running
+    assert world.running.running
     resource.prlimit(
         world.running.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.system.bench import wire
@@ -132,9 +130,8 @@ def test_who_has_to_sign(everyday: Everyday, source: str, how: dict[str, bool], 
     assert ask(nas_at(everyday, source), everyday, user.user, user.password, **how) == expected
 
 
-def test_auto_latches(new_world: Callable[..., World]) -> None:
+def test_auto_latches(world: World) -> None:
     """R19: open until the first signature, then never again, over restarts; an EAP packet's doesn't count."""
-    world = new_world()
     world.add_section(
         clients=[
             {"name": "a", "ip": "127.0.0.1", "secret": world.secret},

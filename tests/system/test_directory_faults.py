@@ -29,7 +29,7 @@ def login(world: World, user: Login, password: str | None = None) -> tuple[int |
     before = len(world.audit(username=user.user))
     reply = world.nas().ask(user.user, password or user.password, timeout=20)
     events = wait_for(lambda: [e for e in world.audit(username=user.user)[before:] if e.get("decision")])
-    return reply and reply.code, events[-1]["reason"]
+    return codes([reply])[0], events[-1]["reason"]
 
 
 ACCEPTED, REFUSED = (ACCESS_ACCEPT, "both_factors"), (ACCESS_REJECT, "primary_unavailable")
@@ -172,7 +172,7 @@ def several(world: World, count: int = 3) -> list[Directory]:
     world.add_section()
     world.add_user("alice")
     for host in hosts[1:]:
-        host.accounts = world.directory.accounts
+        host.share(world.directory)
     return hosts
 
 

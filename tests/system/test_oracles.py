@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ class Story:
         self.record(user=request.user)
         return self.reply(request)
 
-    def problems(self, **more: bool) -> list[str]:
+    def problems(self, **more: Any) -> list[str]:
         oracle = Oracle((VPN, SAFE, ELSEWHERE), str.lower, EPOCH, **more)
         return oracle.unexplained(self.journal, self.audit)
 
@@ -256,6 +257,17 @@ def test_a_challenge_behind_a_challenge(story: Story) -> None:
     story.record()
     story.reply(code)
     assert story.problems() == []
+
+
+def test_a_real_directory_keeps_no_journal(story: Story) -> None:
+    request = story.request(password=b"right,push")
+    story.verdict()
+    story.record()
+    story.reply(request)
+    assert story.problems(passwords={"alice": b"right"}) == []
+    assert story.problems()
+    assert story.problems(passwords={"alice": b"another"})
+    assert story.problems(passwords={"bob": b"right"})
 
 
 # ---- forgeries

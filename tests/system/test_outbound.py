@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.system.bench.loop import Fault, answer
-from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, codes
 from tests.system.bench.world import Login, World, wait_for
 from tests.system.parts.http_proxies import HttpProxy, squid, tinyproxy
 
@@ -30,7 +30,7 @@ def login(world: World, user: Login) -> tuple[int | None, str, str]:
     before = len(world.audit(username=user.user))
     reply = world.nas().ask(user.user, user.password, timeout=20)
     events = wait_for(lambda: [e for e in world.audit(username=user.user)[before:] if e.get("decision")])
-    return reply and reply.code, events[-1]["reason"], events[-1].get("cause") or ""
+    return codes([reply])[0], events[-1]["reason"], events[-1].get("cause") or ""
 
 
 @pytest.fixture(params=PROXIES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -245,12 +244,11 @@ def test_a_second_daemon_on_the_same_ports(world: World) -> None:
     world.start()
     second = Daemon(world.home, world.home / "authproxy.yaml")
     assert second.wait() == 1
-    assert world.running
+    assert world.running.running
 
 
-def test_the_four_lines_of_an_existing_file(new_world: Callable[..., World]) -> None:
+def test_the_four_lines_of_an_existing_file(world: World) -> None:
     """A `.cfg` as administrators have it runs as it is, with its defaults; `check` says what is risky."""
-    world = new_world()
     section = world.add_section(failmode="safe")
     user = world.add_user("alice")
     options = world.options(section)

@@ -145,11 +145,11 @@ class Cloud:
         """
         self._loop.call(self._become(mode, context))
 
-    def decide(self, user: str, verdict: Verdict) -> int:
-        """Answer this user's waiting pushes; how many there were."""
+    def decide(self, user: str | None, verdict: Verdict) -> int:
+        """Answer this user's waiting pushes (None: everybody's); how many there were."""
 
         async def set_all() -> int:
-            waiting = [push for push in self._pushes.values() if push.user == user and push.verdict is None]
+            waiting = [p for p in self._pushes.values() if p.verdict is None and user in {p.user, None}]
             for push in waiting:
                 push.verdict = verdict
                 push.changed.set()
@@ -159,15 +159,8 @@ class Cloud:
 
     def settle(self) -> None:
         """Nothing is broken, and nobody waits."""
-
-        async def deny_all() -> None:
-            for push in self._pushes.values():
-                if push.verdict is None:
-                    push.verdict = "deny"
-                    push.changed.set()
-
         self._faults.clear()
-        self._loop.call(deny_all())
+        self.decide(None, "deny")
 
     # -- the port ----------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tests.system.bench import ber
 from tests.system.bench.journal import Journal, PrimaryBind, PrimaryRefused, PrimarySearch
-from tests.system.bench.ldap_filter import matches, printed
+from tests.system.bench.ldap_filter import AND, EQUALITY, matches, printed
 from tests.system.bench.loop import Fault, Loop, answer
 
 BIND, BIND_RESPONSE, UNBIND, SEARCH, SEARCH_ENTRY, SEARCH_DONE, SEARCH_REFERENCE = (
@@ -25,6 +25,7 @@ SIMPLE = 0x80
 NOTICE_OF_DISCONNECTION = "1.3.6.1.4.1.1466.20036"
 OPERATIONS_ERROR, SIZE_LIMIT_EXCEEDED, REFERRAL = 1, 4, 10
 BASE = "DC=corp,DC=test"
+NAMING = {b"samaccountname", b"userprincipalname"}
 MAX_MESSAGE = 262_144
 
 
@@ -81,6 +82,7 @@ class Directory:
         self.referral: str | None = None  # instead of a search's result
         self.notice = False  # a Notice of Disconnection instead of the next bind's answer
         self.connections = 0  # since it was made
+        self._by_name: dict[str, list[Account]] = {}
         self._faults: list[tuple[str, str | None, Fault]] = []
         self._sessions: list[Session] = []
         self.listen()
@@ -125,7 +127,13 @@ class Directory:
         octets = password.encode() if isinstance(password, str) else password
         account = Account(user, octets, **more)  # type: ignore[arg-type]
         self.accounts.append(account)
+        for name in account.names():
+            self._by_name.setdefault(name, []).append(account)
         return account
+
+    def share(self, other: Directory) -> None:
+        """Have the accounts of another directory, also those that it gets later."""
+        self.accounts, self._by_name = other.accounts, other._by_name
 
     def user_of(self, name: str) -> str:
         """The one account that this name means, or ''."""
@@ -135,8 +143,7 @@ class Directory:
     # -- the service -------------------------------------------------------------------------------
 
     def _account(self, name: str) -> Account | None:
-        wanted = fold(name)
-        return next((account for account in self.accounts if wanted in account.names()), None)
+        return next(iter(self._by_name.get(fold(name), ())), None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = Session(writer)
@@ -231,13 +238,26 @@ class Directory:
         await answer(session.writer, _message(identifier, done), self._fault("search", None))
 
     def _found(self, base: str, scope: int, wanted: tuple[int, bytes]) -> list[Account]:
-        found = [account for account in self.accounts if matches(account.attributes, *wanted)]
+        candidates = self._candidates(*wanted)
+        candidates = self.accounts if candidates is None else candidates
+        found = [account for account in candidates if matches(account.attributes, *wanted)]
         if scope == 0:
             return [account for account in found if fold(account.dn) == fold(base)]
         below = f",{fold(base)}"
         if scope == 1:
             return [account for account in found if fold(account.dn.partition(",")[2]) == fold(base)]
         return [account for account in found if f",{fold(account.dn)}".endswith(below)]
+
+    def _candidates(self, tag: int, value: bytes) -> list[Account] | None:
+        """An index, for ten thousand accounts: those that can match at all; None: any."""
+        if tag == AND:
+            known = [self._candidates(*element) for element in ber.split(value)]
+            return min((found for found in known if found is not None), key=len, default=None)
+        if tag == EQUALITY:
+            name, wanted = ber.split(value)
+            if name[1].lower() in NAMING:
+                return self._by_name.get(fold(wanted[1].decode("utf-8", "surrogateescape")), [])
+        return None
 
     def _fault(self, operation: str, user: str | None) -> Fault | None:
         for wanted, whose, fault in self._faults:

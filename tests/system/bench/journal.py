@@ -49,14 +49,11 @@ class RadiusReply(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryBind(Event):
-    """The directory answered a bind. `user` is the account behind the name that was used, '' if none.
-
-    `password` None: a real directory, which doesn't tell it.
-    """
+    """The directory answered a bind. `user` is the account behind the name that was used, '' if none."""
 
     name: str
     user: str
-    password: bytes | None = field(repr=False)
+    password: bytes = field(repr=False)
     result: int
 
 
@@ -144,11 +141,18 @@ class Journal:
         timeout: float = 10,
     ) -> list[E]:
         """The events of this kind, once there are `count` of them."""
+        matching: list[E] = []
+        seen = since
+        deadline = time.monotonic() + timeout
         with self._changed:
-            found = self._changed.wait_for(lambda: len(self._matching(kind, where, since)) >= count, timeout)
-            matching = self._matching(kind, where, since)
-        assert found, f"{len(matching)} of {count} {kind.__name__} after {timeout} s"
-        return matching
+            while True:
+                matching += self._matching(kind, where, seen)
+                seen = len(self._events)
+                if len(matching) >= count:
+                    return matching
+                left = deadline - time.monotonic()
+                assert left > 0, f"{len(matching)} of {count} {kind.__name__} after {timeout} s"
+                self._changed.wait(left)
 
     def _matching(self, kind: type[E], where: Callable[[E], bool], since: int) -> list[E]:
         return [event for event in self._events[since:] if isinstance(event, kind) and where(event)]

@@ -90,12 +90,14 @@ class Oracle:
     """`canonical`: the one name of the account behind a typed name. `epoch`: wall clock less monotonic, None when
 
     the daemon's clock is faked. `audit_works` False: the test has broken the audit, so it can't be asked for.
+    `passwords`: the right ones, where a real directory keeps no journal: whoever types the right one has had a success.
     """
 
     sections: Sequence[Section]
     canonical: Callable[[str], str]
     epoch: float | None = None
     audit_works: bool = True
+    passwords: Mapping[str, bytes] | None = None
 
     def unexplained(self, journal: Journal, audit: Sequence[AuditEvent]) -> list[str]:
         """A sentence for each counter-example; empty when all is well."""
@@ -104,7 +106,8 @@ class Oracle:
             request.order: (request, _identity(request, self.sections, canonical))
             for request in journal.all(RadiusRequest)
         }
-        grounds = _Grounds(journal, requests.values(), canonical, audit, self.epoch)
+        binds = journal.all(PrimaryBind) if self.passwords is None else self._typed(requests.values())
+        grounds = _Grounds(journal, binds, requests.values(), canonical, audit, self.epoch)
         problems: list[str] = []
         admissions: list[Admission] = []
         for reply in _accepts(journal):
@@ -119,6 +122,14 @@ class Oracle:
             elif self.audit_works:
                 problems += grounds.unaudited(group, assigned)
         return problems
+
+    def _typed(self, requests: Iterable[tuple[RadiusRequest, Identity]]) -> Iterator[PrimaryBind]:
+        for request, identity in requests:
+            right = (self.passwords or {}).get(identity.user)
+            if right and _is_typed(right, identity):
+                yield PrimaryBind(
+                    order=request.order, name=request.user, user=identity.user, password=right, result=0
+                )
 
 
 def _admission(
@@ -162,6 +173,7 @@ class _Grounds:
     def __init__(
         self,
         journal: Journal,
+        binds: Iterable[PrimaryBind],
         requests: Iterable[tuple[RadiusRequest, Identity]],
         canonical: Callable[[str], str],
         audit: Sequence[AuditEvent],
@@ -176,8 +188,9 @@ class _Grounds:
         for request, identity in requests:
             self._requests[identity].append(request.order)
         self._binds: defaultdict[str, list[PrimaryBind]] = defaultdict(list)
-        for bind in journal.all(PrimaryBind, lambda bind: bind.result == 0 and bind.user != ""):
-            self._binds[canonical(bind.user)].append(bind)
+        for bind in binds:
+            if bind.result == 0 and bind.user:
+                self._binds[canonical(bind.user)].append(bind)
         self._verdicts: defaultdict[tuple[str, str], list[CloudVerdict]] = defaultdict(list)
         for verdict in journal.all(CloudVerdict):
             self._verdicts[verdict.host, verdict.user].append(verdict)
@@ -242,7 +255,7 @@ class _Grounds:
     def _led(self, identity: Identity, bound: int, until: int) -> bool:
         """Whether a request of this identity began the attempt: sent before the bind, not answered before `until`."""
         return any(
-            order < bound and self._answered.get(order, until + 1) > until
+            order <= bound and self._answered.get(order, until + 1) > until
             for order in self._requests[identity]
         )
 
@@ -291,10 +304,8 @@ class _Grounds:
         ]
 
 
-def _is_typed(bound: bytes | None, identity: Identity) -> bool:
-    """Whether the primary saw what the user typed, less a factor. None: a real directory, which doesn't tell."""
-    if bound is None:
-        return True
+def _is_typed(bound: bytes, identity: Identity) -> bool:
+    """Whether this is what the user typed, less a factor."""
     codec = identity.section.codec
     typed = identity.password.decode(codec, "surrogateescape").encode("utf-8", "surrogateescape")
     return bool(bound) and (typed == bound or typed.startswith(bound + identity.section.delimiter))

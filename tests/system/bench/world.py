@@ -47,7 +47,7 @@ class World:
 
     live: list[World] = []
 
-    def __init__(self, folder: Path, *, directory: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.loop = Loop()
         self.journal = Journal()
@@ -79,8 +79,8 @@ class World:
         self._nases: list[Nas] = []
         self._taps: list[Tap] = []
         self._scanned: dict[str, int] = {}
-        if directory:
-            self._use_directory()
+        self._passwords: dict[str, bytes] | None = None
+        self._use_directory()
         World.live.append(self)
 
     # ---- building
@@ -102,6 +102,16 @@ class World:
             "search_dn": BASE,
             "timeout": 5,
         }
+
+    def use_real_directory(self, passwords: dict[str, str], **ad_client: Any) -> None:
+        """Instead of the scripted one. `passwords`: the right ones, which the oracles go by."""
+        secret = ad_client["service_account_password"]
+        for user, password in {"the service account": secret, **passwords}.items():
+            self.canaries.keep(f"the password of {user}", password)
+        self._passwords = {user: password.encode() for user, password in passwords.items()}
+        self.config["ad_client"] = ad_client
+        for cloud in self.clouds.values():
+            cloud.users.update({user: User() for user in passwords})
 
     def add_section(
         self,
@@ -264,7 +274,7 @@ class World:
 
     def _let_in_wrongly(self) -> list[str]:
         epoch = time.time() - time.monotonic() if self.clock_is_real else None
-        oracle = Oracle(self.sections, self.canonical, epoch, self.audit_works)
+        oracle = Oracle(self.sections, self.canonical, epoch, self.audit_works, self._passwords)
         return oracle.unexplained(self.journal, self.audit() if self.audit_works else [])
 
     def canonical(self, name: str) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.system.bench.daemon import free_port
-from tests.system.bench.world import wait_for
 from tests.system.parts.needs import needs
+from tests.system.parts.process import Process, free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +21,14 @@ class HttpProxy:
         return self.access_log.read_text() if self.access_log.exists() else ""
 
 
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
 @contextlib.contextmanager
 def _running(command: list[str], proxy: HttpProxy) -> Iterator[HttpProxy]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Process(command, proxy.access_log.with_name("output.log"))
     try:
-        wait_for(lambda: _listens(proxy.port), 20)
+        process.wait_for_port("127.0.0.1", proxy.port)
         yield proxy
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.stop()
 
 
 @contextlib.contextmanager
