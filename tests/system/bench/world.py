@@ -279,6 +279,8 @@ class World:
 
     def canonical(self, name: str) -> str:
         """The account that this name means; of a stranger, the name itself."""
+        if self._passwords is not None:
+            name = name.rpartition("\\")[2].partition("@")[0]
         return fold(self.directory.user_of(name) or name)
 
     def _complaints(self) -> Iterator[str]:
