@@ -44,6 +44,16 @@ def listens(port: int) -> bool:
     return True
 
 
+def takes_datagrams(port: int) -> bool:
+    """Somebody has bound it: what is sent now waits there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Cloud:
     """A running cloudsink."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import duo_client  # type: ignore[import-untyped]
 
 from tests.bench.process import AROUND_IT, Process, run, wait_for
-from tests.bench.rig import IKEY, SKEY, Cloud, Rig, free_port
+from tests.bench.rig import IKEY, SKEY, Cloud, Rig, free_port, takes_datagrams
 from tests.bench.tools import SECRET, Direct, direct, tool
 
 
@@ -68,18 +68,9 @@ def _exchange(rig: Rig, sink_options: tuple[object, ...], *options: object) -> M
     port = free_port(socket.SOCK_DGRAM)
     command = [tool("radsink"), "-p", port, "-s", SECRET, *sink_options]
     with Process(command, cpu=AROUND_IT, output=rig.folder / "radsink.log") as sink:
-        wait_for("radsink", lambda: _is_bound(port), sink)
+        wait_for("radsink", lambda: takes_datagrams(port), sink)
         seen: Mapping[str, float] = json.loads(run([tool("radload"), "-p", port, "-s", SECRET, *options]))
         return seen
-
-
-def _is_bound(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False
 
 
 # ---- direct against the directories and the cloud

@@ -10,10 +10,21 @@ from pathlib import Path
 
 from tests.bench.peers import freeradius, naive
 from tests.bench.process import UNDER_TEST, Process, wait_for
-from tests.bench.rig import ADMIN_DN, ADMIN_PASSWORD, IKEY, PEOPLE_DN, SKEY, Cloud, Rig, free_port
+from tests.bench.rig import (
+    ADMIN_DN,
+    ADMIN_PASSWORD,
+    IKEY,
+    PEOPLE_DN,
+    SKEY,
+    Cloud,
+    Rig,
+    free_port,
+    takes_datagrams,
+)
 from tests.bench.tools import SECRET, Logins, radload
 
 ROOT = Path(__file__).parents[2]
+START = 15.0  # seconds that a server may take to its first answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +33,12 @@ class Server:
     port: int
     process: Process
 
-    def answers(self) -> bool:
-        """A whole login, right to the end."""
-        one = Logins(1, give_up=0.5, at_most=1)
-        return radload(self.port, one).accepted == 1
-
     def wait(self) -> Server:
-        wait_for(f"{self.name}'s first answer", self.answers, self.process)
+        """Until a whole login is answered, right to the end."""
+        wait_for(f"{self.name}'s port", lambda: takes_datagrams(self.port), self.process, START)
+        if radload(self.port, Logins(1, give_up=START, at_most=START)).accepted != 1:
+            self.process.expect_alive()
+            raise RuntimeError(f"{self.name} does not answer:\n{self.process.said()[-3000:]}")
         return self
 
     def stop(self) -> None:

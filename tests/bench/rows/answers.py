@@ -21,8 +21,8 @@ def measure(plan: Plan) -> list[Figure]:
     asked, pushed = after["preauth"] - before["preauth"], after["push"] - before["push"]
     if load.unsigned:
         raise WrongAnswer(f"{load.unsigned} answers without Message-Authenticator")
-    if after["signature_wrong"]:
-        raise WrongAnswer(f"{after['signature_wrong']} calls with a wrong signature")
+    if mistakes := after["signature_wrong"] - before["signature_wrong"]:
+        raise WrongAnswer(f"{mistakes} calls with a wrong signature")
     return [
         Figure(
             0, "right answers ÷ logins, a fifth of them refused", load.answered / count, goal=exactly(1.0)
