@@ -52,7 +52,8 @@ def _free_udp_port() -> int:
 def start_authproxy(rig: Rig, name: str, *, ldap_port: int, cloud: Cloud) -> Server:
     """The real daemon, as an administrator would start it."""
     folder, port = rig.folder / name, _free_udp_port()
-    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("log", "state"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
     configuration = folder / "authproxy.yaml"
     configuration.touch(mode=0o600)
     configuration.write_text(
@@ -137,6 +138,7 @@ radius_server_auto:
   client: ad_client
   interface: 127.0.0.1
   port: {port}
+  max_pending_per_client: 16384
   clients:
     - {{name: bench, ip: 127.0.0.1, secret: {secret}}}
 """
