@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -16,15 +16,12 @@ from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
 from authproxy.protocols.radius.attributes import reply_messages
-from authproxy.protocols.radius.packet import Attribute, Code, Packet
+from authproxy.protocols.radius.packet import STATE, USER_NAME, USER_PASSWORD, Attribute, Code, Packet
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password
+from authproxy.protocols.radius.vendor import Key, first
 from authproxy.secret import Secret
 
-USER_NAME = 1
-USER_PASSWORD = 2
-NAS_IP_ADDRESS = 4
 CALLING_STATION_ID = 31
-NAS_IDENTIFIER = 32
 
 # A user name that could not be read, as the record shows it.
 UNREADABLE = Username("", "")
@@ -47,6 +44,7 @@ class Asked:
     received: float  # monotonic seconds
     authentic: bool  # a Message-Authenticator was there and right
     proven: bool  # this client's secret has been right before
+    log: Log = field(repr=False)  # where to say what the datagram makes one say; flood-proof
 
 
 class RadiusSection:
@@ -59,10 +57,9 @@ class RadiusSection:
         logins: Logins,
         rejecter: Rejecter,
         patience: float,
-        client_ip_attribute: int | None,
+        client_ip_attribute: Key | None,
         trust_unsigned_client_ip: bool,
         password_codec: str,
-        log: Log,
         new_login: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands."""
@@ -73,7 +70,6 @@ class RadiusSection:
         self._client_ip_attribute = client_ip_attribute
         self._trust_unsigned_client_ip = trust_unsigned_client_ip
         self._password_codec = password_codec
-        self._log = log
         self._new_login = new_login
 
     def ask(
@@ -103,6 +99,8 @@ class RadiusSection:
             deadline=asked.received + self._patience,
             client_ip=self._client_ip(packet, asked),
             calling_station=calling_station,
+            state=packet.first(STATE) or b"",
+            can_challenge=True,
             carried=packet,
         )
 
@@ -113,12 +111,12 @@ class RadiusSection:
         try:
             username = read_username(packet.first(USER_NAME) or b"")
         except MalformedUsername as malformed:
-            self._log.warn("radius.username_refused", client=asked.client.name, problem=str(malformed))
+            asked.log.warn("radius.username_refused", client=asked.client.name, problem=str(malformed))
             return "username"
         request = replace(request, username=username)
         if kind is not CredentialKind.PAP:
             # The directory compares passwords; CHAP, MS-CHAP and EAP never show it one (R28).
-            self._log.warn(
+            asked.log.warn(
                 "radius.credential_not_usable",
                 client=asked.client.name,
                 credential=kind.name,
@@ -127,16 +125,16 @@ class RadiusSection:
             return "credential"
         sent = packet.first(USER_PASSWORD) or b""
         password = decrypt_password(sent, asked.client.secret, packet.authenticator)
-        if b"\0" in password.reveal():
-            return "nul_in_password"
         if not asked.authentic and looks_like_noise(password, len(sent), proven=asked.proven):
-            self._log.warn(
+            asked.log.warn(
                 "radius.secret_suspected",
                 client=asked.client.name,
                 source=asked.source_ip,
                 todo="compare the shared secret of this client with the one here",
             )
             return "wrong_secret"
+        if b"\0" in password.reveal():
+            return "nul_in_password"
         return self._with_password(request, password)
 
     def _with_password(self, request: AuthRequest, password: Secret) -> AuthRequest | str:
@@ -153,7 +151,7 @@ class RadiusSection:
         """The user's own address, if the NAS says one and the packet can be believed (R22)."""
         if self._client_ip_attribute is None or not (asked.authentic or self._trust_unsigned_client_ip):
             return None
-        value = packet.first(self._client_ip_attribute)
+        value = first(packet, self._client_ip_attribute)
         if not value:
             return None
         try:
@@ -167,11 +165,10 @@ def reply_of(decision: Decision) -> tuple[Code, Sequence[Attribute]]:
 
     A Reject carries its message and nothing of the primary's Accept (R42).
     """
-    messages = reply_messages(decision.message)
     match decision:
-        case Accept():
-            return Code.ACCESS_ACCEPT, messages
-        case Challenge(_, _, state):
-            return Code.ACCESS_CHALLENGE, [*messages, Attribute(24, state)]
-        case Reject():
-            return Code.ACCESS_REJECT, messages
+        case Accept(_, message):
+            return Code.ACCESS_ACCEPT, reply_messages(message)
+        case Challenge(_, message, state):
+            return Code.ACCESS_CHALLENGE, [*reply_messages(message, lines=True), Attribute(STATE, state)]
+        case Reject(_, message):
+            return Code.ACCESS_REJECT, reply_messages(message)
