@@ -127,6 +127,20 @@ static void put_entry(const struct element *id, const char *dn, const char *uid)
     wrap(message, SEQUENCE);
 }
 
+/* The rootDSE (RFC 4512 §5.1), which clients read to learn whom they talk to. */
+static void put_root(const struct element *id) {
+    size_t message = written;
+    put_id(id);
+    size_t entry = written;
+    put_text("");
+    size_t attributes = written;
+    put_attribute("namingContexts", "dc=example,dc=com");
+    put_attribute("supportedLDAPVersion", "3");
+    wrap(attributes, SEQUENCE);
+    wrap(entry, ENTRY);
+    wrap(message, SEQUENCE);
+}
+
 static int is_password(const struct element *dn, const struct element *password) {
     static const size_t tail = sizeof PEOPLE - 1;
     size_t length = (size_t)(dn->end - dn->at);
@@ -171,7 +185,12 @@ static int serve_search(struct connection *c, const struct element *id, const st
         if (read_element(&at, operation->end, &skipped) != 1) return -1;
     if (read_element(&at, operation->end, &filter) != 1) return -1;
     searches++;
-    if (!c->bound && base.at != base.end) {
+    if (base.at == base.end) {
+        put_root(id);
+        put_result(id, DONE, SUCCESS);
+        return 0;
+    }
+    if (!c->bound) {
         put_result(id, DONE, INSUFFICIENT_RIGHTS);
         return 0;
     }
