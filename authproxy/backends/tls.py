@@ -9,7 +9,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -85,8 +84,9 @@ class ServerCertificates:
     def __init__(self) -> None:
         self._expiries: dict[str, float] = {}
 
-    def note(self, hostname: str, not_after: datetime) -> None:
-        self._expiries[hostname] = not_after.timestamp()
+    def note(self, hostname: str, not_after: float) -> None:
+        """`not_after` is in Unix seconds."""
+        self._expiries[hostname] = not_after
 
     def expiries(self) -> Mapping[str, float]:
         """Host name to Unix seconds."""
@@ -115,7 +115,7 @@ class ClientTls:
     def check_name(self, certificate: x509.Certificate) -> None:
         """Raises Untrusted."""
         if self._seen is not None:
-            self._seen.note(self._name, certificate.not_valid_after_utc)
+            self._seen.note(self._name, certificate.not_valid_after_utc.timestamp())
         if not self._verify_hostname:
             return
         verify = verify_certificate_ip_address if _is_address(self._name) else verify_certificate_hostname

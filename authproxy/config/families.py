@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection
 
 from authproxy.config.document import Entries, Flaw, Items, Node, Scalar, Style
 from authproxy.config.model.section import Family, GroupFamily, Section
@@ -76,62 +76,48 @@ def _superseded(section: Entries, notes: list[Flaw]) -> set[str]:
     return superseded
 
 
-def _numbers(section: Entries, stem: str, *, bare: bool) -> dict[int, str]:
-    """Number to key, of the members of a family that are there."""
+def _numbers(section: Entries, stem: str) -> dict[int, str]:
+    """Number to key, of the members of a family that are there, in their order."""
     found = {}
     for key in section:
         if match := re.fullmatch(rf"{stem}_([1-9]\d{{0,3}})", key):
             found[int(match[1])] = key
-    if bare and stem in section and (found or not isinstance(section[stem], Items)):
-        found.setdefault(1, stem)
     return dict(sorted(found.items()))
 
 
-def _gap(numbers: list[int], stem: str) -> str:
+def _gap(numbers: Collection[int], stem: str) -> str:
     missing = next(n for n in range(1, len(numbers) + 2) if n not in numbers)
     return "" if missing > len(numbers) else f"{stem}_{missing} is missing before it; number without a gap"
 
 
 def _gather(section: Entries, family: Family, flaws: list[Flaw]) -> Entries:
-    numbered = _numbers(section, family.stem, bare=family.bare)
-    if not numbered or list(numbered.values()) == [family.option]:
+    numbered = _numbers(section, family.stem)
+    if not numbered:
         return section
-    keys = set(numbered.values())
-    first = next(iter(numbered.values()))
-    if isinstance(section.get(family.stem), Items) or (
-        family.option in section and family.option not in keys
-    ):
-        flaws.append(
-            Flaw(section.lines[first], (first,), f"{family.option} is there as a list, too; put it in there")
-        )
-        return _copy(section, keys - {family.option})
-    flaws.extend(_clashes(section, family, numbered))
-    if gap := _gap(list(numbered), family.stem):
-        last = list(numbered.values())[-1]
-        flaws.append(Flaw(section.lines[last], (last,), gap))
-    copy = _copy(section, keys | {f"{family.stem}_1"})
-    names = [section.written.get(key, key) for key in numbered.values()]
-    copy.comments[family.option] = _comments(section, numbered.values())
-    copy.put(
-        family.option,
-        Items([section[key] for key in numbered.values()], section.lines[first], names),
-        section.lines[first],
-    )
+    keys = list(numbered.values())
+    first_of_all = section.get(family.stem) if family.bare else None
+    if isinstance(first_of_all, Scalar):
+        if 1 in numbered:
+            flaws.append(
+                Flaw(section.lines[numbered[1]], (numbered[1],), f"{family.stem} is the same; keep one")
+            )
+        numbered = {1: family.stem} | {number: key for number, key in numbered.items() if number != 1}
+    elif family.option in section:
+        what = f"{family.option} is there as a list, too; put it in there"
+        flaws.append(Flaw(section.lines[keys[0]], (keys[0],), what))
+        return _copy(section, set(keys))
+    if gap := _gap(numbered, family.stem):
+        flaws.append(Flaw(section.lines[keys[-1]], (keys[-1],), gap))
+    members = list(numbered.values())
+    line = section.lines[members[0]]
+    copy = _copy(section, {*keys, *members})
+    copy.put(family.option, Items([section[key] for key in members], line, members), line)
+    copy.comments[family.option] = tuple(line for key in members for line in section.comments.get(key, ()))
     return copy
 
 
-def _comments(section: Entries, keys: Iterable[str]) -> tuple[str, ...]:
-    return tuple(comment for key in keys for comment in section.comments.get(key, ()))
-
-
-def _clashes(section: Entries, family: Family, numbered: dict[int, str]) -> Iterator[Flaw]:
-    one = f"{family.stem}_1"
-    if family.bare and family.stem in section and one in section and numbered[1] == one:
-        yield Flaw(section.lines[one], (one,), f"{family.stem} is the same; keep one")
-
-
 def _gather_groups(section: Entries, family: GroupFamily, flaws: list[Flaw]) -> Entries:
-    members = {stem: _numbers(section, stem, bare=False) for stem in family.stems}
+    members = {stem: _numbers(section, stem) for stem in family.stems}
     keys = {key for numbered in members.values() for key in numbered.values()}
     if not keys:
         return section

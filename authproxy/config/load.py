@@ -15,7 +15,7 @@ from authproxy.config.model.section import Finding
 from authproxy.config.permissions import Exposure, exposures
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.reading import Reading
-from authproxy.config.rules import Between, client_of, faults_between, risks_between
+from authproxy.config.rules import Between, client_of, faults_between, risks_between, server_of
 from authproxy.config.sealing import Unsealer
 from authproxy.config.sections import Placed, placed, read_sections
 from authproxy.config.source import is_cfg, read_text, read_tree
@@ -101,6 +101,8 @@ def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: 
                 settled[name] = server.settled(name, main).model_copy(update={"client": client})
             case section:
                 settled[name] = section
+    if "main" in sections:
+        report.problems.extend(placed(report.file, "main", sections["main"].entries, server_of(main, tree)))
     if not report.problems and not any(isinstance(section, ServerSection) for section in settled.values()):
         report.problem(0, "", "", "no server section, such as radius_server_auto: nothing to run")
     return settled

@@ -47,6 +47,13 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
             yield from ((name, finding) for finding in _twice(section))
 
 
+def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
+    """`main.server` names a section that is there."""
+    servers = [name for name in names if kind_of(name) not in PRIMARIES and name != "main"]
+    if main.server and main.server not in servers:
+        yield Finding("server", f"there is no section {main.server}{suggestion(main.server, servers)}")
+
+
 def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Between]:
     used = {section.client for section in sections.values() if isinstance(section, ServerSection)}
     for name, section in sections.items():

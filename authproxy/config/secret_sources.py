@@ -13,7 +13,7 @@ from authproxy.secret import Secret
 
 SOURCES = {
     "file": "a file: what is in it, without the line end at its end",
-    "env": "a variable of the environment",
+    "env": "a variable of the environment (which root, and the same user, can read in /proc)",
     "credential": "a credential of the systemd unit (LoadCredential=)",
     "protected": "sealed by `authproxy secret protect`",
 }

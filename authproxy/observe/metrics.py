@@ -68,7 +68,7 @@ class Metrics:
 
     def __init__(self) -> None:
         # A second series for each counter, which nobody reads.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()
         self.registry = registry = CollectorRegistry(auto_describe=False)
         self.decisions = Counter(
             "authproxy_decisions_total",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from authproxy.config.model import Config, RadiusServer
-from authproxy.config.options import Endpoint
+from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius import udp
 
 
@@ -38,7 +38,9 @@ def bind(config: Config, kept: Iterable[Endpoint] = (), *, admin: bool = True) -
     """Every socket of the configuration but those that are `kept` open already. Raises CannotBind, with none open."""
     problems: list[str] = []
     bound = Sockets({})
-    wanted = {endpoint for section in config.all(RadiusServer).values() for endpoint in radius_endpoints(section)}
+    wanted = {
+        endpoint for section in config.all(RadiusServer).values() for endpoint in radius_endpoints(section)
+    }
     for endpoint in sorted(wanted - set(kept), key=str):
         try:
             bound.radius[endpoint] = udp.bind(endpoint.host, endpoint.port)

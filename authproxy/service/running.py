@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from socket import socket
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.python.failure import Failure
 
 from authproxy.config.load import Loaded
-from authproxy.config.model import Config
-from authproxy.config.options import Endpoint
+from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius.listener import RadiusListener
 from authproxy.listeners.radius.udp import DatagramPort
+from authproxy.observe.bridge import with_traceback
 from authproxy.service.build import Built, World, build
-from authproxy.service.ports import CannotBind, Sockets, bind
+from authproxy.service.ports import Sockets, bind
 
 
 @dataclass(slots=True, eq=False)
@@ -83,16 +83,13 @@ class Service:
     async def drain(self, timeout: float) -> int:
         """Take nothing new; wait for the logins that wait, `timeout` seconds at most. How many were cut off."""
         self.draining = True
-        ports = (*self._ports.values(), *self._leaving)
-        drained = gatherResults([port.listener.drain() for port in ports], consumeErrors=True)
-        over: Deferred[None] = Deferred()
-        timer = self._world.reactor.callLater(timeout, over.callback, None)
-        drained.addBoth(lambda _: over.called or over.callback(None))
+        waiting = [port.listener.drain() for port in (*self._ports.values(), *self._leaving)]
+        drained: Deferred[object] = DeferredList(waiting)
+        drained.addTimeout(timeout, self._world.reactor)
         try:
-            await over
-        finally:
-            if timer.active():
-                timer.cancel()
+            await drained
+        except TimeoutError:
+            pass
         return self.pending
 
     async def close(self) -> None:
@@ -138,7 +135,9 @@ class Service:
         """Once no login began with them is waiting; looked at now and then."""
         for built in [built for built in self._retiring if not built.pending]:
             self._retiring.remove(built)
-            closed = Deferred.fromCoroutine(built.close(keep=self._built))
-            closed.addErrback(lambda failure: self._world.log.failure("service.close_failed", failure.value))
+            Deferred.fromCoroutine(built.close(keep=self._built)).addErrback(self._not_closed)
         if self._retiring:
             self._world.reactor.callLater(1.0, self._close_retired)
+
+    def _not_closed(self, failure: Failure) -> None:
+        self._world.log.failure("service.close_failed", with_traceback(failure))

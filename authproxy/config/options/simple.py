@@ -136,11 +136,11 @@ ListedWords = Reads(_listed_words, "a list; in a .cfg with commas")
 
 def _codec(node: object, _: Reading) -> str:
     text = text_of(node)
+    printable = bytes(range(0x20, 0x7F)).replace(b"\\", b"")
     try:
         name = codecs.lookup(text).name
-        printable = bytes(range(0x20, 0x7F))
-        # Whatever reads ASCII as something else would change passwords (utf-16, utf-7, unicode_escape, …).
-        usable = printable.decode(name) == printable.decode("ascii")
+        # Whatever reads ASCII as something else would change passwords (utf-16, utf-7, punycode, …).
+        usable = "escape" not in name and printable.decode(name) == printable.decode("ascii")
     except (LookupError, UnicodeError, ValueError):
         usable = False
     return name if usable else wrong(f"{text!r} is not a character encoding that passwords can have")

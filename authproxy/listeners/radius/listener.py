@@ -222,7 +222,7 @@ class RadiusListener:
             return encode_reply(Code.ACCESS_REJECT, packet, client.secret, [], message_authenticator=signed)
 
     def _failed(self, failure: Failure, answer: Answer) -> None:
-        self._broken(failure.value, answer)
+        self._broken(failure.value or RuntimeError("cancelled"), answer)
 
     def _broken(self, bug: BaseException, answer: Answer) -> None:
         """It rejects, if nothing was said yet (A19)."""

@@ -26,7 +26,6 @@ CALLING_STATION_ID = 31
 
 # A user name that could not be read, as the record shows it.
 UNREADABLE = Username("", "")
-NO_PASSWORD = Secret(b"")
 
 
 class Logins(Protocol):
@@ -47,6 +46,14 @@ class Asked:
     authentic: bool  # a Message-Authenticator was there and right
     proven: bool  # this client's secret has been right before
     log: Log = field(repr=False)  # where to say what the datagram makes one say; flood-proof
+
+
+class _Unusable(Exception):
+    """No login can be made of this packet: `cause` is the record's word for why."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 class RadiusSection:
@@ -81,12 +88,15 @@ class RadiusSection:
 
         Raises MalformedPacket: what no NAS sends (R26).
         """
-        username, password, problem = self._read(packet, kind, asked)
-        request = self._request(packet, asked, username, password)
-        if not problem:
-            return self._logins.submit(request, answer)
-        answer(self._rejecter.reject(request, Reason.MALFORMED, problem))
-        return None
+        username, password = UNREADABLE, Secret(b"")
+        try:
+            username = self._username(packet, asked)
+            password = self._password(packet, kind, asked)
+        except _Unusable as unusable:
+            request = self._request(packet, asked, username, password)
+            answer(self._rejecter.reject(request, Reason.MALFORMED, unusable.cause))
+            return None
+        return self._logins.submit(self._request(packet, asked, username, password), answer)
 
     def _request(self, packet: Packet, asked: Asked, username: Username, password: Secret) -> AuthRequest:
         return AuthRequest(
@@ -105,13 +115,14 @@ class RadiusSection:
             carried=packet,
         )
 
-    def _read(self, packet: Packet, kind: CredentialKind, asked: Asked) -> tuple[Username, Secret, str]:
-        """Who asks, with which password; and in a word what makes it no login, else ''."""
+    def _username(self, packet: Packet, asked: Asked) -> Username:
         try:
-            username = read_username(packet.first(USER_NAME) or b"")
+            return read_username(packet.first(USER_NAME) or b"")
         except MalformedUsername as malformed:
             asked.log.warn("radius.username_refused", client=asked.client.name, problem=str(malformed))
-            return UNREADABLE, NO_PASSWORD, "username"
+            raise _Unusable("username") from None
+
+    def _password(self, packet: Packet, kind: CredentialKind, asked: Asked) -> Secret:
         if kind is not CredentialKind.PAP:
             # The directory compares passwords; CHAP, MS-CHAP and EAP never show it one (R28).
             asked.log.warn(
@@ -120,7 +131,7 @@ class RadiusSection:
                 credential=kind.name,
                 todo="set the NAS to PAP, or give this section a radius_client",
             )
-            return username, NO_PASSWORD, "credential"
+            raise _Unusable("credential")
         sent = packet.first(USER_PASSWORD) or b""
         password = decrypt_password(sent, asked.client.secret, packet.authenticator)
         if not asked.authentic and looks_like_noise(password, len(sent), proven=asked.proven):
@@ -130,22 +141,20 @@ class RadiusSection:
                 source=asked.source_ip,
                 todo="compare the shared secret of this client with the one here",
             )
-            return username, NO_PASSWORD, "wrong_secret"
+            raise _Unusable("wrong_secret")
         if b"\0" in password.reveal():
-            return username, NO_PASSWORD, "nul_in_password"
-        try:
-            return username, self._in_utf8(password), ""
-        except UnicodeDecodeError:
-            return username, NO_PASSWORD, "password_codec"
+            raise _Unusable("nul_in_password")
+        return self._in_utf8(password)
 
     def _in_utf8(self, password: Secret) -> Secret:
-        """`pw_codec`: what the NAS writes passwords in; directories read UTF-8. utf-8 leaves the octets alone (R24).
-
-        Raises UnicodeDecodeError.
-        """
+        """`pw_codec`: what the NAS writes passwords in; directories read UTF-8. utf-8 leaves the octets alone (R24)."""
         if self._password_codec == "utf-8":
             return password
-        return Secret.of(password.reveal().decode(self._password_codec))
+        try:
+            return Secret.of(password.reveal().decode(self._password_codec))
+        except UnicodeError:
+            # Not from the first one, whose text shows octets.
+            raise _Unusable("password_codec") from None
 
     def _client_ip(self, packet: Packet, asked: Asked) -> str | None:
         """The user's own address, if the NAS says one and the packet can be believed (R22)."""
@@ -157,7 +166,7 @@ class RadiusSection:
 
 @lru_cache(maxsize=4096)
 def _address(octets: bytes) -> str | None:
-    """Users come back, and reading an address costs half of what the packet's signature does."""
+    """Users come back, and reading an address costs more than checking the packet's signature does."""
     try:
         return str(ip_address(octets.decode("ascii")))
     except ValueError:
