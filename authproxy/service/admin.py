@@ -5,9 +5,6 @@ from __future__ import annotations
 import socket
 import time
 
-from twisted.internet.ssl import CertificateOptions, KeyPair, PrivateCertificate
-from twisted.protocols.tls import TLSMemoryBIOFactory
-
 from authproxy import __version__
 from authproxy.config.model import Main
 from authproxy.listeners.admin.guard import Guard

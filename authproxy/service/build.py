@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from authproxy.backends.cloud.cloud import Cloud
-from authproxy.backends.cloud.settings import CloudSettings, HttpProxy
+from authproxy.backends.cloud.guarded import GuardedCloud
+from authproxy.backends.cloud.pool import PoolLimits
+from authproxy.backends.cloud.probe import Probe
+from authproxy.backends.cloud.proven import Proven
+from authproxy.backends.cloud.proxy import OutboundProxy
+from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
-from authproxy.backends.open_door import SectionDoor
+from authproxy.backends.open_door import OpenDoorGates
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates, Trust, UnusableTrust, client_tls
 from authproxy.config import model
@@ -23,11 +29,12 @@ from authproxy.config.problems import InvalidConfig, Problem, suggestion
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.listener import Limits, Served
 from authproxy.listeners.radius.section import RadiusSection
-from authproxy.observe.audit import AuditLog
+from authproxy.observe.audit import Audit
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import Recent
 from authproxy.observe.record import SectionRecorder
+from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
@@ -39,7 +46,7 @@ from authproxy.pipeline.second_step import SecondStep
 from authproxy.pipeline.username import canonical
 from authproxy.protocols.ldap.filter_text import parse_filter
 from authproxy.protocols.radius import dictionary
-from authproxy.protocols.radius.salted import Key
+from authproxy.protocols.radius.vendor import Key
 from authproxy.service.ports import radius_endpoints
 from authproxy.service.state import State
 
@@ -56,13 +63,14 @@ class World:
 
     reactor: Any
     log: Log
-    audit: AuditLog | None
+    audit: Audit
     metrics: Metrics
     recent: Recent
     resolver: Resolver
     certificates: ServerCertificates
     state: State
     challenges: Challenges
+    writers: Sequence[LineWriter] = ()
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
     def clock(self) -> float:
@@ -89,13 +97,28 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectoryPart:
+    """`made_of`: two with the same are the same."""
+
+    made_of: object
+    directory: Directory
+
+
+@dataclass(frozen=True, slots=True)
+class CloudPart:
+    made_of: object
+    cloud: Cloud
+    guarded: GuardedCloud
+    door: OpenDoorGates
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A server section with all its parts."""
 
     options: RadiusServerAuto
-    directory: Directory
-    cloud: Cloud
-    door: SectionDoor
+    directory: DirectoryPart
+    cloud: CloudPart
     pipeline: Counted
     logins: Logins
     radius: RadiusSection
@@ -115,7 +138,7 @@ class Built:
 
     main: Main
     sections: Mapping[str, Section]
-    directories: Mapping[str, Directory]
+    directories: Mapping[str, DirectoryPart]
     radius: Mapping[Endpoint, PortPlan]
 
     @property
@@ -124,19 +147,21 @@ class Built:
         return sum(section.pipeline.pending for section in self.sections.values())
 
     def start(self) -> None:
-        """Show the cloud each section's credentials, so that an outage later finds them proven."""
+        """Look who answers, and show the cloud each section's credentials: an outage later finds them proven."""
+        for directory in self.directories.values():
+            directory.directory.start()
         for section in self.sections.values():
-            section.door.prove()
+            section.cloud.cloud.start()
 
     async def close(self, keep: Built | None) -> None:
         """Close every connection but those of parts that `keep` has, too."""
-        kept = {id(part) for part in keep.parts()} if keep else set()
-        for part in self.parts():
-            if id(part) not in kept:
-                await part.close()
-
-    def parts(self) -> list[Directory | Cloud]:
-        return [*self.directories.values(), *(section.cloud for section in self.sections.values())]
+        for name, directory in self.directories.items():
+            if keep is None or keep.directories.get(name) is not directory:
+                await directory.directory.close()
+        for name, section in self.sections.items():
+            if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
+                section.cloud.guarded.close()
+                await section.cloud.cloud.close()
 
 
 def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
@@ -169,7 +194,7 @@ class _Builder:
 
     # ---- directories
 
-    def _directories(self) -> Iterator[tuple[str, Directory]]:
+    def _directories(self) -> Iterator[tuple[str, DirectoryPart]]:
         for name, options in self._config.all(AdClient).items():
             trust = directory_trust(options)
             if options.transport is not model.Transport.CLEAR and not self._usable(name, options, trust):
@@ -190,23 +215,25 @@ class _Builder:
             return False
         return True
 
-    def _directory(self, name: str, settings: DirectorySettings) -> Directory:
+    def _directory(self, name: str, settings: DirectorySettings) -> DirectoryPart:
         """The earlier one if it is the same: it has connections, and knows which hosts are dead."""
+        made_of = (settings, files_of(settings.trust))
         before = self._earlier.directories.get(name) if self._earlier else None
-        if before is not None and before.settings == settings:
+        if before is not None and before.made_of == made_of:
             return before
         world = self._world
-        return Directory(
+        directory = Directory(
             settings,
             reactor=world.reactor,
             resolver=world.resolver,
             log=world.log,
             certificates=world.certificates,
         )
+        return DirectoryPart(made_of, directory)
 
     # ---- sections
 
-    def _sections(self, directories: Mapping[str, Directory]) -> Iterator[tuple[str, Section]]:
+    def _sections(self, directories: Mapping[str, DirectoryPart]) -> Iterator[tuple[str, Section]]:
         for name, options in self._config.all(RadiusServerAuto).items():
             attribute = self._attribute(name, options.client_ip_attr)
             try:
@@ -217,26 +244,45 @@ class _Builder:
             if options.client in directories:
                 yield name, self._section(name, options, directories[options.client], cloud, attribute)
 
-    def _cloud(self, name: str, options: RadiusServerAuto) -> Cloud:
+    def _cloud(self, name: str, options: RadiusServerAuto) -> CloudPart:
         settings = cloud_settings(options)
+        made_of = (settings, files_of(settings.trust))
         before = self._earlier.sections.get(name) if self._earlier else None
-        if before is not None and before.cloud.settings == settings:
+        if before is not None and before.cloud.made_of == made_of:
             return before.cloud
+        return self._new_cloud(made_of, settings)
+
+    def _new_cloud(self, made_of: object, settings: CloudSettings) -> CloudPart:
         world = self._world
-        return Cloud(
+        proven = Proven(settings, known=world.state.proven, key=world.state.key.reveal(), log=world.log)
+        cloud = Cloud(
             settings,
             reactor=world.reactor,
             resolver=world.resolver,
             log=world.log,
+            proven=proven,
             certificates=world.certificates,
         )
+        probe = Probe(cloud.check, reactor=world.reactor, log=world.log)
+        guarded = GuardedCloud(cloud, probe, section=settings.section, reactor=world.reactor, log=world.log)
+        door = OpenDoorGates(
+            proven=lambda: bool(proven),
+            probe=probe,
+            reactor=world.reactor,
+            breaker_is_open=lambda: guarded.is_open,
+        )
+        return CloudPart(made_of, cloud, guarded, door)
 
     def _section(
-        self, name: str, options: RadiusServerAuto, directory: Directory, cloud: Cloud, attribute: Key | None
+        self,
+        name: str,
+        options: RadiusServerAuto,
+        directory: DirectoryPart,
+        cloud: CloudPart,
+        attribute: Key | None,
     ) -> Section:
         world = self._world
         policy = section_policy(options)
-        door = SectionDoor(cloud, proven=world.state.proven, key=world.state.key, log=world.log)
         recorder = SectionRecorder(
             options.name,
             options.ikey,
@@ -245,10 +291,11 @@ class _Builder:
             log=world.log,
             recent=world.recent,
         )
-        second = SecondStep(policy, cloud, door, world.challenges, world.clock)
-        pipeline = Counted(Pipeline(policy, directory, second, recorder, world.clock))
+        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
+        pipeline = Counted(Pipeline(policy, directory.directory, second, recorder, world.clock))
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)
+        world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)
         radius = RadiusSection(
             name=options.name,
             logins=logins,
@@ -258,7 +305,7 @@ class _Builder:
             trust_unsigned_client_ip=options.trust_unsigned_client_ip,
             password_codec=options.pw_codec,
         )
-        return Section(options, directory, cloud, door, pipeline, logins, radius)
+        return Section(options, directory, cloud, pipeline, logins, radius)
 
     def _logins(self, name: str, options: RadiusServerAuto, pipeline: Counted) -> Logins:
         """The earlier ones: a login that waits is joined also by what comes after a reload."""
@@ -360,23 +407,35 @@ def section_policy(options: RadiusServerAuto) -> Policy:
 def cloud_settings(options: RadiusServerAuto) -> CloudSettings:
     proxy = None
     if options.http_proxy_host is not None:
-        proxy = HttpProxy(
+        proxy = OutboundProxy(
             options.http_proxy_host,
             options.http_proxy_port,
-            options.http_proxy_username,
+            options.http_proxy_username or "",
             options.http_proxy_password,
         )
     return CloudSettings(
+        section=options.name,
+        host=options.api_host,
         ikey=options.ikey,
         skey=options.skey,
-        host=options.api_host,
         port=options.api_port,
         trust=Trust(ca_file=options.api_ca_certs_file),
         proxy=proxy,
-        connect_timeout=options.api_connect_timeout,
-        exchange_timeout=options.api_timeout,
+        preauth_seconds=options.api_timeout,
         allow_local=options.allow_local_api,
+        hostname=socket.gethostname(),
+        limits=PoolLimits(connect_seconds=options.api_connect_timeout),
     )
+
+
+def files_of(trust: Trust) -> tuple[object, ...]:
+    """Changes when a certificate file does: a reload then takes the new one (T5). Raises UnusableTrust."""
+    files = [path for path in (trust.ca_file, trust.client_certificate, trust.client_key) if path is not None]
+    try:
+        found = [path.stat() for path in files]
+    except OSError as error:
+        raise UnusableTrust(f"{error.filename}: {error.strerror}") from None
+    return tuple((status.st_mtime_ns, status.st_ino, status.st_size) for status in found)
 
 
 def directory_trust(options: AdClient) -> Trust:

@@ -8,10 +8,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogBeginner
+from twisted.logger import ILogObserver, globalLogBeginner
 from twisted.python.failure import Failure
 
 from authproxy import __version__
@@ -28,6 +28,7 @@ from authproxy.observe.metrics import Metrics
 from authproxy.observe.notify import ServiceManager
 from authproxy.observe.pulse import Beat, Pulse
 from authproxy.observe.recent import Recent
+from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.challenge import Challenges
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
@@ -74,7 +75,9 @@ class Daemon:
             sockets.close()
             raise
         for warning in self._loaded.warnings:
-            self._log.warn("config.risky", at=f"{warning.file}:{warning.line}", option=warning.path, problem=warning.what)
+            self._log.warn(
+                "config.risky", at=f"{warning.file}:{warning.line}", option=warning.path, problem=warning.what
+            )
         self._service.start(sockets)
         addresses = [f"udp {address}" for address in self._service.addresses]
         if sockets.admin is not None:
@@ -91,24 +94,24 @@ class Daemon:
         if main.user is None:
             print("authproxy: warning: running as root; set main.user to give that up", file=sys.stderr)
             return
-        state_dir, log_dir = main.folders
         try:
-            process.become(process.account(main.user), (state_dir, log_dir))
+            process.become(process.account(main.user), (main.state_dir, main.log_dir))
         except process.CannotBecome as cannot:
             raise CannotStart(str(cannot)) from None
 
     def _world(self, main: Main) -> World:
-        state_dir, log_dir = main.folders
         try:
             self._log = log = open_log(_log_settings(main))
-            recorder = self._audit(main)
-            state = open_state(state_dir, log)
+            recorder, writers = self._audit(main)
+            state = open_state(main.state_dir, log)
         except (LogUnusable, audit.AuditUnusable, StateUnusable) as unusable:
             raise CannotStart(str(unusable)) from None
-        globalLogBeginner.beginLoggingTo([twisted_observer(log)], discardBuffer=True, redirectStandardIO=False)
+        observer = cast(ILogObserver, twisted_observer(log))
+        globalLogBeginner.beginLoggingTo([observer], discardBuffer=True, redirectStandardIO=False)
         take_over(log)
         metrics = Metrics()
-        for writer in log.writers:
+        writers = [*log.writers, *writers]
+        for writer in writers:
             metrics.outlet(writer)
         certificates = ServerCertificates()
         metrics.certificates(lambda: certificates.expiries().items())
@@ -122,22 +125,22 @@ class Daemon:
             certificates=certificates,
             state=state,
             challenges=_challenges(state),
+            writers=writers,
         )
 
-    def _audit(self, main: Main) -> audit.Audit:
+    def _audit(self, main: Main) -> tuple[audit.Audit, list[LineWriter]]:
         hostname = socket.gethostname()
         if not main.log_auth_events:
-            return audit.AuditInLog(self._log, hostname=hostname)
-        _, log_dir = main.folders
+            return audit.AuditInLog(self._log, hostname=hostname), []
         made = audit.AuditLog(
-            log_dir / audit.FILE_NAME,
+            main.log_dir / audit.FILE_NAME,
             hostname=hostname,
             max_size=main.log_max_size,
             max_files=main.log_max_files,
             log=self._log,
         )
         self._closers.append(made.close)
-        return made
+        return made, [made.writer]
 
     def _serve_admin(self, sock: socket.socket, world: World) -> str:
         # The web server is not for everyone, and costs the start a tenth of a second.
@@ -165,12 +168,13 @@ class Daemon:
     # ---- signals
 
     def _handle_signals(self) -> None:
-        for number, handler in (
-            (signal.SIGTERM, self._terminate),
-            (signal.SIGINT, self._terminate),
-            (signal.SIGHUP, self._reload),
-        ):
-            signal.signal(number, lambda _number, _frame, handler=handler: self._reactor.callFromThread(handler))
+        handlers = {
+            signal.SIGTERM: self._terminate,
+            signal.SIGINT: self._terminate,
+            signal.SIGHUP: self._reload,
+        }
+        for one, handler in handlers.items():
+            signal.signal(one, lambda *_, handler=handler: self._reactor.callFromThread(handler))
 
     def _reload(self) -> None:
         """A13: all of it is checked first; with a mistake in it nothing changes."""
@@ -224,26 +228,26 @@ class Daemon:
 
 def run(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
     """The exit code of `authproxy run`: 0 drained, 1 cannot start. Raises InvalidConfig before it listens."""
-    from twisted.internet import reactor  # noqa: PLC0415 - importing it installs it; only a daemon wants one
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it installs it
 
+    reactor: Any = installed
     daemon = Daemon(loaded, reread, reactor)
     try:
         daemon.start()
     except CannotStart as cannot:
         print(f"authproxy: cannot start: {cannot}", file=sys.stderr)
         return 1
-    reactor.run(installSignalHandlers=False)  # type: ignore[attr-defined]
+    reactor.run(installSignalHandlers=False)
     daemon.close()
     return 0
 
 
 def _log_settings(main: Main) -> LogSettings:
-    _, log_dir = main.folders
     elsewhere = main.log_stdout or main.log_syslog or main.log_journald
     return LogSettings(
         debug=main.debug,
         json=main.log_format is LogFormat.JSON,
-        file=log_dir / event_log.FILE_NAME if main.log_file or not elsewhere else None,
+        file=main.log_dir / event_log.FILE_NAME if main.log_file or not elsewhere else None,
         max_size=main.log_max_size,
         max_files=main.log_max_files,
         stdout=main.log_stdout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from socket import socket
 
@@ -13,8 +14,8 @@ from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius.listener import RadiusListener
 from authproxy.listeners.radius.udp import DatagramPort
 from authproxy.observe.bridge import with_traceback
-from authproxy.service.build import Built, World, build
-from authproxy.service.ports import Sockets, bind
+from authproxy.service.build import Built, Section, World, build
+from authproxy.service.ports import Sockets, bind, radius_endpoints
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +49,11 @@ class Service:
     def addresses(self) -> list[str]:
         """Where it listens, as ADDRESS:PORT."""
         return [port.port.address for port in self._ports.values()]
+
+    def listening(self, section: Section) -> list[str]:
+        """Where a section listens, as ADDRESS:PORT."""
+        endpoints = radius_endpoints(section.options)
+        return [self._ports[endpoint].port.address for endpoint in endpoints if endpoint in self._ports]
 
     @property
     def pending(self) -> int:
@@ -84,12 +90,10 @@ class Service:
         """Take nothing new; wait for the logins that wait, `timeout` seconds at most. How many were cut off."""
         self.draining = True
         waiting = [port.listener.drain() for port in (*self._ports.values(), *self._leaving)]
-        drained: Deferred[object] = DeferredList(waiting)
+        drained = DeferredList(waiting)
         drained.addTimeout(timeout, self._world.reactor)
-        try:
+        with contextlib.suppress(TimeoutError):
             await drained
-        except TimeoutError:
-            pass
         return self.pending
 
     async def close(self) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from authproxy.backends.state_dir import LastingSet, lasting_key, open_state_dir
 from authproxy.observe.log import Log
 from authproxy.secret import Secret
+
+
+class Names(Protocol):
+    def __contains__(self, name: str, /) -> bool: ...
+
+    def add(self, name: str, /) -> None: ...
 
 
 class Noted:
@@ -29,8 +36,8 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    latches: Noted  # clients that have shown a Message-Authenticator (R19)
-    proven: Noted  # credentials that have passed check
+    latches: Names  # clients that have shown a Message-Authenticator (R19)
+    proven: Names  # credentials that have passed check
     key: Secret = field(repr=False)  # of digests that are compared over restarts, and of sealed States
 
 
