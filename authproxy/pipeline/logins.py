@@ -7,7 +7,6 @@ joins it too.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -106,17 +105,15 @@ class Logins:
 
     def _identify(self, request: AuthRequest) -> bytes:
         """Keyed, so that what lies in memory tells nobody a password."""
-        digest = hmac.new(self._key, digestmod=hashlib.sha256)
-        for part in (
+        parts = (
             request.section.encode(),
             request.username.canonical.encode(),
             request.password.reveal(),
             request.calling_station,
             request.state,
-        ):
-            digest.update(len(part).to_bytes(4, "big"))
-            digest.update(part)
-        return digest.digest()
+        )
+        lengths = b"".join([len(part).to_bytes(4, "big") for part in parts])
+        return hmac.digest(self._key, lengths + b"".join(parts), "sha256")
 
     def _recent_denial(self, identity: bytes) -> Reject | None:
         if (known := self._denied.get(identity)) is None:
