@@ -210,7 +210,9 @@ def _patterns(certificate: x509.Certificate) -> list[CertificatePattern]:
     except x509.ExtensionNotFound:
         return []
     patterns: list[CertificatePattern] = [
-        IPAddressPattern(ip) for ip in names.get_values_for_type(x509.IPAddress)
+        IPAddressPattern(address)
+        for address in names.get_values_for_type(x509.IPAddress)
+        if isinstance(address, (IPv4Address, IPv6Address))
     ]
     for name in names.get_values_for_type(x509.DNSName):
         with contextlib.suppress(CertificateError):
