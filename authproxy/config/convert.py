@@ -144,7 +144,7 @@ class _Paths:
 
     def __init__(self, path: Path, folder: Path) -> None:
         self._from = path.parent.absolute()
-        self._logs_from = log_folder_of(path).absolute()
+        self._logs_from = log_folder_of(path)
         self._to = folder.absolute()
         self.changes: list[str] = []
 
