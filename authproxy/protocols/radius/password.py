@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from authproxy.protocols.radius.keyed import md5
+from authproxy.protocols.radius.keyed import BLOCK, hide, unhide
 from authproxy.protocols.radius.packet import (
     ARAP_PASSWORD,
     CHAP_PASSWORD,
@@ -20,7 +20,6 @@ from authproxy.protocols.radius.packet import (
 from authproxy.secret import Secret
 
 MAX_PASSWORD = 128  # octets (RFC 2865 §5.2)
-_BLOCK = 16
 
 
 class CredentialKind(Enum):
@@ -62,7 +61,7 @@ def credential_kind(packet: Packet) -> CredentialKind:
             if kind is not CredentialKind.NONE and not (kind is found is CredentialKind.EAP):
                 raise MalformedPacket(Malformed.CREDENTIALS, f"{kind.value} and {found.value} in one request")
             kind = found
-            if type == USER_PASSWORD and (len(value) % _BLOCK or not _BLOCK <= len(value) <= MAX_PASSWORD):
+            if type == USER_PASSWORD and (len(value) % BLOCK or not BLOCK <= len(value) <= MAX_PASSWORD):
                 raise MalformedPacket(Malformed.USER_PASSWORD, f"User-Password of {len(value)} octets")
     return kind
 
@@ -84,11 +83,7 @@ def decrypt_password(sent: bytes, secret: Secret, authenticator: bytes) -> Secre
     Only the NULs at the end go, as padding; those before stay, for the caller to refuse. The length is as
     `credential_kind` has checked it.
     """
-    key = secret.reveal()
-    stream = md5(key + authenticator)
-    if len(sent) > _BLOCK:
-        stream += b"".join(md5(key + sent[at : at + _BLOCK]) for at in range(0, len(sent) - _BLOCK, _BLOCK))
-    return Secret(_xor(sent, stream).rstrip(b"\0"))
+    return Secret(unhide(sent, secret.reveal(), authenticator).rstrip(b"\0"))
 
 
 def encrypt_password(password: Secret, secret: Secret, authenticator: bytes) -> bytes:
@@ -96,14 +91,5 @@ def encrypt_password(password: Secret, secret: Secret, authenticator: bytes) -> 
     octets = password.reveal()
     if len(octets) > MAX_PASSWORD:
         raise ValueError(f"a password of {len(octets)} octets; RADIUS carries {MAX_PASSWORD}")
-    padded = octets.ljust(max(_BLOCK, len(octets) + -len(octets) % _BLOCK), b"\0")
-    key, before = secret.reveal(), authenticator
-    blocks: list[bytes] = []
-    for at in range(0, len(padded), _BLOCK):
-        before = _xor(padded[at : at + _BLOCK], md5(key + before))
-        blocks.append(before)
-    return b"".join(blocks)
-
-
-def _xor(left: bytes, right: bytes) -> bytes:
-    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(len(left), "big")
+    padded = octets.ljust(max(BLOCK, len(octets) + -len(octets) % BLOCK), b"\0")
+    return hide(padded, secret.reveal(), authenticator)
