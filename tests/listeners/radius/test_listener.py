@@ -561,6 +561,17 @@ def test_a_socket_that_fails_leaves_nobody_waiting() -> None:
     assert "radius.answer_failed" in world.log.events()
 
 
+def test_an_answer_that_can_not_be_written_leaves_nothing_behind() -> None:
+    world = World()
+    request = login()
+    world.ask(request)
+    world.logins.answer(replace(ACCEPT, message=None))  # type: ignore[arg-type]
+    assert world.sent == []
+    assert world.listener.pending == 0
+    world.ask(request)
+    assert len(world.logins.requests) == 2, "the NAS's next try is a new one"
+
+
 def test_a_bug_before_the_section_costs_one_datagram() -> None:
     world = World()
     world.listener._served = None  # type: ignore[assignment]
