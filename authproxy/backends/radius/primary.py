@@ -26,8 +26,8 @@ from authproxy.protocols.radius.relay import (
     NAS_IDENTIFIER,
     NAS_IP_ADDRESS,
     NAS_IPV6_ADDRESS,
-    Answered,
-    Asked,
+    FromNas,
+    FromPrimary,
     towards_primary,
 )
 from authproxy.protocols.radius.request import signed_request
@@ -129,7 +129,7 @@ class RadiusPrimary:
 
     def _builder(self, request: AuthRequest, password: Secret) -> Build:
         asked = request.carried
-        if not isinstance(asked, Asked):
+        if not isinstance(asked, FromNas):
             raise TypeError("a RADIUS primary answers RADIUS requests")
         secret = self._settings.secret
         name = Attribute(USER_NAME, asked.packet.first(USER_NAME) or b"")
@@ -168,7 +168,7 @@ class RadiusPrimary:
         self, request: AuthRequest, reply: Packet, asked: Packet
     ) -> Verified | Refused | PrimaryChallenge:
         settings = self._settings
-        answered = Answered(
+        answered = FromPrimary(
             reply, Hop(settings.secret, asked.authenticator), settings.returned, settings.hidden
         )
         message = _message(reply)

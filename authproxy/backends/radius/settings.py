@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from authproxy.protocols.radius.relay import NOTHING, Allowed
-from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding, Key
+from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding
+from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
 
 

@@ -23,7 +23,8 @@ from authproxy.protocols.radius.packet import (
     Packet,
 )
 from authproxy.protocols.radius.password import CredentialKind
-from authproxy.protocols.radius.salted import Crossing, Hiding, Hop, Key, Salts
+from authproxy.protocols.radius.salted import Crossing, Hiding, Hop, Salts
+from authproxy.protocols.radius.vendor import VENDOR_ID, Key, sub_attributes
 
 MICROSOFT = 311
 CHAP_CHALLENGE = 60
@@ -53,7 +54,7 @@ NOTHING = Allowed()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FromNas:
     """A NAS's request, as a RADIUS primary wants to see it."""
 
     packet: Packet
@@ -63,7 +64,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class FromPrimary:
     """A primary's reply. `allowed` is for Accepts."""
 
     reply: Packet
@@ -72,7 +73,7 @@ class Answered:
     hidden: Mapping[Key, Hiding] = field(default_factory=dict)
 
 
-def towards_primary(asked: Asked) -> list[Attribute]:
+def towards_primary(asked: FromNas) -> list[Attribute]:
     """What a request carries over beside User-Name and User-Password, which the caller writes."""
     packet = asked.packet
     carried = [attribute for attribute in packet.attributes if attribute.type == STATE]
@@ -91,7 +92,7 @@ def towards_primary(asked: Asked) -> list[Attribute]:
     return carried
 
 
-def accepted(answered: Answered, towards: Hop, salts: Salts) -> list[Attribute]:
+def accepted(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:
     """Of an Accept: what is allowed, and what the credential can't do without. Raises UnreadableValue."""
     needed = Allowed(
         _MSCHAP_ANSWERS | {(None, EAP_MESSAGE)} | answered.allowed.keys, answered.allowed.everything
@@ -99,12 +100,12 @@ def accepted(answered: Answered, towards: Hop, salts: Salts) -> list[Attribute]:
     return _over(answered, needed, towards, salts)
 
 
-def challenged(answered: Answered, towards: Hop, salts: Salts) -> list[Attribute]:
+def challenged(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:
     """Of a Challenge: all of it, its State above all (RFC 2865 §5.24). Raises UnreadableValue."""
     return _over(answered, Allowed(everything=True), towards, salts)
 
 
-def rejected(answered: Answered) -> list[Attribute]:
+def rejected(answered: FromPrimary) -> list[Attribute]:
     """Of the primary's own Reject: its words, no more (R42)."""
     return _chosen(answered.reply.attributes, Allowed(_REFUSES))
 
@@ -118,7 +119,7 @@ def eap_failure(request: Packet) -> list[Attribute]:
     return [Attribute(EAP_MESSAGE, bytes((4, message[1], 0, 4)))] if len(message) >= 4 else []
 
 
-def _over(answered: Answered, allowed: Allowed, towards: Hop, salts: Salts) -> list[Attribute]:
+def _over(answered: FromPrimary, allowed: Allowed, towards: Hop, salts: Salts) -> list[Attribute]:
     crossing = Crossing(answered.hop, towards, salts, answered.hidden)
     return crossing.carry(_chosen(answered.reply.attributes, allowed))
 
@@ -142,13 +143,10 @@ def _chosen(attributes: Iterable[Attribute], allowed: Allowed) -> list[Attribute
 
 def _chosen_inside(value: bytes, keys: frozenset[Key]) -> bytes:
     """The value with only the allowed sub-attributes; nothing when none is, or when it has another format."""
-    vendor = int.from_bytes(value[:4], "big")
-    kept, at = b"", 4
-    while at < len(value):
-        length = value[at + 1] if at + 1 < len(value) else 0
-        if length < 2 or at + length > len(value):
-            return b""
-        if (vendor, value[at]) in keys:
-            kept += value[at : at + length]
-        at += length
-    return value[:4] + kept if kept else b""
+    vendor = int.from_bytes(value[:VENDOR_ID], "big")
+    kept = b"".join(
+        bytes((type, len(inside) + 2)) + inside
+        for type, inside in sub_attributes(value)
+        if (vendor, type) in keys
+    )
+    return value[:VENDOR_ID] + kept if kept else b""

@@ -14,7 +14,7 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import read_username
 from authproxy.protocols.radius.packet import Attribute, Code, Packet, decode
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password
-from authproxy.protocols.radius.relay import NOTHING, Allowed, Asked
+from authproxy.protocols.radius.relay import NOTHING, Allowed, FromNas
 from authproxy.protocols.radius.reply import encode_reply
 from authproxy.protocols.radius.request import pap_request
 from authproxy.protocols.radius.salted import Hop
@@ -113,7 +113,7 @@ def login(
         nas_ip="127.0.0.9",
         received=reactor.seconds(),
         deadline=reactor.seconds() + patience,
-        carried=Asked(packet, kind, Hop(NAS_SECRET, NAS_AUTHENTICATOR), allowed),
+        carried=FromNas(packet, kind, Hop(NAS_SECRET, NAS_AUTHENTICATOR), allowed),
     )
 
 

@@ -16,7 +16,7 @@ from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
 from authproxy.protocols.radius.packet import Attribute, Code, Packet, decode
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password
-from authproxy.protocols.radius.relay import Allowed, Answered
+from authproxy.protocols.radius.relay import Allowed, FromPrimary
 from authproxy.protocols.radius.request import signed_request
 from authproxy.secret import Secret
 
@@ -333,7 +333,7 @@ def test_only_what_is_let_through(server: Make) -> None:
 def test_what_the_primary_says_is_kept_for_the_listener(server: Make) -> None:
     one = server(lambda request: reply(2, request, Attribute(25, b"staff")))
     verified = Desk(one).verify()
-    assert isinstance(verified.carried, Answered)
+    assert isinstance(verified.carried, FromPrimary)
     assert verified.carried.reply.all(25) == [b"staff"]
 
 

@@ -8,7 +8,7 @@ from authproxy.protocols.radius.packet import Attribute, Packet
 from authproxy.protocols.radius.relay import (
     NOTHING,
     Allowed,
-    Answered,
+    FromPrimary,
     accepted,
     challenged,
     eap_failure,
@@ -38,8 +38,8 @@ def key(type: int, value: bytes, hop: Hop) -> Attribute:
     return vsa(MICROSOFT, (type, encrypt_salted(Secret(value), b"\x80\x01", hop)))
 
 
-def answered(*attributes: Attribute, allowed: Allowed = NOTHING) -> Answered:
-    return Answered(Packet(2, 1, b"", attributes, b""), PRIMARY, allowed, STANDARD_HIDDEN)
+def answered(*attributes: Attribute, allowed: Allowed = NOTHING) -> FromPrimary:
+    return FromPrimary(Packet(2, 1, b"", attributes, b""), PRIMARY, allowed, STANDARD_HIDDEN)
 
 
 CLASS, FILTER, MESSAGE = Attribute(25, b"staff"), Attribute(11, b"f"), Attribute(18, b"Hello")
