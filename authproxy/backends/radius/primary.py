@@ -78,7 +78,10 @@ class RadiusPrimary:
             return self._understand(request, reply, asked)
         raise PrimaryUnavailable("; ".join(problems) or "no server")
 
-    def close(self) -> None:
+    def start(self) -> None:
+        """Nothing is asked before somebody logs in."""
+
+    async def close(self) -> None:
         for server in self._servers.values():
             server.close()
 

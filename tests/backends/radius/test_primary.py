@@ -170,7 +170,7 @@ def test_another_address_is_not_heard(server: Make) -> None:
     stranger.socket.sendto(reply(2, decode(one.seen[0])), one.sources[0])
     desk.reactor.look(0.1)
     assert not asked.called
-    desk.primary.close()
+    Deferred.fromCoroutine(desk.primary.close())
     assert isinstance(result(asked).value, PrimaryUnavailable)
 
 
