@@ -14,6 +14,7 @@ from typing import Any
 from authproxy.backends.directory.binds import Credentials, NoVerdict, Right, Wrong
 from authproxy.backends.directory.connect import Connector, Unusable
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
+from authproxy.backends.directory.examine import HostReport
 from authproxy.backends.directory.groups import Membership
 from authproxy.backends.directory.hosts import HostHealth, Hosts, State
 from authproxy.backends.directory.lookup import Lookup, User
@@ -95,6 +96,21 @@ class Directory:
 
     def health(self) -> DirectoryHealth:
         return DirectoryHealth(self._hosts.health(), self._service.refused)
+
+    async def examine(self, timeout: float) -> tuple[HostReport, ...]:
+        """Each host in turn, as the service account; `timeout` seconds for each. Nobody's password is tried."""
+        return tuple([await self._examine(server, timeout) for server in self._servers])
+
+    async def _examine(self, server: Server, timeout: float) -> HostReport:
+        began = self._reactor.seconds()
+        problem = ""
+        warnings: tuple[str, ...] = ()
+        try:
+            warnings = await server.examine(began + timeout)
+        except (ConnectionFailed, NoVerdict, Unusable) as failed:
+            problem = str(failed)
+        seconds = self._reactor.seconds() - began
+        return HostReport(str(server), problem, warnings, server.root.active_directory, seconds)
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
         """See pipeline.ports.Primary. Within `timeout` and the request's deadline, all hosts together (A6)."""

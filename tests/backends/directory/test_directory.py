@@ -510,3 +510,49 @@ def test_settings_that_cannot_work(changes: dict[str, Any], says: str) -> None:
 def test_secrets_dont_print() -> None:
     made = desk()
     assert "svc-pw" not in repr(made.settings)
+
+
+# ---- trying it before anybody logs in
+
+
+def examined(made: Desk) -> tuple[str, tuple[str, ...], bool]:
+    (report,) = made.network.run(made.directory.examine(10))
+    return report.problem, report.warnings, report.active_directory
+
+
+def test_all_well() -> None:
+    assert examined(with_base(active_directory())) == ("", (), True)
+
+
+def with_base(made: Desk) -> Desk:
+    made.one.entries.append(Entry(BASE, {"objectClass": ["domain"]}))
+    return made
+
+
+def test_a_wrong_service_password_is_a_problem() -> None:
+    problem, _, _ = examined(desk(service_password=Secret(b"old")))
+    assert "service account was refused: bad_password" in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"search_dn": f"OU=nowhere,{BASE}"}, "search_dn"), ({"security_group_dn": GROUP}, "security_group_dn")],
+)
+def test_what_isnt_there_is_a_problem(changes: dict[str, Any], says: str) -> None:
+    problem, _, _ = examined(with_base(active_directory(**changes)))
+    assert problem.startswith(says)
+
+
+def test_options_of_another_directory_are_doubtful() -> None:
+    _, warnings, active = examined(with_base(desk()))
+    assert not active
+    assert "OpenLDAP's is uid" in warnings[0]
+    _, warnings, _ = examined(with_base(active_directory(username_attribute="uid")))
+    assert "no entry below search_dn has it" in warnings[0]
+
+
+def test_nobody_there_is_a_problem() -> None:
+    made = desk()
+    made.network.listening.clear()
+    problem, _, _ = examined(made)
+    assert "refused" in problem
