@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import spnego
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 
 from authproxy.backends.directory.binds import Binder, Credentials, NoVerdict, Right, Wrong, judge
@@ -200,8 +201,19 @@ def test_an_exchange_without_an_end() -> None:
 )
 def test_what_isnt_sealed_with_the_key_proves_nothing(answer: bytes) -> None:
     """A man in the middle may say yes to any password; the key he doesn't have."""
-    _, connection, outcome = bound(Liar(answer))
+    network, connection, outcome = bound(Liar(answer))
     assert isinstance(outcome.value, ConnectionFailed)
+    assert connection.closed
+    assert network.seconds() == 0
+
+
+def test_a_bind_that_is_cancelled_ends_its_connection() -> None:
+    """Its answer would be taken for the next one's."""
+    network, connection = connected(Protocol())
+    binding = Deferred.fromCoroutine(PLAIN.bind(connection, credentials(), "dc1", 10))
+    binding.addErrback(lambda _: None)
+    network.settle()
+    binding.cancel()
     assert connection.closed
 
 

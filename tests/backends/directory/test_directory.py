@@ -206,6 +206,7 @@ def test_an_entry_from_elsewhere_is_nobody(dn: str) -> None:
 def test_an_entry_typed_by_its_dn_must_be_inside() -> None:
     made = desk(search_dn=PEOPLE)
     assert made.verify(f"CN=svc,{BASE}", b"svc-pw") == Refused("unknown_user")
+    assert [asked.base for asked in made.one.searches] == [""]  # it isn't even looked at
     assert made.verify(f"CN=alice,{PEOPLE}") == ALICE
 
 
