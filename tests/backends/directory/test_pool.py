@@ -178,16 +178,15 @@ def test_one_that_was_idle_too_long_isnt_handed_out() -> None:
     """The sweep may not have come by yet."""
     desk = Desk()
     desk.use()
-    desk.clock.advance(50)
     desk.use()
-    desk.finish()  # idle from 50 on; the sweep is due at 110
-    desk.clock.advance(55)
-    desk.finish()  # idle from 105 on
-    desk.clock.advance(8)  # 113: swept, and due again at 170
+    desk.finish()  # idle from 0 on: a sweep at 60, and none after it
+    desk.clock.advance(59)
+    desk.finish()  # idle from 59 on: swept at 60, and next at 120
+    desk.clock.advance(1)
+    desk.clock.advance(59.5)
+    assert not desk.made[1].closed
     desk.use()
-    desk.use()
-    assert desk.in_use[0][0] is desk.made[1]
-    assert desk.made[0].closed
+    assert desk.made[1].ended == "unbind"
     assert len(desk.made) == 3
 
 
