@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from authproxy.backends.directory.settings import AuthType, Transport
+from authproxy.backends.tls import Trust
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused, Verified
 from authproxy.protocols.ldap.controls import PasswordPolicy, PolicyError, encode_password_policy
@@ -506,6 +508,45 @@ def test_a_service_account_that_is_mended_works_again() -> None:
 def test_settings_that_cannot_work(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         desk(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "readable"),
+        ({"auth_type": AuthType.NTLM2}, "nothing but NTLM"),
+        ({"transport": Transport.LDAPS, "trust": Trust(verify=False)}, "anybody"),
+        (
+            {"transport": Transport.STARTTLS, "trust": Trust(verify_hostname=False)},
+            "whoever has a certificate",
+        ),
+        ({"transport": Transport.LDAPS}, ""),
+    ],
+)
+def test_what_is_unprotected_is_said_at_the_start(changes: dict[str, Any], says: str) -> None:
+    log = Said()
+    made = Desk(log=log, changes=changes)
+    made.directory.start()
+    said = [str(fields["todo"]) for event, fields in log.events if event == "directory.unprotected"]
+    assert len(said) == bool(says)
+    assert says in "".join(said)
+
+
+def test_unix_groups_know_names_as_they_are_written() -> None:
+    """memberUid compares with case; the canonical name has none."""
+    made = desk(security_group_dn=GROUP)
+    made.one.entries.append(person("Carol"))
+    made.one.entries.append(Entry(GROUP, {"objectClass": ["posixGroup"], "memberUid": ["Carol"]}))
+
+    asked: list[Any] = []
+
+    def remember(session: Any, frame: Any, request: Any) -> bool:
+        asked.append(request)
+        return False
+
+    made.one.on_search = remember
+    assert made.verify("carol") == Verified("carol", f"CN=Carol,{PEOPLE}")
+    assert Equality("memberUid", b"Carol") in asked[-1].filter.parts
 
 
 def test_secrets_dont_print() -> None:
