@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.fuzz import radius
+from tests.fuzz import ldap, radius
 from tests.fuzz.report import Report
 
 Run = Callable[[float, int], Report]
 
 TARGETS: dict[str, Run] = {
     "radius": radius.run,
+    "ldap": ldap.run,
 }
