@@ -1,0 +1,179 @@
+"""An existing `.cfg` as YAML that means the same, and what its administrator should know about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from authproxy import __version__
+from authproxy.config.document import Entries, Items, Node, Scalar
+from authproxy.config.emit import emit
+from authproxy.config.folders import log_folder_of
+from authproxy.config.load import load_text, load_tree
+from authproxy.config.model import AdClient, Config, RadiusServer, ServerSection
+from authproxy.config.model.kinds import NOT_YET, PRIMARIES, REFUSED, SERVED, kind_of
+from authproxy.config.problems import InvalidConfig, Problem, Report
+from authproxy.config.source import is_cfg, read_text, read_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """`yaml` holds the file's secrets; the rest never does."""
+
+    yaml: str
+    changed: tuple[str, ...]  # what is written otherwise and means the same
+    differs: tuple[str, ...]  # what this proxy does otherwise
+    risky: tuple[Problem, ...]
+    unsupported: tuple[str, ...]
+
+
+def convert(path: Path, folder: Path) -> Converted:
+    """Convert a file whose YAML will lie in `folder`. Raises InvalidConfig: nothing is guessed."""
+    if not is_cfg(path):
+        raise InvalidConfig(
+            [Problem(str(path), 0, "", "", "not a .cfg or .ini: there is nothing to convert")]
+        )
+    report = Report(str(path))
+    tree = read_tree(read_text(path), path, report)
+    unsupported = tuple(_take_out(tree))
+    ignored = tuple(_take_out_options(tree, refused=False))
+    loaded = load_tree(tree, path, {}, report, touch=False)
+    paths = _Paths(path, folder)
+    yaml = _heading(path, unsupported) + emit(loaded.places.items(), tree.comments, paths)
+    again = load_text(yaml, folder / "authproxy.yaml", {}, touch=False)
+    if _comparable(again.config) != _comparable(loaded.config):
+        raise AssertionError("the YAML doesn't mean the same")
+    changed = [change for name, entries in loaded.places.items() for change in _changes(name, entries)]
+    differs = tuple(_differences(loaded.config))
+    return Converted(yaml, (*ignored, *changed, *paths.changes), differs, loaded.warnings, unsupported)
+
+
+# ---- what can't come along
+
+
+def _take_out(tree: Entries) -> tuple[str, ...]:
+    """Sections and options that this version doesn't serve, out of the tree; each with the reason."""
+    gone = {name: _why_not(name) for name in tree if _why_not(name)}
+    for name, section in tree.items():
+        client = _unserved_client(section, tree)
+        if name not in gone and "client" in getattr(SERVED.get(kind_of(name)), "model_fields", ()) and client:
+            gone[name] = f"its client is {client}"
+    for name in gone:
+        del tree[name]
+    reasons = [f"{name}: {why}" for name, why in gone.items()]
+    return (*reasons, *_take_out_options(tree, refused=True))
+
+
+def _why_not(name: str) -> str:
+    kind = kind_of(name)
+    if kind in NOT_YET:
+        return f"this version does not serve {kind} yet"
+    return REFUSED.get(kind, "")
+
+
+def _unserved_client(section: Node, tree: Entries) -> str:
+    """The client section that a server section has, when it is one that isn't served."""
+    main = tree.get("main")
+    for place in (section, main):
+        client = place.get("client") if isinstance(place, Entries) else None
+        if isinstance(client, Scalar):
+            return client.text if client.text in tree and kind_of(client.text) in NOT_YET else ""
+    primaries = [name for name in tree if kind_of(name) in PRIMARIES]
+    return primaries[0] if len(primaries) == 1 and kind_of(primaries[0]) in NOT_YET else ""
+
+
+def _take_out_options(tree: Entries, *, refused: bool) -> Iterator[str]:
+    for name, section in tree.items():
+        kind = SERVED.get(kind_of(name))
+        if kind is None or not isinstance(section, Entries):
+            continue
+        reasons: Mapping[str, str] = kind.REFUSED if refused else kind.IGNORED
+        for option in [option for option in section if option in reasons]:
+            del section[option]
+            yield f"{name}.{option}: {reasons[option]}"
+
+
+# ---- what is said about the rest
+
+
+def _changes(name: str, entries: Entries) -> Iterator[str]:
+    for option, node in entries.items():
+        if option in entries.assumed and isinstance(node, Scalar):
+            yield f"{name}.{option}: was not given, which means {node.text}; written out"
+        if (written := entries.written.get(option)) is not None:
+            yield f"{name}.{written}: is {option} now"
+        if isinstance(node, Items) and (family := _family(node)):
+            yield f"{name}.{option}: from {family}"
+
+
+def _family(items: Items) -> str:
+    names = list(items.written)
+    for item in items:
+        names += item.written.values() if isinstance(item, Entries) else ()
+    return f"{names[0]} to {names[-1]}" if len(names) > 3 else ", ".join(names)
+
+
+def _differences(config: Config) -> Iterator[str]:
+    yield "certificates are checked against the system's CA store, unless an option names a file"
+    if config.all(ServerSection):
+        yield "failmode safe opens in an outage only: never for a wrong certificate, a refused call or a broken answer"
+        yield "api_timeout bounds each exchange with the cloud, not the wait for the user; 0 stands for 10 seconds"
+    for name, section in config.all(RadiusServer).items():
+        yield f"{name}: a password is tried once; a factor behind it is recognised by its form, not by a second try"
+        yield f"{name}: the user's address goes to the cloud from requests with a Message-Authenticator only"
+        if section.exempt_usernames:
+            yield f"{name}: exempt users are compared with the name that the directory has, without its case"
+    for name, directory in config.all(AdClient).items():
+        if directory.security_group_dn:
+            yield f"{name}: members of groups inside the security group count, too"
+
+
+def _heading(path: Path, unsupported: tuple[str, ...]) -> str:
+    lines = [f"# Converted from {path.name} by authproxy {__version__}."]
+    lines += [f"# Left out: {reason}" for reason in unsupported]
+    return "\n".join(lines) + "\n\n"
+
+
+class _Paths:
+    """File names as they are from the new file's folder."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self._from = path.parent.absolute()
+        self._logs_from = log_folder_of(path).absolute()
+        self._to = folder.absolute()
+        self.changes: list[str] = []
+
+    def __call__(self, option: str, text: str) -> str:
+        if text.startswith("/"):
+            return text
+        base = self._logs_from if option == "log_dir" else self._from
+        moved = os.path.relpath(base / text, self._to)
+        if moved != os.path.normpath(text):
+            self.changes.append(f"{option}: {text} is {moved} from the new file")
+            return moved
+        return text
+
+
+def _comparable(config: Config) -> Mapping[str, Any]:
+    return {name: _values(section) for name, section in {"main": config.main, **config.sections}.items()}
+
+
+def _values(model: BaseModel) -> Mapping[str, Any]:
+    return {option: _normal(value) for option, value in model}
+
+
+def _normal(value: object) -> object:
+    match value:
+        case Path():
+            return os.path.abspath(value)
+        case tuple():
+            return tuple(_normal(item) for item in value)
+        case BaseModel():
+            return _values(value)
+        case _:
+            return value

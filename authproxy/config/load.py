@@ -1,0 +1,163 @@
+"""A file in, a Config out, or InvalidConfig with every problem. The one way in, for all verbs and the daemon."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from authproxy.config.document import Entries, Items, Node, locate
+from authproxy.config.folders import default_log_dir, default_state_dir, log_folder_of, state_dir_of
+from authproxy.config.model import Config, FilePermissions, Main, Section, ServerSection
+from authproxy.config.model.section import Finding
+from authproxy.config.permissions import Exposure, exposures
+from authproxy.config.problems import InvalidConfig, Problem, Report
+from authproxy.config.reading import Reading
+from authproxy.config.rules import Between, client_of, faults_between, risks_between, server_of
+from authproxy.config.sealing import Unsealer
+from authproxy.config.sections import Placed, placed, read_sections
+from authproxy.config.source import is_cfg, read_text, read_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration without a mistake, what to warn of, and where each option stands."""
+
+    path: Path
+    config: Config
+    warnings: tuple[Problem, ...]
+    places: Mapping[str, Entries] = field(default_factory=dict, repr=False)
+
+    def problem(self, section: str, option: str, what: str) -> Problem:
+        """A problem that shows only when the service is built, at the option's place."""
+        if section not in self.places:
+            return Problem(str(self.path), 0, section, option, what)
+        mark = locate(self.places[section], (option,) if option else ())
+        return Problem(str(self.path), mark.line, section, mark.path, what)
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Read a configuration. Raises InvalidConfig."""
+    text = read_text(path)
+    return load_text(text, path, environ)
+
+
+def load_text(
+    text: str, path: Path, environ: Mapping[str, str] = os.environ, *, touch: bool = True
+) -> Loaded:
+    """As load, of a text that path would hold. Without `touch` no other file and no sealed secret is opened."""
+    report = Report(str(path))
+    return load_tree(read_tree(text, path, report), path, environ, report, touch=touch)
+
+
+def load_tree(
+    tree: Entries, path: Path, environ: Mapping[str, str], report: Report, *, touch: bool
+) -> Loaded:
+    """The part of loading behind the syntax. Raises InvalidConfig with all that is in the report."""
+    reading = _reading(path, tree, environ, touch=touch)
+    sections = read_sections(tree, reading, report, cfg=is_cfg(path))
+    main = _main(sections, environ)
+    settled = _settled(sections, tree, main, report)
+    _between(main, settled, sections, report)
+    if touch:
+        _permissions(main, path, reading, tree, report)
+    if report.problems:
+        raise InvalidConfig(report.problems)
+    places = {name: section.entries for name, section in sections.items()}
+    config = Config(main, MappingProxyType(settled))
+    return Loaded(path, config, tuple(sorted(set(report.warnings))), places)
+
+
+def _reading(path: Path, tree: Entries, environ: Mapping[str, str], *, touch: bool) -> Reading:
+    folder = path.parent
+    unseal = Unsealer(state_dir_of(tree, folder, environ), environ)
+    return Reading(folder, log_folder_of(path), environ, unseal, touch)
+
+
+def _main(sections: Mapping[str, Placed], environ: Mapping[str, str]) -> Main:
+    """With the folders that were not given."""
+    found = sections.get("main")
+    main = found.section if found is not None and isinstance(found.section, Main) else Main()
+    given = main.model_fields_set
+    state_dir = main.state_dir if "state_dir" in given else default_state_dir(environ)
+    log_dir = main.log_dir if "log_dir" in given else default_log_dir(environ, state_dir)
+    return main.model_copy(update={"state_dir": state_dir, "log_dir": log_dir})
+
+
+def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: Report) -> dict[str, Section]:
+    """The sections but main, each with its client and with what it inherits."""
+    settled: dict[str, Section] = {}
+    for name, found in sections.items():
+        match found.section:
+            case Main():
+                continue
+            case ServerSection() as server:
+                client = client_of(server, main, tree)
+                if isinstance(client, Finding):
+                    report.problems.extend(placed(report.file, name, found.entries, [client]))
+                    client = ""
+                settled[name] = server.settled(name, main).model_copy(update={"client": client})
+            case section:
+                settled[name] = section
+    if "main" in sections:
+        report.problems.extend(placed(report.file, "main", sections["main"].entries, server_of(main, tree)))
+    if not report.problems and not any(isinstance(section, ServerSection) for section in settled.values()):
+        report.problem(0, "", "", "no server section, such as radius_server_auto: nothing to run")
+    return settled
+
+
+def _between(
+    main: Main, settled: Mapping[str, Section], sections: Mapping[str, Placed], report: Report
+) -> None:
+    def at_places(found: Iterable[Between]) -> Iterator[Problem]:
+        for name, finding in found:
+            yield from placed(report.file, name, sections[name].entries, [finding])
+
+    report.problems.extend(at_places(faults_between(settled)))
+    report.warnings.extend(at_places(risks_between(main, settled)))
+
+
+def _permissions(main: Main, path: Path, reading: Reading, tree: Entries, report: Report) -> None:
+    """S4, of the configuration and of each file that it names."""
+    plain = any(seen.path is None for seen in reading.seen)
+    for exposed in exposures(path, secret=plain):
+        hint = " (it holds secrets)" if exposed.exposure is Exposure.READABLE else ""
+        _exposed(main, exposed.exposure, report, Problem(report.file, 0, "", "", exposed.what + hint))
+    for seen in reading.seen:
+        if seen.path is not None:
+            section, option = path_of(tree, seen.node)
+            for exposed in exposures(seen.path, secret=seen.secret):
+                _exposed(
+                    main,
+                    exposed.exposure,
+                    report,
+                    Problem(report.file, seen.node.line, section, option, exposed.what),
+                )
+
+
+def _exposed(main: Main, exposure: Exposure, report: Report, problem: Problem) -> None:
+    refused = main.file_permissions is FilePermissions.STRICT or (
+        main.file_permissions is FilePermissions.NORMAL and exposure is Exposure.WRITABLE
+    )
+    (report.problems if refused else report.warnings).append(problem)
+
+
+def path_of(tree: Entries, node: Node) -> tuple[str, str]:
+    """The section and the option that a node of the tree is the value of, or belongs to."""
+    for name, section in tree.items():
+        if isinstance(section, Entries):
+            for option, value in section.items():
+                if _holds(value, node):
+                    return name, option
+    return "", ""
+
+
+def _holds(value: Node, node: Node) -> bool:
+    if value is node:
+        return True
+    inner: Iterable[Node] = (
+        value.values() if isinstance(value, Entries) else value if isinstance(value, Items) else ()
+    )
+    return any(_holds(item, node) for item in inner)

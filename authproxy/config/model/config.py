@@ -1,0 +1,27 @@
+"""The whole configuration, as the service takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from authproxy.config.model.main import Main
+from authproxy.config.model.section import Section
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`sections`: all but main, by name, in the order of the file.
+
+    Defaults, what sections inherit from main, and the choice of each server's client are worked in already.
+    """
+
+    main: Main
+    sections: Mapping[str, Section]
+
+    def all(self, kind: type[S]) -> dict[str, S]:
+        """The sections of a kind (or of a base of kinds), by name."""
+        return {name: section for name, section in self.sections.items() if isinstance(section, kind)}

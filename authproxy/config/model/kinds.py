@@ -1,0 +1,77 @@
+"""Which kinds of section there are: served, not served yet, never to be served. A new kind is a line in SERVED."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from authproxy.config.model.ad_client import AdClient
+from authproxy.config.model.main import Main
+from authproxy.config.model.radius_server import RadiusServerAuto
+from authproxy.config.model.section import Section
+
+SERVED: Mapping[str, type[Section]] = {
+    "main": Main,
+    "ad_client": AdClient,
+    "radius_server_auto": RadiusServerAuto,
+}
+
+# Kinds whose sections can be the primary of a server section.
+PRIMARIES = ("ad_client", "radius_client", "duo_only_client")
+# Kinds that stand there once.
+SINGLE = frozenset({"main"})
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_CLOUD = _words(
+    "name ikey skey skey_protected api_host api_port api_timeout api_ca_certs_file allow_local_api failmode client "
+    "interface debug http_proxy_host http_proxy_port http_proxy_username http_proxy_password"
+)
+_RADIUS = _CLOUD | _words(
+    "clients port pw_codec client_ip_attr require_message_authenticator force_message_authenticator "
+    "exempt_usernames pass_through_attr_names pass_through_all"
+)
+_APPEND = _words("delimiter delimited_password_length")
+_TLS = _words("minimum_tls_version cipher_list")
+
+# Known by name and options, so that a file with them is answered to the point. Work that serves one moves it up.
+NOT_YET: Mapping[str, frozenset[str]] = {
+    "radius_client": _words(
+        "host port secret secret_protected retries retry_wait nas_ip pass_through_attr_names pass_through_all pw_codec"
+    ),
+    "duo_only_client": frozenset(),
+    "radius_server_challenge": _RADIUS | _words("prompt_format enroll_challenge"),
+    "radius_server_concat": _RADIUS | _APPEND | _words("delimeter"),
+    "radius_server_duo_only": _RADIUS,
+    "radius_server_eap": _RADIUS
+    | _APPEND
+    | _TLS
+    | _words("certs pkey prompt factors allow_concat concat_mode"),
+    "ldap_server_auto": _CLOUD
+    | _APPEND
+    | _TLS
+    | _words(
+        "factors port ssl_port ssl_key_path ssl_cert_path exempt_primary_bind exempt_ou exempt_ous "
+        "allow_searches_after_bind allow_unlimited_binds allow_concat concat_mode network_timeout idle_timeout"
+    ),
+    "http_proxy": _words("api_host port client_ip interface"),
+}
+# Their numbered families: stems that may have _1, _2, … behind them.
+NUMBERED = _words("host port radius_ip radius_secret radius_secret_protected exempt_username exempt_ou")
+
+REFUSED: Mapping[str, str] = {
+    "radius_server_iframe": "the prompt inside the VPN's web page was switched off by the cloud in March 2024; use "
+    "radius_server_auto",
+    "cloud": "directory synchronisation is not part of this proxy, and no login needs it; take the section out and let "
+    "another tool synchronise",
+    "sso": "single sign-on is not part of this proxy; take the section out",
+}
+
+ALL_KINDS = (*SERVED, *NOT_YET, *REFUSED)
+
+
+def kind_of(section: str) -> str:
+    """The kind is the section's name without its digits."""
+    return section.rstrip("0123456789")

@@ -1,0 +1,243 @@
+"""`radius_server_*`: RADIUS clients, and how their logins are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from authproxy.config.document import Entries, Items, Scalar, Style
+from authproxy.config.model.main import Main
+from authproxy.config.model.section import Family, Finding, GroupFamily, Options
+from authproxy.config.model.server import ServerSection
+from authproxy.config.options.addresses import Networks
+from authproxy.config.options.reads import wrong
+from authproxy.config.options.secrets import SecretOption
+from authproxy.config.options.simple import (
+    Codec,
+    Flag,
+    Listed,
+    ListedWords,
+    ListenPort,
+    Text,
+    one_of,
+    seconds,
+    whole,
+)
+from authproxy.pipeline.factor import Factor
+from authproxy.pipeline.username import MalformedUsername, read_username
+from authproxy.secret import Secret
+
+
+class RequireMessageAuthenticator(StrEnum):
+    YES = "yes"
+    AUTO = "auto"
+    NO = "no"
+
+
+def _long_enough(secret: Secret) -> Secret:
+    # RFC 2865 §3 wants 16 octets; below 8 it is a matter of minutes.
+    return (
+        secret
+        if len(secret) >= 8
+        else wrong("shorter than 8 octets; `authproxy secret generate` makes a good one")
+    )
+
+
+def _readable_name(name: str) -> str:
+    try:
+        read_username(name.encode())
+    except MalformedUsername as malformed:
+        wrong(str(malformed))
+    return name
+
+
+RadiusSecret = Annotated[SecretOption, AfterValidator(_long_enough)]
+ExemptName = Annotated[Text, AfterValidator(_readable_name)]
+_REQUIRE = one_of(RequireMessageAuthenticator)
+
+
+class Client(Options):
+    """One RADIUS client, or a network of them that share a secret."""
+
+    name: Text = Field(
+        default="",
+        examples=["asa"],
+        description="What logs call it. Not given: its (first) address as it is written.",
+    )
+    ip: Networks = Field(
+        examples=["10.1.0.0/24"], description="Where it sends from. The most specific network wins."
+    )
+    secret: RadiusSecret = Field(
+        examples=[{"file": "asa-secret"}],
+        description="The shared secret, 8 octets at least and better 16 or more.",
+    )
+    require_message_authenticator: Annotated[RequireMessageAuthenticator, _REQUIRE] | None = Field(
+        default=None, examples=["yes"], description="As the section's option, for this client."
+    )
+    omit_message_authenticator: Flag = Field(
+        default=False,
+        description="Answer without Message-Authenticator, for the rare device that drops answers with one.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        if not isinstance(given, Entries) or "name" in given:
+            return given
+        ip = given.get("ip")
+        first = ip[0] if isinstance(ip, Items) and ip else ip
+        if not isinstance(first, Scalar):
+            return given
+        return {**given, "name": Scalar(first.text, first.line, Style.QUOTED)}
+
+
+class RadiusServer(ServerSection):
+    """What all `radius_server_*` sections have."""
+
+    clients: Annotated[tuple[Client, ...], Listed] = Field(
+        examples=[[{"name": "asa", "ip": "10.1.0.1", "secret": {"file": "asa-secret"}}]],
+        description="Who may ask. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
+    )
+    port: ListenPort = Field(
+        default=1812,
+        description="The UDP port; 0: any free one, which `ready` tells. Sections may share one when no client's "
+        "network is in two.",
+    )
+    require_message_authenticator: Annotated[RequireMessageAuthenticator, _REQUIRE] = Field(
+        default=RequireMessageAuthenticator.AUTO,
+        description="Whether requests have to carry a Message-Authenticator (CVE-2024-3596). `auto`: from the first "
+        "one that a client sends, and until then none with a Proxy-State goes without. Clients may have their own.",
+    )
+    force_message_authenticator: Flag = Field(
+        default=False, description="What an existing file may have for `require_message_authenticator: yes`."
+    )
+    exempt_usernames: Annotated[tuple[ExemptName, ...], Listed] = Field(
+        default=(),
+        examples=[["emergency"]],
+        description="Users who need no second factor, by the name that the directory confirms. In a `.cfg`: "
+        "`exempt_username_1`, …",
+    )
+    pw_codec: Codec = Field(default="utf-8", description="The encoding that clients send passwords in.")
+    client_ip_attr: Text = Field(
+        default="Calling-Station-Id",
+        description="The attribute with the user's own address, for the cloud's network rules; `paloalto` stands for "
+        "PaloAlto-Client-Source-IP.",
+    )
+    trust_unsigned_client_ip: Flag = Field(
+        default=False,
+        description="Believe that address in requests without Message-Authenticator, which anyone on the way can "
+        "change.",
+    )
+    max_pending: Annotated[int, whole(1, 1_000_000)] = Field(
+        default=16_384, description="Requests in progress on the port, at most; more are dropped."
+    )
+    max_pending_per_client: Annotated[int, whole(1, 1_000_000)] = Field(
+        default=1_024, description="Requests of one client in progress, at most; more are dropped."
+    )
+    reject_delay: Annotated[float, seconds(0, 10)] = Field(
+        default=1,
+        description="No Access-Reject leaves sooner than this after its request, whatever its reason.",
+    )
+    reply_cache: Annotated[float, seconds(5, 30)] = Field(
+        default=30,
+        description="For how long a request that comes again gets the same octets again (RFC 5080 §2.2.2).",
+    )
+
+    CFG_DEFAULTS: ClassVar = {
+        **ServerSection.CFG_DEFAULTS,
+        "port": "1812",
+        "require_message_authenticator": "auto",
+    }
+    FAMILIES: ClassVar = (
+        GroupFamily(
+            "clients", {"radius_ip": "ip", "radius_secret": "secret"}, ("radius_ip", "radius_secret")
+        ),
+        Family("exempt_usernames", "exempt_username"),
+    )
+    REFUSED: ClassVar = dict.fromkeys(
+        ("pass_through_attr_names", "pass_through_all"),
+        "hands a NAS's attributes to a radius_client, which this version does not serve; leave it out",
+    )
+
+    def settled(self, name: str, main: Main) -> Self:
+        require = self.require_message_authenticator
+        if self.force_message_authenticator:
+            require = RequireMessageAuthenticator.YES
+        clients = tuple(
+            client.model_copy(
+                update={"require_message_authenticator": client.require_message_authenticator or require}
+            )
+            for client in self.clients
+        )
+        changed = {"require_message_authenticator": require, "clients": clients}
+        return super().settled(name, main).model_copy(update=changed)
+
+    def faults(self) -> Iterator[Finding]:
+        yield from super().faults()
+        if (
+            self.force_message_authenticator
+            and self.require_message_authenticator is RequireMessageAuthenticator.NO
+        ):
+            yield Finding("force_message_authenticator", "true contradicts require_message_authenticator: no")
+        seen: dict[str, int] = {}
+        for index, client in enumerate(self.clients):
+            if seen.setdefault(client.name, index) != index:
+                yield Finding(("clients", index, "name"), f"{client.name} is the name of another client, too")
+
+    def risks(self) -> Iterator[Finding]:
+        yield from super().risks()
+        for index, client in enumerate(self.clients):
+            yield from _client_risks(client, index)
+        if self.require_message_authenticator is RequireMessageAuthenticator.NO:
+            yield Finding(
+                "require_message_authenticator", "no: replies can be forged on the way (CVE-2024-3596)"
+            )
+        if self.exempt_usernames:
+            names = ", ".join(self.exempt_usernames)
+            yield Finding("exempt_usernames", f"no second factor for {names}")
+
+
+def _client_risks(client: Client, index: int) -> Iterator[Finding]:
+    at = ("clients", index)
+    if len(client.secret) < 16:
+        yield Finding((*at, "secret"), "shorter than 16 octets; `authproxy secret generate` makes a good one")
+    for network in client.ip:
+        if network.prefixlen < (16 if network.version == 4 else 48):
+            yield Finding((*at, "ip"), f"{network} is very wide: name the networks that clients are in")
+    if client.require_message_authenticator is RequireMessageAuthenticator.NO:
+        yield Finding(
+            (*at, "require_message_authenticator"), "no: replies can be forged on the way (CVE-2024-3596)"
+        )
+    if client.omit_message_authenticator:
+        yield Finding(
+            (*at, "omit_message_authenticator"), "true: replies can be forged on the way (CVE-2024-3596)"
+        )
+
+
+class RadiusServerAuto(RadiusServer):
+    """Password first; then a push or call by itself, or the factor that was typed behind the password."""
+
+    factors: Annotated[tuple[Annotated[Factor, one_of(Factor)], ...], ListedWords] = Field(
+        default=(Factor.AUTO,),
+        description="What to try when no factor was typed, in this order; the first that the user has.",
+    )
+    allow_concat: Flag = Field(
+        default=True,
+        description="Take a factor or passcode that was typed behind the password: `password,123456`.",
+    )
+    delimiter: Text = Field(default=",", description="What stands between the password and the factor.")
+    delimited_password_length: Annotated[int, whole(0, 128)] = Field(
+        default=0,
+        description="The password's length in characters, where all have the same; 0: the delimiter says it.",
+    )
+
+    ALIASES: ClassVar = {"concat_mode": "allow_concat"}
+
+    def faults(self) -> Iterator[Finding]:
+        yield from super().faults()
+        for index, factor in enumerate(self.factors):
+            if factor in self.factors[:index]:
+                yield Finding(("factors", index), f"{factor} stands there twice")

@@ -1,0 +1,80 @@
+"""What all sections have in common: a strict frozen model, its numbered families, its own rules and risks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about an option, to be shown where the option stands. '' is the section itself."""
+
+    option: str | tuple[str | int, ...]
+    what: str
+
+    @property
+    def location(self) -> tuple[str | int, ...]:
+        if isinstance(self.option, tuple):
+            return self.option
+        return (self.option,) if self.option else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """`stem_1`, `stem_2`, … as items of the list `option`. `bare`: the first may be written `stem` alone."""
+
+    option: str
+    stem: str
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFamily:
+    """`stem_1` and its companions as mappings in the list `option`: each stem with its key there."""
+
+    option: str
+    stems: Mapping[str, str]
+    required: tuple[str, ...]
+
+
+class Options(BaseModel):
+    """A mapping of options: frozen, strict, nothing unknown, and no values in its errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+    )
+
+
+class Section(Options):
+    """A kind of section. A new kind is one such class and its line in `model/kinds.py`."""
+
+    # How a `.cfg` reads an option that isn't there, where its users rely on something else than our default.
+    CFG_DEFAULTS: ClassVar[Mapping[str, str]] = {}
+    FAMILIES: ClassVar[tuple[Family | GroupFamily, ...]] = ()
+    # Other names of options.
+    ALIASES: ClassVar[Mapping[str, str]] = {}
+    # Known options that nothing here needs: read past with a warning, which says why.
+    IGNORED: ClassVar[Mapping[str, str]] = {}
+    # Known options that can't be served: the reason and what to do instead.
+    REFUSED: ClassVar[Mapping[str, str]] = {}
+
+    def faults(self) -> Iterator[Finding]:
+        """What contradicts itself between options; nothing starts with one."""
+        yield from ()
+
+    def assumptions(self, options: frozenset[str]) -> Iterator[Finding]:
+        """What to say of options that stand at a default of the `.cfg` syntax."""
+        yield from ()
+
+    def risks(self) -> Iterator[Finding]:
+        """What works and may not be what anyone wants; `check` warns of it."""
+        yield from ()

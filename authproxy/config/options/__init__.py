@@ -1,0 +1,1 @@
+"""The types of options: how each is written, read, described in the reference and checked by editors."""

@@ -1,0 +1,80 @@
+"""Who else can read or write the files that logins depend on (S4)."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class Exposure(Enum):
+    WRITABLE = "writable"  # others can change what we do
+    READABLE = "readable"  # others can read what we keep secret
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    exposure: Exposure
+    what: str
+
+
+def exposures(path: Path, *, secret: bool) -> Iterator[Exposed]:
+    """What is wrong with a file's permissions and with those of the folders above it. `secret`: reading it matters."""
+    try:
+        resolved = path.resolve(strict=True)
+        status = resolved.stat()
+        folders = [(folder, folder.stat()) for folder in resolved.parents]
+    except OSError:
+        return  # whoever opens the file says what is wrong
+    if others := _writers(status):
+        yield Exposed(Exposure.WRITABLE, f"{path} can be changed by {others}: chmod go-w {path}")
+    folder, folder_status = folders[0]
+    if not folder_status.st_mode & stat.S_ISVTX and (others := _writers(folder_status)):
+        yield Exposed(Exposure.WRITABLE, f"{path} can be replaced by {others}: chmod go-w {folder}")
+    for above, above_status in folders[1:]:
+        if above_status.st_mode & stat.S_IWOTH and not above_status.st_mode & stat.S_ISVTX:
+            yield Exposed(Exposure.WRITABLE, f"{path} can be replaced by everyone: chmod o-w {above}")
+    if secret and status.st_mode & stat.S_IROTH and not _closed(folders):
+        yield Exposed(Exposure.READABLE, f"{path} can be read by everyone: chmod o-r {path}")
+
+
+def _closed(folders: list[tuple[Path, os.stat_result]]) -> bool:
+    """A folder that others can't enter hides what is in it."""
+    return any(not status.st_mode & stat.S_IXOTH for _, status in folders)
+
+
+def _writers(status: os.stat_result) -> str:
+    """Who beside the owner and root can write; '' when nobody."""
+    if status.st_mode & stat.S_IWOTH:
+        return "everyone"
+    if status.st_mode & stat.S_IWGRP and not _private_group(status):
+        return f"the group {_group_name(status.st_gid)}"
+    return ""
+
+
+def _private_group(status: os.stat_result) -> bool:
+    """Root's group, or the owner's own that nobody else is in (Debian's user private groups)."""
+    if status.st_gid == 0:
+        return True
+    try:
+        group = grp.getgrgid(status.st_gid)
+        owner = pwd.getpwuid(status.st_uid)
+    except KeyError:
+        return False
+    return (
+        group.gr_gid == owner.pw_gid
+        and group.gr_name == owner.pw_name
+        and set(group.gr_mem) <= {owner.pw_name}
+    )
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

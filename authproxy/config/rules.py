@@ -1,0 +1,139 @@
+"""What holds between sections: whose client is whose, and who shares a port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from authproxy.config.model import Main, RadiusServer, Section, ServerSection
+from authproxy.config.model.kinds import PRIMARIES, kind_of
+from authproxy.config.model.section import Finding
+from authproxy.config.options.addresses import Network
+from authproxy.config.problems import suggestion
+
+# A finding and the section it is about.
+Between = tuple[str, Finding]
+
+# What is the port's rather than a section's.
+_OF_THE_PORT = ("max_pending", "max_pending_per_client", "reject_delay", "reply_cache")
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
+
+
+def client_of(section: ServerSection, main: Main, names: Iterable[str]) -> str | Finding:
+    """The client section of a server section: its own word, main's, or the only one there is."""
+    primaries = [name for name in names if kind_of(name) in PRIMARIES]
+    named = section.client or main.client
+    if named and named in primaries:
+        return named
+    if named:
+        return Finding("client", f"there is no client section {named}{suggestion(named, primaries)}")
+    if not primaries:
+        return Finding("", "there is no client section for it, such as ad_client")
+    if len(primaries) > 1:
+        return Finding("client", f"missing: {' or '.join(primaries)} could be meant")
+    return primaries[0]
+
+
+def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
+    """Contradictions between settled sections."""
+    servers = {name: section for name, section in sections.items() if isinstance(section, ServerSection)}
+    for (one, first), (other, second) in combinations(servers.items(), 2):
+        if first.name == second.name:
+            yield other, Finding("name", f"{second.name} is the name of {one}, too")
+        if isinstance(first, RadiusServer) and isinstance(second, RadiusServer) and first.port == second.port:
+            yield from _on_one_port(one, first, other, second)
+    for name, section in servers.items():
+        if isinstance(section, RadiusServer):
+            yield from ((name, finding) for finding in _twice(section))
+
+
+def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
+    """`main.server` names a section that is there."""
+    servers = [name for name in names if kind_of(name) not in PRIMARIES and name != "main"]
+    if main.server and main.server not in servers:
+        yield Finding("server", f"there is no section {main.server}{suggestion(main.server, servers)}")
+
+
+def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Between]:
+    used = {section.client for section in sections.values() if isinstance(section, ServerSection)}
+    for name, section in sections.items():
+        if kind_of(name) in PRIMARIES and name not in used:
+            yield name, Finding("", "no server section uses it")
+        if isinstance(section, ServerSection) and main.drain_timeout < section.login_patience:
+            what = (
+                f"main.drain_timeout ({main.drain_timeout:g} s) is shorter: a restart ends logins that wait"
+            )
+            yield name, Finding("login_patience", what)
+
+
+def _twice(section: RadiusServer) -> Iterator[Finding]:
+    """R11: the most specific network wins, so the same one twice has no winner."""
+    seen: dict[Network, str] = {}
+    for index, client in enumerate(section.clients):
+        for network in client.ip:
+            if network in seen:
+                yield Finding(
+                    ("clients", index, "ip"), f"{network} is there already, as client {seen[network]}"
+                )
+            seen[network] = client.name
+
+
+def _on_one_port(one: str, first: RadiusServer, other: str, second: RadiusServer) -> Iterator[Between]:
+    if _listens_to_all(first) is not _listens_to_all(second):
+        what = f"{one} has port {second.port}, too; either both sections listen on all addresses, or neither"
+        yield other, Finding("interface", what)
+        return
+    if not _listens_to_all(first) and not set(first.interface) & set(second.interface):
+        return
+    for option in _OF_THE_PORT:
+        if getattr(first, option) != getattr(second, option):
+            yield (
+                other,
+                Finding(option, f"differs from {one}'s, and both share port {second.port}: it has one"),
+            )
+    yield from ((other, finding) for finding in _overlaps(one, first, other, second))
+
+
+def _listens_to_all(section: RadiusServer) -> bool:
+    return not section.interface or bool(_ALL_ADDRESSES & set(section.interface))
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A network, whose it is, and its client's place there."""
+
+    network: Network
+    section: str
+    index: int
+    client: str
+
+
+def _overlaps(one: str, first: RadiusServer, other: str, second: RadiusServer) -> Iterator[Finding]:
+    """R15: which section answers must not depend on which prefix is longer."""
+    held = [*_held(one, first), *_held(other, second)]
+    # Networks lie within each other or apart; in this order, those around one are the ones still open before it.
+    held.sort(
+        key=lambda each: (each.network.version, int(each.network.network_address), each.network.prefixlen)
+    )
+    around: list[_Held] = []
+    for each in held:
+        while around and not _within(each.network, around[-1].network):
+            around.pop()
+        clash = next((outer for outer in around if outer.section != each.section), None)
+        if clash is not None:
+            mine, its = (each, clash) if each.section == other else (clash, each)
+            what = (
+                f"{mine.network} overlaps client {its.client} ({its.network}) of {one} on port {second.port}"
+            )
+            yield Finding(("clients", mine.index, "ip"), f"{what}: another port, or other networks")
+        around.append(each)
+
+
+def _held(name: str, section: RadiusServer) -> Iterator[_Held]:
+    for index, client in enumerate(section.clients):
+        yield from (_Held(network, name, index, client.name) for network in client.ip)
+
+
+def _within(inner: Network, outer: Network) -> bool:
+    return inner.version == outer.version and inner.network_address in outer

@@ -1,0 +1,159 @@
+"""The part of BER that LDAP uses (RFC 4511 §5.1, X.690): definite lengths, low tags, each element inside its parent.
+
+Whoever reads octets here reads them once, by index, and either gets values or MalformedMessage (L1 to L3).
+"""
+
+from __future__ import annotations
+
+BOOLEAN = 0x01
+INTEGER = 0x02
+OCTET_STRING = 0x04
+ENUMERATED = 0x0A
+SEQUENCE = 0x30
+SET = 0x31
+
+# RFC 4511 needs no more: a length of 2^32 is beyond every size limit.
+_MOST_LENGTH_OCTETS = 4
+# RFC 4511 §4.1.1: maxInt is 2^31-1.
+_MOST_INTEGER_OCTETS = 4
+_HIGH_TAG = 0x1F
+
+
+class MalformedMessage(Exception):
+    """The peer sent octets that are not LDAP. `cause` is a stable word for the counters; no octets in the text."""
+
+    def __init__(self, cause: str, problem: str) -> None:
+        super().__init__(problem)
+        self.cause = cause
+
+
+def read_header(octets: bytes | bytearray, at: int, end: int) -> tuple[int, int, int] | None:
+    """(tag, where the content starts, its length) of the element at `at`; None when the header isn't all there.
+
+    Whether the content is there is for the caller to say. Raises MalformedMessage.
+    """
+    if end - at < 2:
+        return None
+    tag = octets[at]
+    if tag & _HIGH_TAG == _HIGH_TAG:
+        raise MalformedMessage("tag", f"tag 0x{tag:02x}: LDAP has no tags above 30")
+    length = octets[at + 1]
+    start = at + 2
+    if length < 0x80:
+        return tag, start, length
+    count = length & 0x7F
+    if not 1 <= count <= _MOST_LENGTH_OCTETS:
+        # 0x80 is the indefinite form, which LDAP forbids.
+        raise MalformedMessage("length", f"length of {count} octets, 1 to {_MOST_LENGTH_OCTETS} allowed")
+    if end - start < count:
+        return None
+    # Windows always writes four length octets: longer than need be is not wrong.
+    return tag, start + count, int.from_bytes(octets[start : start + count], "big")
+
+
+class Cursor:
+    """Reads the elements between `at` and `end`, one after the other. Every method raises MalformedMessage."""
+
+    __slots__ = ("_at", "_end", "_octets")
+
+    def __init__(self, octets: bytes, at: int, end: int) -> None:
+        self._octets = octets
+        self._at = at
+        self._end = end
+
+    @property
+    def at(self) -> int:
+        return self._at
+
+    def peek(self) -> int | None:
+        """The tag of the next element; None at the end."""
+        return self._octets[self._at] if self._at < self._end else None
+
+    def element(self) -> tuple[int, int, int]:
+        """(tag, start, stop) of the next element."""
+        octets, at, end = self._octets, self._at, self._end
+        # The short form by hand: nearly every element of a login is one.
+        if (
+            end - at >= 2
+            and (length := octets[at + 1]) < 0x80
+            and (tag := octets[at]) & _HIGH_TAG != _HIGH_TAG
+        ):
+            start = at + 2
+        else:
+            header = read_header(octets, at, end)
+            if header is None:
+                raise MalformedMessage("truncated", "an element is missing or its header is cut")
+            tag, start, length = header
+        stop = start + length
+        if stop > end:
+            raise MalformedMessage("truncated", f"an element of {length} octets runs past its parent")
+        self._at = stop
+        return tag, start, stop
+
+    def expect(self, wanted: int) -> tuple[int, int]:
+        """(start, stop) of the next element, which has this tag."""
+        tag, start, stop = self.element()
+        if tag != wanted:
+            raise MalformedMessage("tag", f"tag 0x{tag:02x} where 0x{wanted:02x} belongs")
+        return start, stop
+
+    def enter(self, wanted: int) -> Cursor:
+        """A cursor over the content of the next element."""
+        start, stop = self.expect(wanted)
+        return Cursor(self._octets, start, stop)
+
+    def octets(self, wanted: int = OCTET_STRING) -> bytes:
+        start, stop = self.expect(wanted)
+        return self._octets[start:stop]
+
+    def text(self, wanted: int = OCTET_STRING) -> str:
+        """RFC 4511 §4.1.2: an LDAPString is UTF-8."""
+        start, stop = self.expect(wanted)
+        try:
+            return self._octets[start:stop].decode("utf-8")
+        except UnicodeDecodeError:
+            raise MalformedMessage("text", "a string is not UTF-8") from None
+
+    def integer(self, wanted: int = INTEGER) -> int:
+        """A number from 0 to 2^31-1: LDAP has no other (RFC 4511 §4.1.1)."""
+        start, stop = self.expect(wanted)
+        if stop - start == 1 and (only := self._octets[start]) < 0x80:
+            return only
+        if not 1 <= stop - start <= _MOST_INTEGER_OCTETS or self._octets[start] >= 0x80:
+            raise MalformedMessage("integer", "a number is empty, negative or above 2^31-1")
+        return int.from_bytes(self._octets[start:stop], "big")
+
+    def boolean(self, wanted: int = BOOLEAN) -> bool:
+        """RFC 4511 §5.1 wants 0xFF for true; any octet but zero is taken for it (L1)."""
+        start, stop = self.expect(wanted)
+        if stop - start != 1:
+            raise MalformedMessage("boolean", "a boolean is not one octet")
+        return self._octets[start] != 0
+
+    def finish(self) -> None:
+        """Nothing may stand behind what was read: inner lengths fill the outer one exactly."""
+        if self._at != self._end:
+            raise MalformedMessage("trailing", f"{self._end - self._at} octets behind the last element")
+
+
+def tlv(tag: int, content: bytes) -> bytes:
+    """One element, in the shortest form."""
+    length = len(content)
+    if length < 0x80:
+        return bytes((tag, length)) + content
+    count = (length.bit_length() + 7) // 8
+    return bytes((tag, 0x80 | count)) + length.to_bytes(count, "big") + content
+
+
+def integer(value: int, tag: int = INTEGER) -> bytes:
+    if 0 <= value < 0x80:
+        return bytes((tag, 1, value))
+    return tlv(tag, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def boolean(value: bool, tag: int = BOOLEAN) -> bytes:
+    return bytes((tag, 1, 0xFF if value else 0))
+
+
+def text(value: str, tag: int = OCTET_STRING) -> bytes:
+    return tlv(tag, value.encode("utf-8"))

@@ -1,0 +1,253 @@
+"""What a client sends: binds, searches, extended operations, Abandon, Unbind (RFC 4511 §4.2 to §4.14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TypeVar
+
+from authproxy.protocols.ldap import ber
+from authproxy.protocols.ldap.ber import Cursor, MalformedMessage
+from authproxy.protocols.ldap.controls import Control, encode_controls
+from authproxy.protocols.ldap.filter import Filter, Present, decode_filter, encode_filter
+from authproxy.protocols.ldap.framing import Frame
+from authproxy.secret import Secret
+
+E = TypeVar("E", bound=IntEnum)
+
+BIND = 0x60
+UNBIND = 0x42
+SEARCH = 0x63
+MODIFY = 0x66
+ADD = 0x68
+DELETE = 0x4A
+MODIFY_DN = 0x6C
+COMPARE = 0x6E
+ABANDON = 0x50
+EXTENDED = 0x77
+
+START_TLS = "1.3.6.1.4.1.1466.20037"
+WHO_AM_I = "1.3.6.1.4.1.4203.1.11.3"
+
+# §4.5.1.8: no attributes at all; an empty list would mean all of them.
+NO_ATTRIBUTES = ("1.1",)
+
+_SIMPLE = 0x80
+_SASL = 0xA3
+_REQUEST_NAME = 0x80
+_REQUEST_VALUE = 0x81
+
+
+class Scope(IntEnum):
+    BASE = 0
+    ONE_LEVEL = 1
+    SUBTREE = 2
+
+
+class Dereference(IntEnum):
+    """Of aliases."""
+
+    NEVER = 0
+    IN_SEARCHING = 1
+    FINDING_BASE = 2
+    ALWAYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Simple:
+    password: Secret = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sasl:
+    """`credentials` None: the field is absent, which is not the same as empty (§4.2)."""
+
+    mechanism: str
+    credentials: Secret | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherChoice:
+    """An authentication choice that RFC 4511 doesn't have, such as Active Directory's [9] to [11]."""
+
+    tag: int
+
+
+@dataclass(frozen=True, slots=True)
+class BindRequest:
+    name: str
+    authentication: Simple | Sasl | OtherChoice
+    version: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class UnbindRequest:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """Limits: 0 is none; `time_limit` in seconds. No attributes: all user attributes (see NO_ATTRIBUTES)."""
+
+    base: str
+    scope: Scope
+    filter: Filter = Present("objectClass")  # noqa: RUF009 - a frozen value
+    attributes: tuple[str, ...] = ()
+    size_limit: int = 0
+    time_limit: int = 0
+    types_only: bool = False
+    dereference: Dereference = Dereference.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonRequest:
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedRequest:
+    name: str
+    value: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRequest:
+    """An operation that is not decoded here; its octets are in the frame."""
+
+    tag: int
+
+
+Request = BindRequest | UnbindRequest | SearchRequest | AbandonRequest | ExtendedRequest
+AnyRequest = Request | OtherRequest
+
+
+def encode_request(message_id: int, request: Request, controls: tuple[Control, ...] = ()) -> bytes:
+    """A whole message."""
+    content = ber.integer(message_id) + _encode(request)
+    if controls:
+        content += encode_controls(controls)
+    return ber.tlv(ber.SEQUENCE, content)
+
+
+def _encode(request: Request) -> bytes:
+    match request:
+        case BindRequest(name, authentication, version):
+            content = ber.integer(version) + ber.text(name) + _encode_authentication(authentication)
+            return ber.tlv(BIND, content)
+        case SearchRequest():
+            return ber.tlv(SEARCH, _encode_search(request))
+        case ExtendedRequest(name, value):
+            content = ber.text(name, _REQUEST_NAME)
+            return ber.tlv(EXTENDED, content if value is None else content + ber.tlv(_REQUEST_VALUE, value))
+        case AbandonRequest(abandoned):
+            return ber.integer(abandoned, ABANDON)
+        case UnbindRequest():
+            return ber.tlv(UNBIND, b"")
+
+
+def _encode_authentication(authentication: Simple | Sasl | OtherChoice) -> bytes:
+    match authentication:
+        case Simple(password):
+            return ber.tlv(_SIMPLE, password.reveal())
+        case Sasl(mechanism, credentials):
+            content = ber.text(mechanism)
+            if credentials is not None:
+                content += ber.tlv(ber.OCTET_STRING, credentials.reveal())
+            return ber.tlv(_SASL, content)
+        case OtherChoice(tag):
+            return ber.tlv(tag, b"")
+
+
+def _encode_search(request: SearchRequest) -> bytes:
+    return b"".join(
+        (
+            ber.text(request.base),
+            ber.integer(request.scope, ber.ENUMERATED),
+            ber.integer(request.dereference, ber.ENUMERATED),
+            ber.integer(request.size_limit),
+            ber.integer(request.time_limit),
+            ber.boolean(request.types_only),
+            encode_filter(request.filter),
+            ber.tlv(ber.SEQUENCE, b"".join(map(ber.text, request.attributes))),
+        )
+    )
+
+
+def decode_request(frame: Frame) -> AnyRequest:
+    """The operation inside. Raises MalformedMessage."""
+    cursor = Cursor(frame.octets, frame.start, frame.stop)
+    match frame.tag:
+        case 0x60:
+            request: AnyRequest = _decode_bind(cursor)
+        case 0x63:
+            request = _decode_search(cursor)
+        case 0x77:
+            request = _decode_extended(cursor)
+        case 0x42:
+            request = UnbindRequest()
+        case 0x50:
+            return AbandonRequest(_primitive_integer(frame))
+        case tag:
+            return OtherRequest(tag)
+    cursor.finish()
+    return request
+
+
+def _primitive_integer(frame: Frame) -> int:
+    """Abandon's content is the number itself."""
+    content = frame.octets[frame.start : frame.stop]
+    return Cursor(ber.tlv(ABANDON, content), 0, len(content) + 2).integer(ABANDON)
+
+
+def _decode_bind(cursor: Cursor) -> BindRequest:
+    version = cursor.integer()
+    name = cursor.text()
+    match cursor.peek():
+        case None:
+            raise MalformedMessage("truncated", "a bind without an authentication choice")
+        case 0x80:
+            authentication: Simple | Sasl | OtherChoice = Simple(Secret(cursor.octets(_SIMPLE)))
+        case 0xA3:
+            authentication = _decode_sasl(cursor.enter(_SASL))
+        case tag:
+            cursor.element()
+            authentication = OtherChoice(tag)
+    return BindRequest(name, authentication, version)
+
+
+def _decode_sasl(cursor: Cursor) -> Sasl:
+    mechanism = cursor.text()
+    credentials = Secret(cursor.octets()) if cursor.peek() is not None else None
+    cursor.finish()
+    return Sasl(mechanism, credentials)
+
+
+def _decode_search(cursor: Cursor) -> SearchRequest:
+    base = cursor.text()
+    scope = _enumerated(cursor, Scope)
+    dereference = _enumerated(cursor, Dereference)
+    size_limit = cursor.integer()
+    time_limit = cursor.integer()
+    types_only = cursor.boolean()
+    wanted = decode_filter(cursor)
+    listed = cursor.enter(ber.SEQUENCE)
+    attributes = []
+    while listed.peek() is not None:
+        attributes.append(listed.text())
+    return SearchRequest(
+        base, scope, wanted, tuple(attributes), size_limit, time_limit, types_only, dereference
+    )
+
+
+def _enumerated(cursor: Cursor, kind: type[E]) -> E:
+    value = cursor.integer(ber.ENUMERATED)
+    try:
+        return kind(value)
+    except ValueError:
+        raise MalformedMessage("enumerated", f"{kind.__name__.lower()} {value}") from None
+
+
+def _decode_extended(cursor: Cursor) -> ExtendedRequest:
+    name = cursor.text(_REQUEST_NAME)
+    value = cursor.octets(_REQUEST_VALUE) if cursor.peek() is not None else None
+    return ExtendedRequest(name, value)
