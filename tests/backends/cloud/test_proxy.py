@@ -17,8 +17,10 @@ from authproxy.secret import Secret
 from tests.backends.certificates import Authority, server_context
 from tests.backends.cloud.conftest import Asked, Make
 from tests.backends.cloud.scripted import PREAUTH, Script, Scripted, Wire, says
-from tests.system.parts.httpproxy import PASSWORD, USER, free_port, squid, tinyproxy
+from tests.system.parts.http_proxies import squid, tinyproxy
+from tests.system.parts.process import free_port
 
+USER, PASSWORD = "proxyuser", "proxy:pass"
 UNREACHABLE, REQUEST = FailureClass.UNREACHABLE, FailureClass.REQUEST
 UNTRUSTED, PROTOCOL = FailureClass.UNTRUSTED, FailureClass.PROTOCOL
 
@@ -216,39 +218,41 @@ def test_junk_after_the_tunnel_began(server: Scripted, scripted_proxy: Scripted,
 
 def test_squid(server: Scripted, make: Make, tmp_path: Path) -> None:
     server.play(says(PREAUTH))
-    with squid(tmp_path / "squid") as port:
-        assert isinstance(through(make, server.port, port, preauth_seconds=10).preauth(), PreauthFactors)
+    with squid(tmp_path / "squid") as proxy:
+        assert isinstance(
+            through(make, server.port, proxy.port, preauth_seconds=10).preauth(), PreauthFactors
+        )
         # What it can't reach is an outage, and it says so with 503.
-        assert failure(through(make, free_port(), port, preauth_seconds=10)) is UNREACHABLE
+        assert failure(through(make, free_port(), proxy.port, preauth_seconds=10)) is UNREACHABLE
         # What it doesn't allow is none.
-        asked = through(make, 443, port, host="192.0.2.1", allow_local=True, preauth_seconds=10)
-        assert failure(asked) is REQUEST
+        elsewhere = through(make, 443, proxy.port, host="192.0.2.1", preauth_seconds=10)
+        assert failure(elsewhere) is REQUEST
 
 
 def test_squid_wants_credentials(server: Scripted, make: Make, tmp_path: Path) -> None:
     server.play(says(PREAUTH))
-    with squid(tmp_path / "squid", credentials=True) as port:
-        assert failure(through(make, server.port, port, preauth_seconds=10)) is REQUEST
-        wrong = OutboundProxy("127.0.0.1", port, USER, Secret(b"wrong"))
-        assert failure(through(make, server.port, port, proxy=wrong, preauth_seconds=10)) is REQUEST
-        right = OutboundProxy("127.0.0.1", port, USER, Secret.of(PASSWORD))
-        asked = through(make, server.port, port, proxy=right, preauth_seconds=10)
+    with squid(tmp_path / "squid", USER, PASSWORD) as proxy:
+        assert failure(through(make, server.port, proxy.port, preauth_seconds=10)) is REQUEST
+        wrong = OutboundProxy("127.0.0.1", proxy.port, USER, Secret(b"wrong"))
+        assert failure(through(make, server.port, proxy.port, proxy=wrong, preauth_seconds=10)) is REQUEST
+        right = OutboundProxy("127.0.0.1", proxy.port, USER, Secret.of(PASSWORD))
+        asked = through(make, server.port, proxy.port, proxy=right, preauth_seconds=10)
         assert isinstance(asked.preauth(), PreauthFactors)
         assert PASSWORD not in str(asked.log.seen)
 
 
 def test_tinyproxy(server: Scripted, make: Make, tmp_path: Path) -> None:
     server.play(says(PREAUTH))
-    with tinyproxy(tmp_path / "tinyproxy", credentials=True) as port:
-        assert failure(through(make, server.port, port, preauth_seconds=10)) is REQUEST
-        right = OutboundProxy("127.0.0.1", port, USER, Secret.of(PASSWORD.replace(":", "-")))
-        asked = through(make, server.port, port, proxy=right, preauth_seconds=10)
+    with tinyproxy(tmp_path / "tinyproxy", USER, "pass") as proxy:
+        assert failure(through(make, server.port, proxy.port, preauth_seconds=10)) is REQUEST
+        right = OutboundProxy("127.0.0.1", proxy.port, USER, Secret(b"pass"))
+        asked = through(make, server.port, proxy.port, proxy=right, preauth_seconds=10)
         assert isinstance(asked.preauth(), PreauthFactors)
 
 
 def test_a_proxy_that_dies(server: Scripted, make: Make, tmp_path: Path) -> None:
     server.play(says(PREAUTH))
-    with tinyproxy(tmp_path / "tinyproxy") as port:
-        asked = through(make, server.port, port, preauth_seconds=10)
+    with tinyproxy(tmp_path / "tinyproxy") as proxy:
+        asked = through(make, server.port, proxy.port, preauth_seconds=10)
         assert isinstance(asked.preauth(), PreauthFactors)
     assert failure(asked) is UNREACHABLE
