@@ -21,6 +21,7 @@ from authproxy.pipeline.ports import (
 from authproxy.protocols.cloud.dates import read_date
 from authproxy.protocols.cloud.signing import Received, Signed, Version, verify
 from authproxy.secret import Secret
+from tests.backends.certificates import Authority, server_context
 from tests.backends.cloud.conftest import IKEY, SKEY, Make
 from tests.backends.cloud.scripted import (
     ALLOW,
@@ -416,3 +417,21 @@ def test_no_address_of_the_environment(server: Scripted, make: Make, monkeypatch
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     server.play(says(PREAUTH))
     assert isinstance(make(server.port).preauth(), PreauthFactors)
+
+
+def test_a_name_that_is_not_ascii(server: Scripted, make: Make, authority: Authority) -> None:
+    context = server_context(authority.issue("xn--bcher-kva.example"))
+
+    def serve(wire: Wire) -> None:
+        wire.tls(context)
+        wire.request()
+        wire.send(PREAUTH)
+        wire.until_closed()
+
+    def lookup(*_: object, **__: object) -> object:
+        return [(2, 1, 6, "", ("127.0.0.1", 0))]
+
+    server.play(serve)
+    assert isinstance(make(server.port, host="bücher.example", lookup=lookup).preauth(), PreauthFactors)
+    (request,) = server.requests
+    assert request.headers["host"] == f"xn--bcher-kva.example:{server.port}"

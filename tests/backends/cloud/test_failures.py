@@ -249,6 +249,15 @@ def test_another_authority(server: Scripted, make: Make, other_authority: Author
     assert made_failure(make(server.port, trust=Trust())) is UNTRUSTED
 
 
+def test_the_system_s_store(
+    server: Scripted, make: Make, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL's own variable stands in for a system whose administrator installed our authority."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+    server.play(says(PREAUTH))
+    assert isinstance(make(server.port, trust=Trust()).preauth(), PreauthFactors)
+
+
 @pytest.mark.parametrize("names", [["127.0.0.1"], ["example.com", "127.0.0.1"]])
 def test_an_address_is_a_name_like_another(
     server: Scripted, make: Make, authority: Authority, names: list[str]
