@@ -28,7 +28,7 @@ import authproxy
 from authproxy.cli.demo.company import ALICE, BASE, BOB, SERVICE, ldif
 from authproxy.embedded.certificates import server_context, server_files
 from authproxy.embedded.cloud.model import Device, DeviceKind, Otp, Policy
-from authproxy.embedded.cloud.passcodes import new_otp_secret
+from authproxy.embedded.cloud.otp import new_otp_secret
 from authproxy.embedded.cloud.server import CloudService, Settings
 from authproxy.embedded.cloud.store.applications import Credentials
 from authproxy.embedded.cloud.store.store import Store, open_store

@@ -20,7 +20,10 @@ from authproxy.embedded.cloud.api.parameters import Parameters, read_parameters
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
 from authproxy.embedded.cloud.model import Application, WallClock
+from authproxy.embedded.cloud.pages.admin import AdminPages
 from authproxy.embedded.cloud.pages.browser import Forms, Templates, static_files
+from authproxy.embedded.cloud.pages.console import Console
+from authproxy.embedded.cloud.pages.console_changes import ConsoleChanges
 from authproxy.embedded.cloud.pages.enrol import EnrolmentPages
 from authproxy.embedded.cloud.pages.phone import PhonePages
 from authproxy.embedded.cloud.passcodes import Passcodes
@@ -95,6 +98,20 @@ class CloudService:
             forms=Forms(store.seal),
             templates=templates,
             base=settings.pages,
+        )
+        console = Console(store=store, changes=self.changes, templates=templates, clock=clock)
+        self._admin = AdminPages(
+            store=store,
+            console=console,
+            changes=ConsoleChanges(
+                store=store,
+                enrolment=self.enrolment,
+                changes=self.changes,
+                console=console,
+                base=settings.pages,
+            ),
+            templates=templates,
+            reactor=reactor,
         )
         store.note_pages(settings.pages)
         self._loops = [LoopingCall(store.tidy), LoopingCall(self._look)]
@@ -180,7 +197,8 @@ class CloudService:
         route = self._phone.routes.get(("GET" if call.method == "HEAD" else call.method, call.path))
         if route is not None:
             return await route(call, self._phone.me(call))
-        return await self._enrol.handle(call) or Reply(404, b"There is no such page.")
+        answer = await self._enrol.handle(call) or await self._admin.handle(call)
+        return answer or Reply(404, b"There is no such page.")
 
     def _is_mine(self, host: str) -> bool:
         if host in self._settings.names or host == "localhost":

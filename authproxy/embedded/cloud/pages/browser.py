@@ -67,6 +67,7 @@ class Cookie:
 
     name: str
     life: int = _COOKIE_LIFE
+    same_site: str = "Lax"  # Strict would leave it out when a link in a message leads here
 
     def read(self, call: Call) -> tuple[Secret, ...]:
         value = call.cookie(self._full(call))
@@ -76,7 +77,9 @@ class Cookie:
         value = ".".join(secret.reveal().decode() for secret in secrets[-_MOST_ACCOUNTS:])
         life = self.life if value else 0
         secure = "; Secure" if call.secure else ""
-        text = f"{self._full(call)}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}"
+        text = (
+            f"{self._full(call)}={value}; Path=/; HttpOnly; SameSite={self.same_site}; Max-Age={life}{secure}"
+        )
         return "Set-Cookie", text
 
     def _full(self, call: Call) -> str:

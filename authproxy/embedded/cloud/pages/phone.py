@@ -9,11 +9,10 @@ from urllib.parse import parse_qsl, quote
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
 from authproxy.embedded.cloud.model import Device, Factor, Status, WallClock
+from authproxy.embedded.cloud.otp import STEP_SECONDS, OtpSecret, current_step, otp_at
 from authproxy.embedded.cloud.pages.browser import Cookie, Forms, Templates, see_other
 from authproxy.embedded.cloud.pages.qr import svg
-from authproxy.embedded.cloud.passcodes import STEP_SECONDS, current_step, otp_at
 from authproxy.embedded.cloud.second_factor import Decided, SecondFactor, Verdict
-from authproxy.embedded.cloud.store.devices import OtpSecret
 from authproxy.embedded.cloud.store.logins import LoginLine
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Answer, Call, Reply, Stream
