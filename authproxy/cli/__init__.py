@@ -32,8 +32,8 @@ def _overview() -> str:
     return "commands:\n" + "\n".join(lines) + "\n\n`authproxy COMMAND --help` shows options and an example."
 
 
-def _shared_options() -> argparse.ArgumentParser:
-    """-c may stand before or after the verb; SUPPRESS keeps the later parser from erasing the earlier value."""
+def shared_options() -> argparse.ArgumentParser:
+    """-c may stand before or after the verb, or its action; SUPPRESS keeps the later parser from erasing the value."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "-c",
@@ -52,7 +52,7 @@ def _verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
         description=module.SUMMARY,
         epilog=f"example:\n  {module.EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_shared_options()],
+        parents=[shared_options()],
     )
     module.arguments(parser)
     return parser
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="A second-factor authentication proxy for RADIUS and LDAP.",
         epilog=_overview(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_shared_options()],
+        parents=[shared_options()],
     )
     top.add_argument("--version", action="version", version=f"authproxy {__version__}")
     top.add_argument("verb", metavar="COMMAND", choices=VERBS, help=argparse.SUPPRESS)

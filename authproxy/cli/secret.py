@@ -10,6 +10,7 @@ import string
 import sys
 from pathlib import Path
 
+from authproxy.cli import shared_options
 from authproxy.config.find import find_config
 from authproxy.config.folders import default_state_dir, state_dir_of
 from authproxy.config.problems import InvalidConfig, Report
@@ -26,12 +27,15 @@ _LETTERS = string.ascii_letters + string.digits
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    generate = actions.add_parser("generate", help="a random secret, for RADIUS clients and the like")
+    generate = actions.add_parser(
+        "generate", parents=[shared_options()], help="a random secret, for RADIUS clients and the like"
+    )
     generate.add_argument(
         "--length", type=_length, default=32, metavar="N", help="letters and digits, 16 to 128; default 32"
     )
     protect = actions.add_parser(
         "protect",
+        parents=[shared_options()],
         help="seal a secret from the terminal or standard input; prints {protected: …} for the file",
     )
     protect.add_argument(

@@ -23,6 +23,8 @@ _HEAD = """\
 # yaml-language-server: $schema=authproxy.schema.json
 """
 _WIDTH = 110
+# What the default of another option requires.
+_IN_EFFECT = frozenset({"service_account_username"})
 
 
 def reference_yaml() -> str:
@@ -36,7 +38,7 @@ def reference_yaml() -> str:
 
 def _options(model: type[BaseModel], indent: str) -> Iterator[str]:
     for option, field in ranked(model):
-        off = "" if field.is_required() else "# "
+        off = "" if field.is_required() or option in _IN_EFFECT else "# "
         yield from _wrapped(field.description or "", indent)
         items = item_model(field)
         if items is None:

@@ -63,7 +63,11 @@ def _section(kind: type[Section], definitions: dict[str, Any]) -> dict[str, Any]
             first = family.stem if isinstance(family, Family) else family.required[0]
             either.append((family.option, f"{first}_1"))
     schema["required"] = [option for option in schema.get("required", ()) if option not in dict(either)]
-    schema["allOf"] = [{"anyOf": [{"required": [name]} for name in names]} for names in either]
+    if either:
+        schema["allOf"] = [{"anyOf": [{"required": [name]} for name in names]} for names in either]
+    if not schema["required"]:
+        # `main:` with nothing below it is what a file has whose options are all commented out.
+        schema["type"] = ["object", "null"]
     return {**schema, "patternProperties": patterns}
 
 

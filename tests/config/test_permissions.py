@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from authproxy.config.permissions import Exposure, exposures
 from authproxy.config.load import load
+from authproxy.config.permissions import Exposure, exposures
 from authproxy.config.problems import InvalidConfig
 from tests.config.files import DIRECTORY, SERVER, WHOLE, loaded, problems, written
 

@@ -1,4 +1,4 @@
-"""Secrets: every printable one survives both syntaxes (S5); sources say what is wrong; sealed ones open here only (S3)."""
+"""Every printable secret survives both syntaxes (S5); sources say what is wrong; sealed ones open here only (S3)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from authproxy.config.emit import quoted
 from authproxy.config.load import load_text
 from authproxy.config.model import AdClient
+from authproxy.config.problems import InvalidConfig
 from authproxy.config.reading import SecretUnavailable
 from authproxy.config.sealing import KEY_FILE, SealingKey, find_key, make_key, seal, unseal
 from authproxy.secret import Secret
@@ -59,8 +60,6 @@ def test_any_printable_secret_survives_cfg(secret: str) -> None:
 @given(st.text(ASCII, min_size=1, max_size=30))
 def test_a_secret_without_quotes_is_itself_or_refused(secret: str) -> None:
     """What an administrator types without thinking of YAML is never changed silently."""
-    from authproxy.config.problems import InvalidConfig
-
     try:
         read = password(WHOLE.replace('"opensesame"', secret), "a.yaml").reveal().decode()
     except InvalidConfig:
@@ -192,14 +191,11 @@ def test_a_sealed_secret_loads_where_it_was_sealed(tmp_path: Path, key: SealingK
 def test_copied_elsewhere_it_is_refused(tmp_path: Path, key: SealingKey) -> None:
     """S3: with the configuration alone, with another key, and with the key on another machine."""
     token = seal(Secret(b"opensesame"), key)
-    text = "main:\n  state_dir: {}\n" + WHOLE.replace('"opensesame"', f"{{{{protected: {token}}}}}").replace(
-        "{name", "{{name"
-    ).replace("}\n", "}}\n").replace("}}}}}}", "}}}}")
-    text = text.replace("{}", "STATE", 1).replace("{{", "{").replace("}}", "}").replace("}}", "}")
-    (problem,) = problems(tmp_path, text.replace("STATE", "elsewhere"))
+    text = "main:\n  state_dir: FOLDER\n" + WHOLE.replace('"opensesame"', f"{{protected: {token}}}")
+    (problem,) = problems(tmp_path, text.replace("FOLDER", "elsewhere"))
     assert "the secret was sealed on another machine, or for another main.state_dir" in problem
     make_key(tmp_path / "other")
-    (problem,) = problems(tmp_path, text.replace("STATE", "other"))
+    (problem,) = problems(tmp_path, text.replace("FOLDER", "other"))
     assert "sealed with another key than" in problem
     machine = written(tmp_path, "another-machine", "machine-id")
     with pytest.raises(SecretUnavailable, match="sealed with another key"):
@@ -259,9 +255,8 @@ def test_in_a_cfg_what_can_be_opened_counts(tmp_path: Path, key: SealingKey) -> 
 def test_in_yaml_a_secret_stands_once(tmp_path: Path) -> None:
     text = WHOLE.replace("  search_dn", "  service_account_password_protected: v1.x\n  search_dn")
     (problem,) = problems(tmp_path, text)
-    assert problem == (
-        "authproxy.yaml:5: ad_client.service_account_password_protected: service_account_password is the same option; keep one"
-    )
+    assert problem.startswith("authproxy.yaml:5: ad_client.service_account_password_protected: ")
+    assert problem.endswith("service_account_password is the same option; keep one")
 
 
 def test_the_number_comes_last(tmp_path: Path, key: SealingKey) -> None:

@@ -106,7 +106,7 @@ class Demo:
     async def _watch(self) -> int:
         self._print_what_to_try()
         if sys.stdin.isatty():
-            stdio.StandardIO(_Keyboard(self._toggle_cloud), reactor=self._reactor)  # type: ignore[no-untyped-call]
+            stdio.StandardIO(_Keyboard(self._toggle_cloud), reactor=self._reactor)
         reader = EventReader(self._stage.events)
         while True:
             for event in reader.new():

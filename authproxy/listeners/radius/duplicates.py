@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from authproxy.listeners.radius.udp import Source
+from authproxy.protocols.radius.packet import (
+    ARAP_PASSWORD,
+    CHAP_PASSWORD,
+    EAP_MESSAGE,
+    STATE,
+    USER_NAME,
+    USER_PASSWORD,
+    VENDOR_SPECIFIC,
+    Packet,
+)
 
 # Answered requests whose octets are kept; beyond it the oldest go first, long before memory does.
 _MOST_ANSWERED = 65_536
+# Who asks, and by what.
+_LOGIN = frozenset(
+    (USER_NAME, USER_PASSWORD, CHAP_PASSWORD, STATE, VENDOR_SPECIFIC, ARAP_PASSWORD, EAP_MESSAGE)
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A request as its sender counts them. `receiver` is the socket it came to."""
 
     source: Source
@@ -25,18 +40,33 @@ class Exchange:
     """A request that is known; `reply` is None while the answer is being made."""
 
     identity: Identity
-    authenticator: bytes
+    mark: bytes
     reply: bytes | None = None
     answered_at: float = 0.0
+    # What is decided once is not decided again.
+    decided: bool = False
     # A later request took its identifier: whoever waits for this answer has gone (R49).
     superseded: bool = False
+
+
+def mark(packet: Packet) -> bytes:
+    """What is alike in a datagram and its repetitions, and in no others: the Request Authenticator and the login.
+
+    The Authenticator alone would do, were it never used twice. A NAS that repeats its own must not give one user the
+    answer that was another's: the reply is signed over nothing else of the request.
+    """
+    digest = hashlib.blake2b(packet.authenticator, digest_size=16)
+    for type, value in packet.attributes:
+        if type in _LOGIN:
+            digest.update(bytes((type, len(value))) + value)
+    return digest.digest()
 
 
 class Duplicates:
     """Exchanges in progress, and for `keep` seconds the answered ones."""
 
     def __init__(self, keep: float) -> None:
-        self._keep = keep
+        self.keep = keep
         self._known: dict[tuple[Identity, bytes], Exchange] = {}
         self._newest: dict[Identity, Exchange] = {}
         self._answered: OrderedDict[Exchange, None] = OrderedDict()
@@ -44,12 +74,12 @@ class Duplicates:
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, identity: Identity, authenticator: bytes, now: float) -> Exchange | None:
+    def find(self, identity: Identity, mark: bytes, now: float) -> Exchange | None:
         """The exchange this datagram repeats, or None when it is a new request."""
         self._expire(now)
-        return self._known.get((identity, authenticator))
+        return self._known.get((identity, mark))
 
-    def begin(self, identity: Identity, authenticator: bytes, *, authentic: bool) -> Exchange:
+    def begin(self, identity: Identity, mark: bytes, *, authentic: bool) -> Exchange:
         """Take a new request in. Only an authentic one may end an older exchange of the same identifier:
 
         anyone can write a source address on a datagram (R45).
@@ -58,9 +88,10 @@ class Duplicates:
         if older is not None and authentic:
             older.superseded = True
             self._forget(older)
-        exchange = Exchange(identity, authenticator)
-        self._known[identity, authenticator] = exchange
-        self._newest[identity] = exchange
+        exchange = Exchange(identity, mark)
+        self._known[identity, mark] = exchange
+        if authentic or older is None:
+            self._newest[identity] = exchange
         return exchange
 
     def answered(self, exchange: Exchange, reply: bytes, now: float) -> None:
@@ -79,12 +110,12 @@ class Duplicates:
     def _expire(self, now: float) -> None:
         while self._answered:
             oldest = next(iter(self._answered))
-            if now - oldest.answered_at < self._keep:
+            if now - oldest.answered_at < self.keep:
                 return
             self._forget(oldest)
 
     def _forget(self, exchange: Exchange) -> None:
-        self._known.pop((exchange.identity, exchange.authenticator), None)
+        self._known.pop((exchange.identity, exchange.mark), None)
         self._answered.pop(exchange, None)
         if self._newest.get(exchange.identity) is exchange:
             del self._newest[exchange.identity]

@@ -1,51 +1,35 @@
-"""One RADIUS port: find the client, believe or discard the packet, know what is a repetition, answer.
-
-Silence on the wire is never silence in the counters: each discard has a cause.
-"""
+"""One RADIUS port: find the client, believe or discard the packet, know what is a repetition, answer."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
-from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity
+from authproxy.listeners.radius.authenticity import Authenticity, Latches
+from authproxy.listeners.radius.clients import Client, PrefixTable
+from authproxy.listeners.radius.discards import Discarded, Discards
+from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity, mark
+from authproxy.listeners.radius.flood import FloodProofLog
+from authproxy.listeners.radius.load import Frequency, Limits, Load
 from authproxy.listeners.radius.section import Asked, RadiusSection, reply_of
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.observe.log import Log
-from authproxy.pipeline.decision import Decision, Reject
+from authproxy.pipeline.decision import Decision, Reason, Reject
+from authproxy.pipeline.logins import Answer
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
 from authproxy.protocols.radius.packet import Code, MalformedPacket, Packet, decode
-from authproxy.protocols.radius.password import CredentialKind, credential_kind
+from authproxy.protocols.radius.password import credential_kind
 from authproxy.protocols.radius.reply import ReplyTooLong, encode_reply
 
-PROXY_STATE = 33
+__all__ = ["Discards", "Latches", "Limits", "RadiusListener", "Served"]
 
-
-class Latches(Protocol):
-    """Which clients have shown a Message-Authenticator; lasts over a restart (R19)."""
-
-    def __contains__(self, key: str) -> bool: ...
-
-    def add(self, key: str) -> None: ...
-
-
-class Discards(Protocol):
-    def radius_discarded(self, cause: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    pending: int  # requests in progress, of all clients
-    pending_per_client: int
-    reject_delay: float  # seconds from receipt, at least, to any Reject (R48)
-    reply_cache: float  # seconds that an answer is kept for a repeated datagram
+# What is usual: counted, and no line in the log.
+_USUAL = frozenset(("duplicate", "draining"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +58,30 @@ class RadiusListener:
         self._receiver = receiver
         self._served = served
         self._limits = limits
-        self._latches = latches
         self._reactor = reactor
-        self._log = log
+        self._log = FloodProofLog(log, reactor)
+        self._authenticity = Authenticity(latches, self._log)
         self._discards = discards
         self._duplicates = Duplicates(limits.reply_cache)
-        self._pending: Counter[str] = Counter()
-        self._pending_total = 0
-        self._proven: set[str] = set()
+        self._load = Load()
+        self._status = Frequency()
         self._draining = False
-        self._idle: list[Deferred[None]] = []
         self.send: Callable[[bytes, Route], None] = lambda octets, route: None
+
+    def serve(self, served: PrefixTable[Served], limits: Limits) -> None:
+        """Go over to another configuration; requests in progress end under the one they began with (A13)."""
+        self._served = served
+        self._limits = limits
+        self._duplicates.keep = limits.reply_cache
 
     @property
     def pending(self) -> int:
-        return self._pending_total
+        return self._load.total
 
     def drain(self) -> Deferred[None]:
         """Take nothing new; fires when the last request is answered (A12)."""
         self._draining = True
-        drained: Deferred[None] = Deferred()
-        if self._pending_total:
-            self._idle.append(drained)
-        else:
-            drained.callback(None)
-        return drained
+        return self._load.idle()
 
     def received(self, datagram: bytes, source: Source, route: Route) -> None:
         """A datagram. Never raises: one that is our bug costs itself only (A19)."""
@@ -106,6 +89,8 @@ class RadiusListener:
             self._receive(datagram, source, route)
         except MalformedPacket as malformed:
             self._discard(malformed.cause, source, str(malformed))
+        except Discarded as discarded:
+            self._discard(discarded.cause, source, discarded.problem)
         except Exception as bug:  # noqa: BLE001 - the listener's catch-all
             self._discards.radius_discarded("internal")
             self._log.failure("radius.failed", bug, source=source.ip)
@@ -114,137 +99,96 @@ class RadiusListener:
         # The address first: what strangers send is not even parsed (R9, R10).
         served = self._served.find(source.ip)
         if served is None:
-            self._discard("unknown_client", source)
-            return
+            raise Discarded("unknown_client")
+        if not source.port:
+            raise Discarded("source_port", "nothing can be sent to port 0")
         packet = decode(datagram)
         match packet.code:
             case Code.ACCESS_REQUEST:
                 self._access_request(packet, served, source, route)
             case Code.STATUS_SERVER:
-                self._status_server(packet, served, source, route)
+                self._status_server(packet, served, route)
             case _:
-                self._discard("code", source, f"code {packet.code}")
+                raise Discarded("code", f"code {packet.code}")
+
+    def _discard(self, cause: str, source: Source, problem: str) -> None:
+        self._discards.radius_discarded(cause)
+        if cause not in _USUAL:
+            self._log.warn("radius.discarded", cause=str(cause), source=source.ip, problem=problem)
 
     # ---- Status-Server (RFC 5997)
 
-    def _status_server(self, packet: Packet, served: Served, source: Source, route: Route) -> None:
+    def _status_server(self, packet: Packet, served: Served, route: Route) -> None:
         """§3: answered only with a right Message-Authenticator. Silent while draining, so that the NAS moves on."""
-        if not verify_message_authenticator(packet, served.client.secret):
-            self._discard("message_authenticator", source, "in Status-Server")
-        elif self._draining:
-            self._discards.radius_discarded("draining")
-        else:
-            self.send(encode_reply(Code.ACCESS_ACCEPT, packet, served.client.secret, []), route)
+        client = served.client
+        if not verify_message_authenticator(packet, client.secret):
+            raise Discarded("message_authenticator", "in Status-Server")
+        if self._draining:
+            raise Discarded("draining")
+        if self._status.exceeds(client, self._limits.status_per_second, self._reactor.seconds()):
+            raise Discarded("status_server_rate", f"client {client.name}")
+        self.send(encode_reply(Code.ACCESS_ACCEPT, packet, client.secret, []), route)
 
     # ---- Access-Request
 
     def _access_request(self, packet: Packet, served: Served, source: Source, route: Route) -> None:
         client = served.client
         kind = credential_kind(packet)
-        authentic = self._authentic(packet, kind, client, source)
-        if authentic is None:
-            return
+        # R16: what isn't believed touches nothing further on.
+        authentic = self._authenticity.check(packet, kind, client)
         now = self._reactor.seconds()
-        identity = Identity(source, self._receiver, packet.identifier)
-        known = self._duplicates.find(identity, packet.authenticator, now)
+        identity, marked = Identity(source, self._receiver, packet.identifier), mark(packet)
+        known = self._duplicates.find(identity, marked, now)
         if known is not None:
             self._repeated(known, route)
             return
-        if self._draining or self._is_full(client):
-            self._discard("draining" if self._draining else "overloaded", source)
-            return
-        exchange = self._duplicates.begin(identity, packet.authenticator, authentic=authentic)
-        asked = Asked(client, source.ip, now, authentic, authentic or client.key in self._proven)
-        self._begin(client)
-
-        def answer(decision: Decision) -> None:
-            self._answer(decision, exchange, packet, asked, route)
-
+        if self._draining:
+            raise Discarded("draining")
+        if self._load.is_full(client, self._limits):
+            raise Discarded("overloaded", f"{self._load.total} in progress")
+        exchange = self._duplicates.begin(identity, marked, authentic=authentic)
+        proven = self._authenticity.is_proven(client)
+        asked = Asked(client, source.ip, now, authentic, proven, self._log)
+        self._load.begin(client)
+        answer = partial(self._answer, exchange, packet, asked, route)
         try:
             work = served.section.ask(packet, kind, asked, answer)
         except MalformedPacket:
-            self._end(client)
-            self._duplicates.abandon(exchange)
+            self._abandon(exchange, client)
             raise
-        if work is not None:
-            Deferred.fromCoroutine(work).addErrback(self._broken)
-
-    def _authentic(self, packet: Packet, kind: CredentialKind, client: Client, source: Source) -> bool | None:
-        """True: signed. False: unsigned and allowed to be. None: discarded (R16 to R19, R21)."""
-        verified = verify_message_authenticator(packet, client.secret)
-        if verified is False:
-            self._discard("message_authenticator", source, "compare the shared secret of this client")
-            return None
-        if verified:
-            if kind is not CredentialKind.EAP:
-                self._latch(client)
-            self._proven.add(client.key)
-            return True
-        if kind in (CredentialKind.EAP, CredentialKind.NONE):
-            # RFC 3579 §3.1: EAP-Message needs one; so does a request with no credential at all (§3.3 note 1).
-            self._discard("message_authenticator_missing", source, kind.name)
-            return None
-        if self._required(client):
-            self._discard("message_authenticator_missing", source, f"client {client.name} has to send one")
-            return None
-        if packet.first(PROXY_STATE) is not None:
-            # CVE-2024-3596 needs room for its collision, and Proxy-State is where it finds it.
-            self._discard("proxy_state_unsigned", source)
-            return None
-        return False
-
-    def _required(self, client: Client) -> bool:
-        match client.require_message_authenticator:
-            case RequireMessageAuthenticator.YES:
-                return True
-            case RequireMessageAuthenticator.NO:
-                return False
-            case RequireMessageAuthenticator.AUTO:
-                return client.key in self._latches
-
-    def _latch(self, client: Client) -> None:
-        automatic = client.require_message_authenticator is RequireMessageAuthenticator.AUTO
-        if automatic and client.key not in self._latches:
-            self._latches.add(client.key)
-            self._log.info("radius.message_authenticator_latched", client=client.name)
+        except Exception as bug:  # noqa: BLE001 - the section's bug; nobody is left waiting (A19)
+            self._broken(bug, answer)
+        else:
+            if work is not None:
+                Deferred.fromCoroutine(work).addErrback(self._failed, answer)
 
     def _repeated(self, known: Exchange, route: Route) -> None:
+        """RFC 5080 §2.2.2: silence while it is being answered, then the same octets."""
         if known.reply is None:
-            self._discards.radius_discarded("duplicate")
-        else:
-            self.send(known.reply, route)
+            raise Discarded("duplicate")
+        self.send(known.reply, route)
 
-    def _is_full(self, client: Client) -> bool:
-        # A1: new work is shed first, and silently: the NAS asks again or asks another server.
-        return (
-            self._pending_total >= self._limits.pending
-            or self._pending[client.key] >= self._limits.pending_per_client
-        )
-
-    def _begin(self, client: Client) -> None:
-        self._pending[client.key] += 1
-        self._pending_total += 1
-
-    def _end(self, client: Client) -> None:
-        self._pending[client.key] -= 1
-        self._pending_total -= 1
-        if not self._pending_total:
-            idle, self._idle = self._idle, []
-            for drained in idle:
-                drained.callback(None)
+    def _abandon(self, exchange: Exchange, client: Client) -> None:
+        if not exchange.decided:
+            exchange.decided = True
+            self._duplicates.abandon(exchange)
+            self._load.end(client)
 
     # ---- the answer
 
     def _answer(
-        self, decision: Decision, exchange: Exchange, packet: Packet, asked: Asked, route: Route
+        self, exchange: Exchange, packet: Packet, asked: Asked, route: Route, decision: Decision
     ) -> None:
-        """Send it; a Reject not before its time, so that nobody learns from the clock why (R48)."""
+        """Send it, once; a Reject not before its time, so that nobody learns from the clock why (R48)."""
+        if exchange.decided:
+            return
+        exchange.decided = True
         wait = 0.0
         if isinstance(decision, Reject):
             wait = asked.received + self._limits.reject_delay - self._reactor.seconds()
         else:
             # Only a right password leads past a Reject, so the secret that decrypted it is right.
-            self._proven.add(asked.client.key)
+            self._authenticity.proven(asked.client)
         if wait > 0:
             self._reactor.callLater(wait, self._send, decision, exchange, packet, asked, route)
         else:
@@ -262,8 +206,10 @@ class RadiusListener:
             self.send(octets, route)
         except Exception as bug:  # noqa: BLE001 - one answer's bug must not keep the others from theirs
             self._log.failure("radius.answer_failed", bug, client=asked.client.name)
+            if exchange.reply is None:
+                self._duplicates.abandon(exchange)
         finally:
-            self._end(asked.client)
+            self._load.end(asked.client)
 
     def _encode(self, decision: Decision, packet: Packet, client: Client) -> bytes:
         code, attributes = reply_of(decision)
@@ -275,9 +221,11 @@ class RadiusListener:
             self._log.error("radius.reply_too_long", client=client.name, reason=decision.reason.value)
             return encode_reply(Code.ACCESS_REJECT, packet, client.secret, [], message_authenticator=signed)
 
-    def _broken(self, failure: Failure) -> None:
-        self._log.failure("radius.login_failed", failure.value or RuntimeError("cancelled"))
+    def _failed(self, failure: Failure, answer: Answer) -> None:
+        self._broken(failure.value or RuntimeError("cancelled"), answer)
 
-    def _discard(self, cause: str, source: Source, problem: str = "") -> None:
-        self._discards.radius_discarded(cause)
-        self._log.warn("radius.discarded", cause=cause, source=source.ip, problem=problem)
+    def _broken(self, bug: BaseException, answer: Answer) -> None:
+        """It rejects, if nothing was said yet (A19)."""
+        self._discards.radius_discarded("internal")
+        self._log.failure("radius.login_failed", bug)
+        answer(Reject(Reason.INTERNAL))

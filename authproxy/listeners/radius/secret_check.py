@@ -9,6 +9,7 @@ from __future__ import annotations
 from authproxy.secret import Secret
 
 _TAB = 0x09
+_C1 = range(0x80, 0xA0)
 
 
 def has_controls(octets: bytes) -> bool:
@@ -20,8 +21,9 @@ def looks_like_noise(password: Secret, sent_length: int, *, proven: bool) -> boo
     """`sent_length`: octets of the attribute, padding included. `proven`: this client's secret has been right before.
 
     A password that is valid UTF-8 without controls is no noise (1 in 10**6 for 16 octets), nor is one behind which
-    two or more octets of padding came out as NUL (1 in 65,536). What is left is a long password in another code,
-    taken from a client that has shown to know the secret.
+    two or more octets of padding came out as NUL (1 in 65,536). What is left is a long password in another code: from
+    a client that has shown to know the secret it is taken when it has none of the octets that are controls in most of
+    them (1 in 100; somebody may have changed the secret on the NAS since).
     """
     octets = password.reveal()
     if has_controls(octets):
@@ -31,5 +33,5 @@ def looks_like_noise(password: Secret, sent_length: int, *, proven: bool) -> boo
     try:
         octets.decode("utf-8")
     except UnicodeDecodeError:
-        return not proven
+        return not proven or any(octet in _C1 for octet in octets)
     return False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -16,15 +17,12 @@ from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
 from authproxy.protocols.radius.attributes import reply_messages
-from authproxy.protocols.radius.packet import Attribute, Code, Packet
+from authproxy.protocols.radius.packet import STATE, USER_NAME, USER_PASSWORD, Attribute, Code, Packet
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password
+from authproxy.protocols.radius.vendor import Key, first
 from authproxy.secret import Secret
 
-USER_NAME = 1
-USER_PASSWORD = 2
-NAS_IP_ADDRESS = 4
 CALLING_STATION_ID = 31
-NAS_IDENTIFIER = 32
 
 # A user name that could not be read, as the record shows it.
 UNREADABLE = Username("", "")
@@ -47,6 +45,15 @@ class Asked:
     received: float  # monotonic seconds
     authentic: bool  # a Message-Authenticator was there and right
     proven: bool  # this client's secret has been right before
+    log: Log = field(repr=False)  # where to say what the datagram makes one say; flood-proof
+
+
+class _Unusable(Exception):
+    """No login can be made of this packet: `cause` is the record's word for why."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 class RadiusSection:
@@ -59,10 +66,9 @@ class RadiusSection:
         logins: Logins,
         rejecter: Rejecter,
         patience: float,
-        client_ip_attribute: int | None,
+        client_ip_attribute: Key | None,
         trust_unsigned_client_ip: bool,
         password_codec: str,
-        log: Log,
         new_login: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands."""
@@ -73,7 +79,6 @@ class RadiusSection:
         self._client_ip_attribute = client_ip_attribute
         self._trust_unsigned_client_ip = trust_unsigned_client_ip
         self._password_codec = password_codec
-        self._log = log
         self._new_login = new_login
 
     def ask(
@@ -83,83 +88,89 @@ class RadiusSection:
 
         Raises MalformedPacket: what no NAS sends (R26).
         """
-        request = self._request(packet, asked)
-        problem = self._read(packet, kind, asked, request)
-        if isinstance(problem, AuthRequest):
-            return self._logins.submit(problem, answer)
-        answer(self._rejecter.reject(request, Reason.MALFORMED, problem))
-        return None
+        username, password = UNREADABLE, Secret(b"")
+        try:
+            username = self._username(packet, asked)
+            password = self._password(packet, kind, asked)
+        except _Unusable as unusable:
+            request = self._request(packet, asked, username, password)
+            answer(self._rejecter.reject(request, Reason.MALFORMED, unusable.cause))
+            return None
+        return self._logins.submit(self._request(packet, asked, username, password), answer)
 
-    def _request(self, packet: Packet, asked: Asked) -> AuthRequest:
-        calling_station = packet.first(CALLING_STATION_ID) or b""
+    def _request(self, packet: Packet, asked: Asked, username: Username, password: Secret) -> AuthRequest:
         return AuthRequest(
             login=self._new_login(),
             section=self.name,
-            username=UNREADABLE,
-            password=Secret(b""),
+            username=username,
+            password=password,
             client=asked.client.name,
             nas_ip=asked.source_ip,
             received=asked.received,
             deadline=asked.received + self._patience,
             client_ip=self._client_ip(packet, asked),
-            calling_station=calling_station,
+            calling_station=packet.first(CALLING_STATION_ID) or b"",
+            state=packet.first(STATE) or b"",
+            can_challenge=True,
             carried=packet,
         )
 
-    def _read(
-        self, packet: Packet, kind: CredentialKind, asked: Asked, request: AuthRequest
-    ) -> AuthRequest | str:
-        """The whole request, or in a word what is wrong with it."""
+    def _username(self, packet: Packet, asked: Asked) -> Username:
         try:
-            username = read_username(packet.first(USER_NAME) or b"")
+            return read_username(packet.first(USER_NAME) or b"")
         except MalformedUsername as malformed:
-            self._log.warn("radius.username_refused", client=asked.client.name, problem=str(malformed))
-            return "username"
-        request = replace(request, username=username)
+            asked.log.warn("radius.username_refused", client=asked.client.name, problem=str(malformed))
+            raise _Unusable("username") from None
+
+    def _password(self, packet: Packet, kind: CredentialKind, asked: Asked) -> Secret:
         if kind is not CredentialKind.PAP:
             # The directory compares passwords; CHAP, MS-CHAP and EAP never show it one (R28).
-            self._log.warn(
+            asked.log.warn(
                 "radius.credential_not_usable",
                 client=asked.client.name,
                 credential=kind.name,
                 todo="set the NAS to PAP, or give this section a radius_client",
             )
-            return "credential"
+            raise _Unusable("credential")
         sent = packet.first(USER_PASSWORD) or b""
         password = decrypt_password(sent, asked.client.secret, packet.authenticator)
-        if b"\0" in password.reveal():
-            return "nul_in_password"
         if not asked.authentic and looks_like_noise(password, len(sent), proven=asked.proven):
-            self._log.warn(
+            asked.log.warn(
                 "radius.secret_suspected",
                 client=asked.client.name,
                 source=asked.source_ip,
                 todo="compare the shared secret of this client with the one here",
             )
-            return "wrong_secret"
-        return self._with_password(request, password)
+            raise _Unusable("wrong_secret")
+        if b"\0" in password.reveal():
+            raise _Unusable("nul_in_password")
+        return self._in_utf8(password)
 
-    def _with_password(self, request: AuthRequest, password: Secret) -> AuthRequest | str:
+    def _in_utf8(self, password: Secret) -> Secret:
         """`pw_codec`: what the NAS writes passwords in; directories read UTF-8. utf-8 leaves the octets alone (R24)."""
         if self._password_codec == "utf-8":
-            return replace(request, password=password)
+            return password
         try:
-            text = password.reveal().decode(self._password_codec)
-        except UnicodeDecodeError:
-            return "password_codec"
-        return replace(request, password=Secret.of(text))
+            return Secret.of(password.reveal().decode(self._password_codec))
+        except UnicodeError:
+            # Not from the first one, whose text shows octets.
+            raise _Unusable("password_codec") from None
 
     def _client_ip(self, packet: Packet, asked: Asked) -> str | None:
         """The user's own address, if the NAS says one and the packet can be believed (R22)."""
         if self._client_ip_attribute is None or not (asked.authentic or self._trust_unsigned_client_ip):
             return None
-        value = packet.first(self._client_ip_attribute)
-        if not value:
-            return None
-        try:
-            return str(ip_address(value.decode("ascii")))
-        except (UnicodeDecodeError, ValueError):
-            return None
+        value = first(packet, self._client_ip_attribute)
+        return _address(value) if value else None
+
+
+@lru_cache(maxsize=4096)
+def _address(octets: bytes) -> str | None:
+    """Users come back, and reading an address costs more than checking the packet's signature does."""
+    try:
+        return str(ip_address(octets.decode("ascii")))
+    except ValueError:
+        return None
 
 
 def reply_of(decision: Decision) -> tuple[Code, Sequence[Attribute]]:
@@ -167,11 +178,10 @@ def reply_of(decision: Decision) -> tuple[Code, Sequence[Attribute]]:
 
     A Reject carries its message and nothing of the primary's Accept (R42).
     """
-    messages = reply_messages(decision.message)
     match decision:
-        case Accept():
-            return Code.ACCESS_ACCEPT, messages
-        case Challenge(_, _, state):
-            return Code.ACCESS_CHALLENGE, [*messages, Attribute(24, state)]
-        case Reject():
-            return Code.ACCESS_REJECT, messages
+        case Accept(_, message):
+            return Code.ACCESS_ACCEPT, reply_messages(message)
+        case Challenge(_, message, state):
+            return Code.ACCESS_CHALLENGE, [*reply_messages(message, lines=True), Attribute(STATE, state)]
+        case Reject(_, message):
+            return Code.ACCESS_REJECT, reply_messages(message)

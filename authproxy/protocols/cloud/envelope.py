@@ -85,9 +85,7 @@ def _load(body: bytes) -> object:
     if len(body) > MAX_BODY:
         raise MalformedAnswer(f"more than {MAX_BODY} octets")
     try:
-        content: object = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_each_once, parse_constant=_not_a_number
-        )
+        content: object = _DECODER.decode(body.decode("utf-8"))
     except MalformedAnswer:
         raise
     except (ValueError, RecursionError):
@@ -115,3 +113,6 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _not_a_number(constant: str) -> object:
     raise MalformedAnswer(f"{constant} is no JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_not_a_number)

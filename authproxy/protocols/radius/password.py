@@ -17,6 +17,7 @@ from authproxy.protocols.radius.packet import (
     MalformedPacket,
     Packet,
 )
+from authproxy.protocols.radius.vendor import sub_attributes
 from authproxy.secret import Secret
 
 MAX_PASSWORD = 128  # octets (RFC 2865 §5.2)
@@ -69,11 +70,8 @@ def credential_kind(packet: Packet) -> CredentialKind:
 def _vendors_kind(type: int, value: bytes) -> CredentialKind | None:
     if type != VENDOR_SPECIFIC or not value.startswith(_MICROSOFT):
         return None
-    at = 4
-    while at + 1 < len(value) and value[at + 1] >= 2:
-        if value[at] in _MSCHAP_RESPONSES:
-            return CredentialKind.MSCHAP
-        at += value[at + 1]
+    if any(found in _MSCHAP_RESPONSES for found, _ in sub_attributes(value)):
+        return CredentialKind.MSCHAP
     return None
 
 

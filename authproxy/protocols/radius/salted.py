@@ -19,10 +19,10 @@ from authproxy.protocols.radius.packet import (
     VENDOR_SPECIFIC,
     Attribute,
 )
+from authproxy.protocols.radius.vendor import VENDOR_ID, Key, sub_attributes
 from authproxy.secret import Secret
 
 _SALT = 2  # octets
-_VENDOR = 4  # octets of a Vendor-Id (RFC 2865 §5.26)
 
 
 class Hiding(Enum):
@@ -33,9 +33,6 @@ class Hiding(Enum):
     TAGGED_SALTED = "encrypt=2,has_tag"  # a Tag before the Salt, itself in the clear
     ASCEND = "encrypt=3"  # a method of Ascend's own, not spoken here
 
-
-# A vendor's number (None: no vendor, an RFC's attribute) and the attribute's type.
-Key = tuple[int | None, int]
 
 # What the RFCs hide; a dictionary adds to it.
 STANDARD_HIDDEN: Mapping[Key, Hiding] = {
@@ -109,20 +106,17 @@ class Crossing:
         return carried
 
     def _vendor_specific(self, value: bytes) -> bytes | None:
-        vendor = int.from_bytes(value[:_VENDOR], "big")
-        pieces = _sub_attributes(value)
-        if not any((vendor, piece[0]) in self.hidden for piece in pieces):
+        vendor = int.from_bytes(value[:VENDOR_ID], "big")
+        pieces = sub_attributes(value)
+        if not any((vendor, type) in self.hidden for type, _ in pieces):
             return value
-        carried = [self._sub_attribute(vendor, piece) for piece in pieces]
-        together = b"".join(carried)
-        return value[:_VENDOR] + together if together else None
+        carried = b"".join(self._sub_attribute(vendor, type, piece) for type, piece in pieces)
+        return value[:VENDOR_ID] + carried if carried else None
 
-    def _sub_attribute(self, vendor: int, piece: bytes) -> bytes:
-        hiding = self.hidden.get((vendor, piece[0]))
-        if hiding is None:
-            return piece
-        over = self._value(hiding, piece[2:])
-        return b"" if over is None else piece[:2] + over
+    def _sub_attribute(self, vendor: int, type: int, value: bytes) -> bytes:
+        hiding = self.hidden.get((vendor, type))
+        over = value if hiding is None else self._value(hiding, value)
+        return b"" if over is None else bytes((type, len(over) + 2)) + over
 
     def _value(self, hiding: Hiding, value: bytes) -> bytes | None:
         match hiding:
@@ -176,16 +170,3 @@ def _open_salted(value: bytes, hop: Hop) -> bytes:
             f"{plain[0]} octets should stand in {len(plain) - 1}: compare the shared secret"
         )
     return plain
-
-
-def _sub_attributes(value: bytes) -> list[bytes]:
-    """Each with its type and length; none when they don't fill the attribute exactly (another format)."""
-    pieces: list[bytes] = []
-    at = _VENDOR
-    while at < len(value):
-        length = value[at + 1] if at + 1 < len(value) else 0
-        if length < 2 or at + length > len(value):
-            return []
-        pieces.append(value[at : at + length])
-        at += length
-    return pieces

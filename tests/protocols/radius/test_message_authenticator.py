@@ -40,7 +40,7 @@ def test_another_secret(secret: bytes) -> None:
 def test_every_bit_counts(before: bytes) -> None:
     """A flip breaks the frame, or the signature, or takes the signature away: never does it pass."""
     datagram = signed(before, (NAME + REST).removeprefix(before))
-    outcomes = set()
+    outcomes: set[object] = set()
     for bit in range(len(datagram) * 8):
         flipped = bytearray(datagram)
         flipped[bit // 8] ^= 1 << bit % 8

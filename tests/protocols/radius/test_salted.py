@@ -19,6 +19,7 @@ from authproxy.protocols.radius.salted import (
     decrypt_salted,
     encrypt_salted,
 )
+from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
 
 from .octets import authenticators, secrets
@@ -29,7 +30,7 @@ SALT = b"\x80\x01"
 KEY = Secret(bytes(range(200, 232)))
 
 
-def crossing(hidden: dict[tuple[int | None, int], Hiding] | None = None, at: int = 0) -> Crossing:
+def crossing(hidden: dict[Key, Hiding] | None = None, at: int = 0) -> Crossing:
     return Crossing(SERVER, NAS, Salts(at)) if hidden is None else Crossing(SERVER, NAS, Salts(at), hidden)
 
 
@@ -179,7 +180,7 @@ def test_methods_of_others_are_left_out() -> None:
 
 
 def test_a_dictionarys_values_get_over() -> None:
-    hidden = {(14823, 44): Hiding.SALTED, (2356, 19): Hiding.TAGGED_SALTED}
+    hidden: dict[Key, Hiding] = {(14823, 44): Hiding.SALTED, (2356, 19): Hiding.TAGGED_SALTED}
     value = encrypt_salted(Secret(b"passphrase"), SALT, SERVER)
     carried = crossing(hidden).carry([vsa(14823, (44, value)), vsa(2356, (19, b"\x05" + value))])
     assert decrypt_salted(pieces(carried[0])[0][1], NAS).reveal() == b"passphrase"

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 
-from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding, Key
+from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding
+from authproxy.protocols.radius.vendor import Key
 
 _PREFIX = "dictionary."
 _HIDING = {

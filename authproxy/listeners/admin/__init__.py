@@ -1,0 +1,1 @@
+"""`main.admin`: health, metrics and the status page. It reads; it can change nothing."""

@@ -1,0 +1,176 @@
+"""What the running service can tell of itself, and when it is ready.
+
+**Ready** means: a login that comes now could end with an Accept for the right user. So every section has to
+listen, its primary must not be known to be down, and its second step must have a way to yes: a cloud that isn't
+known to be out of reach, or `failmode: safe`. A `secure` section without its cloud refuses everybody, so it isn't
+ready: another node may have the way to the cloud that this one has lost, and should get the logins. A `safe` one is
+ready, with a warning, because it lets people in. What was never asked is unknown, and unknown is not down: else a
+node that gets no logins before it is ready would never become it. While draining nothing is ready.
+
+Not ready takes no port away: whoever sends a login nevertheless gets its honest answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from authproxy.observe.audit import AuditEvent
+from authproxy.pipeline.fail_mode import FailMode
+
+
+class Health(StrEnum):
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"  # not asked yet
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """A server of a primary. `since`: seconds since 1970, None if nothing is known."""
+
+    name: str  # HOST:PORT
+    health: Health
+    why: str = ""
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryState:
+    name: str  # the client section
+    hosts: tuple[HostState, ...]
+
+    @property
+    def health(self) -> Health:
+        """Of all hosts: one that is up is enough; down only when all are."""
+        found = {host.health for host in self.hosts}
+        if Health.UP in found:
+            return Health.UP
+        return Health.DOWN if found == {Health.DOWN} else Health.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class CloudState:
+    """A section's way to its cloud. `breaker_open`: nobody is asked, the fail mode decides at once."""
+
+    api_host: str
+    health: Health
+    why: str = ""
+    since: float | None = None
+    breaker_open: bool = False
+
+    @property
+    def is_out(self) -> bool:
+        return self.breaker_open or self.health is Health.DOWN
+
+
+@dataclass(frozen=True, slots=True)
+class SectionState:
+    name: str
+    kind: str  # the section's kind in the configuration
+    listening: tuple[str, ...]  # ADDRESS:PORT; empty: it doesn't
+    fail_mode: FailMode
+    primary: PrimaryState | None  # None: there is none to ask
+    cloud: CloudState | None  # None: there is none to ask
+    pending: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """A right password alone lets anyone in, now."""
+        return self.fail_mode is FailMode.SAFE and self.cloud is not None and self.cloud.is_out
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLogin:
+    """`since`: seconds since 1970."""
+
+    login: str
+    section: str
+    user: str
+    since: float
+    factor: str | None = None
+    client: str = ""
+    nas_ip: str = ""
+    client_ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateState:
+    """`not_after`: seconds since 1970."""
+
+    name: str
+    not_after: float
+
+
+class Overview(Protocol):
+    """What service.py tells. Asked whenever somebody looks; each answer is short to make."""
+
+    def draining(self) -> bool: ...
+
+    def sections(self) -> Sequence[SectionState]: ...
+
+    def pending(self) -> Iterable[PendingLogin]:
+        """Oldest first."""
+
+    def decisions(self) -> Iterable[AuditEvent]:
+        """Newest first, as Recent has them."""
+
+    def fail_opens(self) -> Iterable[AuditEvent]: ...
+
+    def fail_open_count(self) -> int:
+        """Since the start."""
+
+    def without_factor(self) -> Iterable[AuditEvent]: ...
+
+    def certificates(self) -> Iterable[CertificateState]: ...
+
+    def troubles(self) -> Iterable[str]:
+        """What else an administrator may want to act on, a sentence each: a log that can't be written, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`why` says what keeps it from being ready; `warnings`, what doesn't but should be known."""
+
+    ready: bool
+    why: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def section_readiness(section: SectionState) -> Readiness:
+    why, warnings = [], []
+    if not section.listening:
+        why.append("not listening")
+    if section.primary is not None:
+        down = [
+            f"{host.name}: {host.why or 'down'}"
+            for host in section.primary.hosts
+            if host.health is Health.DOWN
+        ]
+        if section.primary.health is Health.DOWN:
+            why.append(f"primary {section.primary.name} is down ({'; '.join(down)})")
+        elif down:
+            warnings.append(f"primary {section.primary.name} lost a host ({'; '.join(down)})")
+    if section.cloud is not None and section.cloud.is_out:
+        problem = f"cloud {section.cloud.api_host} is out of reach ({section.cloud.why or 'breaker open'})"
+        if section.is_open:
+            warnings.append(f"{problem}; failmode safe: THE DOOR IS OPEN, a right password lets anyone in")
+        else:
+            why.append(f"{problem}; failmode secure: nobody is let in")
+    return Readiness(not why, tuple(why), tuple(warnings))
+
+
+def readiness(overview: Overview) -> Readiness:
+    """Of the whole: every section, and not draining."""
+    sections = overview.sections()
+    why = [f"{section.name}: {one}" for section in sections for one in section_readiness(section).why]
+    warnings = [
+        f"{section.name}: {one}" for section in sections for one in section_readiness(section).warnings
+    ]
+    if overview.draining():
+        why.insert(0, "draining")
+    if not sections:
+        why.append("no section")
+    return Readiness(not why, tuple(why), (*warnings, *overview.troubles()))

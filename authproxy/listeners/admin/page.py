@@ -1,0 +1,339 @@
+"""The status page: what an operator wants to see at night, on a phone. No script is needed to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from authproxy.listeners.admin.markup import Child, Markup, element, join
+from authproxy.listeners.admin.overview import (
+    CertificateState,
+    CloudState,
+    Health,
+    HostState,
+    Overview,
+    PendingLogin,
+    PrimaryState,
+    SectionState,
+    readiness,
+    section_readiness,
+)
+from authproxy.listeners.admin.words import duration, moment, moment_of, place, span
+from authproxy.observe.audit import AuditEvent
+from authproxy.pipeline.fail_mode import FailMode
+
+_MOST_ROWS = 50
+_MOST_OPENED = 20
+_DAY = 86_400
+_SOON, _URGENT = 60 * _DAY, 14 * _DAY  # T4: warn 60 days ahead
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """`started`: seconds since 1970."""
+
+    hostname: str
+    version: str
+    started: float
+
+
+def parts(overview: Overview, about: About, now: float) -> dict[str, Markup]:
+    """The page's blocks by id; a live page replaces those that changed."""
+    return {
+        "head": _head(overview, about, now),
+        "open": join((_open_doors(overview.sections()), _fail_opens(overview, about))),
+        "notes": _notes(overview),
+        "sections": join(_section(section, now) for section in overview.sections()),
+        "pending": _pending(list(overview.pending()), now),
+        "decisions": _decisions("No decision yet.", overview.decisions()),
+        "passed": _decisions("Nobody.", overview.without_factor()),
+        "certificates": _certificates(overview.certificates(), now),
+    }
+
+
+def page(blocks: dict[str, Markup], hostname: str) -> str:
+    """The whole document."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"authproxy on {hostname}"),
+        element("link", rel="icon", href="icon.svg", type="image/svg+xml"),
+        element("link", rel="stylesheet", href="status.css"),
+        element("script", src="status.js", defer=""),
+        element("noscript", element("meta", http_equiv="refresh", content="5")),
+    )
+    body = element(
+        "body",
+        element("header", blocks["head"], id="head"),
+        element(
+            "main",
+            element("div", blocks["open"], id="open"),
+            element("div", blocks["notes"], id="notes"),
+            _block("Sections", "sections", blocks, class_="cards"),
+            _block("Waiting for their second factor", "pending", blocks),
+            _block("Last decisions", "decisions", blocks),
+            _block("Let in without a second factor by a rule", "passed", blocks),
+            _block("Certificates", "certificates", blocks),
+        ),
+    )
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _block(title: str, name: str, blocks: dict[str, Markup], **attributes: str) -> Markup:
+    return element("section", element("h2", title), element("div", blocks[name], id=name, **attributes))
+
+
+# ---- head
+
+
+def _head(overview: Overview, about: About, now: float) -> Markup:
+    state = readiness(overview)
+    word = "draining" if overview.draining() else "ready" if state.ready else "not ready"
+    return join(
+        (
+            element(
+                "div",
+                element("h1", "authproxy", element("small", about.hostname)),
+                element("strong", word, class_=f"state {'good' if state.ready else 'bad'}"),
+                class_="title",
+            ),
+            element(
+                "p",
+                f"version {about.version}, up {span(now - about.started)}",
+                element("span", class_="live"),
+                class_="about",
+            ),
+        )
+    )
+
+
+def _notes(overview: Overview) -> Markup:
+    state = readiness(overview)
+    return join((_list(state.why, "bad"), _list(state.warnings, "warn")))
+
+
+def _list(problems: Sequence[str], kind: str) -> Markup | None:
+    return (
+        element("ul", [element("li", one) for one in problems], class_=f"notes {kind}") if problems else None
+    )
+
+
+# ---- the open door
+
+
+def _open_doors(sections: Sequence[SectionState]) -> Markup | None:
+    """What can't be overlooked: somebody could walk in now."""
+    doors = [section.name for section in sections if section.is_open]
+    if not doors:
+        return None
+    return element(
+        "section",
+        element("h2", f"The door is open: {', '.join(doors)}"),
+        element("p", "The cloud is out of reach and failmode is safe: a right password lets anyone in."),
+        class_="alarm filled",
+        role="alert",
+    )
+
+
+def _fail_opens(overview: Overview, about: About) -> Markup:
+    count = overview.fail_open_count()
+    since = ("since the start, ", moment(about.started), ".")
+    if not count:
+        return element("p", "Nobody was let in by fail open ", *since, class_="closed")
+    shown = list(islice(overview.fail_opens(), _MOST_OPENED))
+    logins = "login was" if count == 1 else "logins were"
+    return element(
+        "section",
+        element("h2", f"{count} {logins} let in by fail open"),
+        element("p", "A right password was enough, because the cloud was out of reach. Counted ", *since),
+        _table(("Time", "User", "Section", "From", "Cause", "Detail"), [_opened(event) for event in shown]),
+        element("p", f"The last {len(shown)} are shown; authevents.log has all.")
+        if count > len(shown)
+        else None,
+        class_="alarm",
+    )
+
+
+def _opened(event: AuditEvent) -> Sequence[Child]:
+    return (
+        moment_of(event.timestamp),
+        element("strong", event.username),
+        event.server_section,
+        _from(event),
+        event.cause,
+        event.detail,
+    )
+
+
+# ---- sections
+
+
+def _section(section: SectionState, now: float) -> Markup:
+    state = section_readiness(section)
+    pending = f"{section.pending} pending" if section.pending else "none pending"
+    return element(
+        "article",
+        element("h3", section.name, element("small", section.kind if section.kind != section.name else None)),
+        element(
+            "p",
+            element(
+                "span",
+                "ready" if state.ready else "not ready",
+                class_=f"tag {'good' if state.ready else 'bad'}",
+            ),
+            _fail_mode(section),
+            element("span", pending, class_="tag"),
+        ),
+        element(
+            "dl",
+            _row("listens on", ", ".join(section.listening) or element("b", "nothing", class_="bad")),
+            _primary(section.primary, now),
+            _cloud(section.cloud, now),
+        ),
+        class_=None if state.ready and not section.is_open else "alarm",
+    )
+
+
+def _fail_mode(section: SectionState) -> Markup:
+    if section.is_open:
+        return element("span", "door open", class_="tag bad")
+    kind = "warn" if section.fail_mode is FailMode.SAFE else "quiet"
+    return element("span", f"failmode {section.fail_mode.value}", class_=f"tag {kind}")
+
+
+def _primary(primary: PrimaryState | None, now: float) -> Markup:
+    if primary is None:
+        return _row("primary", "none")
+    return _row("primary", [_host(host, now) for host in primary.hosts])
+
+
+def _cloud(cloud: CloudState | None, now: float) -> Markup:
+    if cloud is None:
+        return _row("cloud", "none")
+    breaker = element("span", "breaker open", class_="tag bad") if cloud.breaker_open else None
+    host = HostState(cloud.api_host, cloud.health, cloud.why, cloud.since)
+    return _row("cloud", (_host(host, now), breaker))
+
+
+_KINDS = {Health.UP: "good", Health.DOWN: "bad", Health.UNKNOWN: "quiet"}
+_WORDS = {Health.UP: "up", Health.DOWN: "down", Health.UNKNOWN: "not asked yet"}
+
+
+def _host(host: HostState, now: float) -> Markup:
+    said = _WORDS[host.health]
+    if host.since is not None and host.health is not Health.UNKNOWN:
+        said += f" for {span(now - host.since)}"
+    return element(
+        "div",
+        element("i", class_=f"dot {_KINDS[host.health]}"),
+        element("span", host.name, class_="host"),
+        element("small", f"{said}: {host.why}" if host.why else said),
+    )
+
+
+def _row(term: str, description: Child) -> Markup:
+    return element("div", element("dt", term), element("dd", description))
+
+
+# ---- tables
+
+
+def _pending(logins: Sequence[PendingLogin], now: float) -> Markup:
+    if not logins:
+        return element("p", "Nobody.", class_="none")
+    rows = [
+        (
+            element("strong", login.user),
+            span(now - login.since),
+            login.factor,
+            login.section,
+            place(login.client, login.nas_ip, login.client_ip),
+        )
+        for login in logins[:_MOST_ROWS]
+    ]
+    more = len(logins) - len(rows)
+    return join(
+        (
+            _table(("User", "For", "Factor", "Section", "From"), rows),
+            element("p", f"and {more} more", class_="none") if more else None,
+        )
+    )
+
+
+_DECIDED = {"accept": "good", "reject": "bad", "challenge": "quiet"}
+
+
+def _decisions(none: str, events: Iterable[AuditEvent]) -> Markup:
+    rows = [
+        (
+            moment_of(event.timestamp),
+            element("strong", event.username or "?"),
+            element("span", event.decision, class_=f"tag {_decided(event)}"),
+            (event.reason or "").replace("_", " "),
+            event.cause,
+            event.factor,
+            event.server_section,
+            _from(event),
+            _took(event),
+        )
+        for event in islice(events, _MOST_ROWS)
+    ]
+    if not rows:
+        return element("p", none, class_="none")
+    return _table(("Time", "User", "Decision", "Reason", "Cause", "Factor", "Section", "From", "Took"), rows)
+
+
+def _decided(event: AuditEvent) -> str:
+    return "alarm" if event.fail_open else _DECIDED.get(event.decision or "", "quiet")
+
+
+def _took(event: AuditEvent) -> str | None:
+    steps = [
+        f"{name} {duration(milliseconds / 1000)}"
+        for name, milliseconds in (("primary", event.primary_ms), ("cloud", event.cloud_ms))
+        if milliseconds is not None
+    ]
+    return ", ".join(steps) or None
+
+
+def _certificates(certificates: Iterable[CertificateState], now: float) -> Markup:
+    ordered = sorted(certificates, key=lambda found: found.not_after)
+    if not ordered:
+        return element("p", "None seen yet.", class_="none")
+    return _table(
+        ("Certificate", "Expires", "In"),
+        [(found.name, moment(found.not_after, date=True), _left(found.not_after - now)) for found in ordered],
+    )
+
+
+def _left(seconds: float) -> Markup:
+    if seconds <= 0:
+        return element("span", f"expired {span(-seconds)} ago", class_="tag bad")
+    kind = "bad" if seconds < _URGENT else "warn" if seconds < _SOON else "good"
+    return element("span", span(seconds), class_=f"tag {kind}")
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[Child]]) -> Markup:
+    """On a narrow screen each row becomes a card, its cells named by data-name."""
+    body = [
+        element(
+            "tr",
+            [
+                element("td", element("span", cell), data_name=title, class_=None if cell else "empty")
+                for title, cell in zip(titles, row, strict=True)
+            ],
+        )
+        for row in rows
+    ]
+    return element(
+        "table",
+        element("thead", element("tr", [element("th", title) for title in titles])),
+        element("tbody", body),
+    )
+
+
+def _from(event: AuditEvent) -> Markup | None:
+    return place(event.client, event.nas_ip, event.client_ip)

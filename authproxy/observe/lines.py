@@ -1,0 +1,126 @@
+"""One event, one line: as text for people, as JSON for machines.
+
+What a peer controls can't leave its place (S2): every character that doesn't print, line breaks, escapes, bidi
+marks and lone surrogates among them, is written as an escape, and every value has an end.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from json.encoder import encode_basestring, encode_basestring_ascii
+from math import isfinite
+
+MAX_VALUE = 2048  # characters of one value; a name has 253 octets, a traceback some hundred characters
+
+# What stands in a text line without quotes, beside words: ASCII that prints, no space, no `"`, no `=`, no `\`.
+_BARE = re.compile(r"[!#-<>-\[\]-~]+")
+_OWN_FIELDS = frozenset({"timestamp", "level", "event"})
+
+
+class Severity(IntEnum):
+    """With the numbers of syslog (RFC 5424 §6.2.1)."""
+
+    ERROR = 3
+    WARN = 4
+    INFO = 6
+    DEBUG = 7
+
+
+# What the lines say for it.
+WORDS = {severity: severity.name.lower() for severity in Severity}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`at`: seconds since 1970."""
+
+    at: float
+    severity: Severity
+    name: str
+    fields: Mapping[str, object]
+
+
+def timestamp(at: float) -> str:
+    """UTC, ISO 8601, microseconds."""
+    whole = int(at)
+    return f"{_second(whole)}.{min(round((at - whole) * 1_000_000), 999_999):06d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+
+
+def capped(text: str, most: int = MAX_VALUE) -> str:
+    return text if len(text) <= most else f"{text[:most]}…(+{len(text) - most})"
+
+
+def as_text(event: Event) -> str:
+    """`2025-01-31T12:00:00.000000Z warn radius.discarded cause=code source=192.0.2.1`"""
+    return f"{timestamp(event.at)} {WORDS[event.severity]} {as_message(event)}"
+
+
+def as_message(event: Event) -> str:
+    """The event without what syslog and the journal write themselves."""
+    if not event.fields:
+        return event.name
+    return f"{event.name} {' '.join(f'{key}={_quoted(value)}' for key, value in event.fields.items())}"
+
+
+def as_json(event: Event) -> str:
+    line: dict[str, object] = {
+        "timestamp": timestamp(event.at),
+        "level": WORDS[event.severity],
+        "event": event.name,
+    }
+    for key, value in event.fields.items():
+        line[f"{key}_" if key in _OWN_FIELDS else key] = _plain(value)
+    return json_line(line)
+
+
+def json_line(fields: Mapping[str, object]) -> str:
+    """One line of JSON. Letters of every script stay readable, unless the line has one that doesn't print."""
+    line = _readable(fields)
+    return line if line.isprintable() else _ascii(fields)
+
+
+_readable = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
+
+def text_of(value: object) -> str:
+    """A value in words, with an end."""
+    if isinstance(value, bytes):
+        return capped(value.decode("utf-8", "backslashreplace"))
+    return capped(value if isinstance(value, str) else str(value))
+
+
+def _plain(value: object) -> object:
+    """Numbers, true, false and null stay what they are in JSON."""
+    # JSON has no infinity, and an IntEnum means a word, not its number.
+    if value is None or type(value) in (bool, int) or (type(value) is float and isfinite(value)):
+        return value
+    return text_of(value)
+
+
+def _quoted(value: object) -> str:
+    # Most values are words: this is where a line's time goes.
+    if type(value) is str and len(value) <= MAX_VALUE and (value.isalnum() or value.isidentifier()):
+        return value
+    if value is None or isinstance(value, bool):
+        return _WORDS_OF[value]
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = text_of(value)
+    if _BARE.fullmatch(text):
+        return text
+    return encode_basestring(text) if text.isprintable() else encode_basestring_ascii(text)
+
+
+_WORDS_OF: dict[object, str] = {None: "null", True: "true", False: "false"}

@@ -1,0 +1,218 @@
+"""What is counted and measured. Names are stable; every label's values are few and known beforehand.
+
+The registry is our own: what a library registers by itself is none of ours.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from authproxy import __version__
+from authproxy.observe.process import ProcessCollector
+from authproxy.observe.udp_drops import SocketInodes, read_drops
+from authproxy.observe.writer import LineWriter
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+# Seconds. A directory answers in milliseconds; a person answers in seconds, and the cloud gives them a minute.
+_PRIMARY_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_CLOUD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_MOST_CAUSES = 64
+# What may open a door, and so is worth a series before it happens: an alert needs a zero to rise from.
+_OPENING = ("unreachable", "server_error")
+
+
+class SectionMetrics:
+    """One section's series, looked up once."""
+
+    def __init__(self, metrics: Metrics, section: str) -> None:
+        self._metrics = metrics
+        self._section = section
+        self._decided: dict[tuple[str, str], Counter] = {}
+        self.primary_seconds: Callable[[float], None] = metrics.primary.labels(section).observe
+        self.cloud_seconds: Callable[[float], None] = metrics.cloud.labels(section).observe
+        for cause in _OPENING:
+            metrics.fail_open.labels(section, cause)
+
+    def decided(self, decision: str, reason: str) -> None:
+        key = (decision, reason)
+        counter = self._decided.get(key)
+        if counter is None:
+            counter = self._metrics.decisions.labels(self._section, decision, reason)
+            self._decided[key] = counter
+        counter.inc()
+
+    def failed_open(self, cause: str) -> None:
+        self._metrics.fail_open.labels(self._section, self._metrics.known_cause(cause)).inc()
+
+
+class Metrics:
+    """All series of the process."""
+
+    def __init__(self) -> None:
+        # A second series for each counter, which nobody reads.
+        disable_created_metrics()
+        self.registry = registry = CollectorRegistry(auto_describe=False)
+        self.decisions = Counter(
+            "authproxy_decisions_total",
+            "Logins decided, by section, decision and reason.",
+            ("section", "decision", "reason"),
+            registry=registry,
+        )
+        self.fail_open = Counter(
+            "authproxy_fail_open_total",
+            "Logins let in without a second factor because the cloud was out of reach, by section and cause.",
+            ("section", "cause"),
+            registry=registry,
+        )
+        self.primary = Histogram(
+            "authproxy_primary_seconds",
+            "How long the primary took to answer.",
+            ("section",),
+            buckets=_PRIMARY_BUCKETS,
+            registry=registry,
+        )
+        self.cloud = Histogram(
+            "authproxy_cloud_seconds",
+            "How long the second step took: the cloud's calls and the user's own time.",
+            ("section",),
+            buckets=_CLOUD_BUCKETS,
+            registry=registry,
+        )
+        self._pending = Gauge(
+            "authproxy_pending_logins", "Logins in progress.", ("section",), registry=registry
+        )
+        self._discarded = Counter(
+            "authproxy_radius_discarded_total",
+            "Datagrams that were not answered, by cause.",
+            ("cause",),
+            registry=registry,
+        )
+        self._breaker = Gauge(
+            "authproxy_breaker_open",
+            "1 while the breaker of this cloud service is open: nobody is asked, the fail mode decides.",
+            ("api_host",),
+            registry=registry,
+        )
+        lag = Histogram(
+            "authproxy_event_loop_lag_seconds",
+            "How much too late the event loop came back.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+        self.loop_lag: Callable[[float], None] = lag.observe
+        build = Gauge(
+            "authproxy_build_info",
+            "Always 1; what runs is in the labels.",
+            ("version", "python"),
+            registry=registry,
+        )
+        build.labels(__version__, platform.python_version()).set(1)
+        self._by_cause: dict[str, Counter] = {}
+        self._causes: set[str] = set()
+        self._scraped = _Scraped()
+        registry.register(self._scraped)
+        registry.register(ProcessCollector())
+
+    def section(self, name: str) -> SectionMetrics:
+        return SectionMetrics(self, name)
+
+    def radius_discarded(self, cause: str) -> None:
+        """Implements the RADIUS listener's Discards."""
+        counter = self._by_cause.get(cause)
+        if counter is None:
+            counter = self._discarded.labels(self.known_cause(cause))
+            if len(self._by_cause) < _MOST_CAUSES:
+                self._by_cause[cause] = counter
+        counter.inc()
+
+    def known_cause(self, cause: str) -> str:
+        """The cause as a label. Causes come from code, not from peers; that they stay few is made sure of here."""
+        if cause in self._causes:
+            return cause
+        if len(self._causes) >= _MOST_CAUSES or not _WORD.fullmatch(cause):
+            return "other"
+        self._causes.add(cause)
+        return cause
+
+    # ---- what is asked when somebody looks
+
+    def pending(self, section: str, count: Callable[[], int]) -> None:
+        self._pending.labels(section).set_function(count)
+
+    def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
+        self._breaker.labels(api_host).set_function(is_open)
+
+    def certificates(self, expiries: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        """`expiries` gives (name, notAfter in seconds since 1970) of each certificate in play."""
+        self._scraped.expiries = expiries
+
+    def outlet(self, writer: LineWriter) -> None:
+        """A log or the audit: what it lost, whether it fails."""
+        self._scraped.writers.append(writer)
+
+    def udp_socket(self, address: str, descriptor: int) -> None:
+        """A listening socket whose drops are watched (A18). `address` names it, as HOST:PORT."""
+        self._scraped.sockets.add(address, descriptor)
+
+    def render(self) -> bytes:
+        """The page of GET /metrics."""
+        return generate_latest(self.registry)
+
+
+class _Scraped:
+    """Series that are read from elsewhere at the moment they are asked for."""
+
+    def __init__(self) -> None:
+        self.expiries: Callable[[], Iterable[tuple[str, float]]] = tuple
+        self.writers: list[LineWriter] = []
+        self.sockets = SocketInodes()
+
+    def collect(self) -> Iterator[Metric]:
+        certificates = GaugeMetricFamily(
+            "authproxy_certificate_expiry_seconds",
+            "Seconds until this certificate expires; negative: it has.",
+            labels=("name",),
+        )
+        now = time.time()
+        for name, not_after in self.expiries():
+            certificates.add_metric((name,), not_after - now)
+        yield certificates
+        lost = CounterMetricFamily(
+            "authproxy_log_lines_lost", "Lines of a log or the audit that were lost.", labels=("outlet",)
+        )
+        failing = GaugeMetricFamily(
+            "authproxy_log_outlet_failing",
+            "1 while a log or the audit can't be written.",
+            labels=("outlet",),
+        )
+        for writer in self.writers:
+            lost.add_metric((writer.name,), writer.lost)
+            failing.add_metric((writer.name,), 1 if writer.problem else 0)
+        yield lost
+        yield failing
+        drops = CounterMetricFamily(
+            "authproxy_udp_dropped",
+            "Datagrams that the kernel dropped because this socket's buffer was full.",
+            labels=("address",),
+        )
+        for address, count in read_drops(self.sockets).items():
+            drops.add_metric((address,), count)
+        yield drops

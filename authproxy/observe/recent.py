@@ -1,0 +1,42 @@
+"""The last decisions, for the status page. Bounded: a flood of one kind doesn't push the others out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from authproxy.observe.audit import AuditEvent
+from authproxy.pipeline.decision import Reason
+
+# Let in on the password alone. Not duo_only: there the second factor was asked for.
+WITHOUT_FACTOR = frozenset({Reason.FAIL_OPEN, Reason.CLOUD_ALLOW, Reason.EXEMPT, Reason.PRIMARY_ONLY})
+
+
+class Recent:
+    """Newest first, each."""
+
+    def __init__(self, *, decisions: int = 100, fail_opens: int = 500, without_factor: int = 100) -> None:
+        self._decisions: deque[AuditEvent] = deque(maxlen=decisions)
+        self._fail_opens: deque[AuditEvent] = deque(maxlen=fail_opens)
+        self._without_factor: deque[AuditEvent] = deque(maxlen=without_factor)
+        self.fail_open_count = 0  # since the start, also of those that are no longer kept
+
+    def add(self, event: AuditEvent) -> None:
+        """A decision, not the primary's word."""
+        self._decisions.appendleft(event)
+        if event.fail_open:
+            self._fail_opens.appendleft(event)
+            self.fail_open_count += 1
+        elif event.reason in WITHOUT_FACTOR:
+            self._without_factor.appendleft(event)
+
+    def decisions(self) -> Iterator[AuditEvent]:
+        return iter(self._decisions)
+
+    def fail_opens(self) -> Iterator[AuditEvent]:
+        """Let in because the cloud was out of reach."""
+        return iter(self._fail_opens)
+
+    def without_factor(self) -> Iterator[AuditEvent]:
+        """Let in without a second factor by a rule: exempt here, or allowed by the cloud."""
+        return iter(self._without_factor)

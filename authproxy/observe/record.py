@@ -1,0 +1,217 @@
+"""A section's logins on record: the audit, one line in the log, the metrics, the last ones for the status page."""
+
+from __future__ import annotations
+
+from authproxy.observe.audit import Audit, AuditEvent
+from authproxy.observe.lines import capped, timestamp
+from authproxy.observe.log import Log
+from authproxy.observe.metrics import Metrics
+from authproxy.observe.recent import Recent
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.ports import AuditUnavailable
+from authproxy.pipeline.record import Facts
+from authproxy.pipeline.request import AuthRequest
+
+PRIMARY, SECONDARY, UNKNOWN = "Primary authentication", "Secondary authentication", "Unknown"
+
+# The stage at which a login ended; every other reason is the second's.
+_STAGES = {
+    Reason.PRIMARY_ONLY: PRIMARY,
+    Reason.PRIMARY_CHALLENGE: PRIMARY,
+    Reason.EMPTY_PASSWORD: PRIMARY,
+    Reason.PRIMARY_REJECTED: PRIMARY,
+    Reason.PRIMARY_UNAVAILABLE: PRIMARY,
+    Reason.NOT_IN_GROUP: PRIMARY,
+    Reason.MALFORMED: UNKNOWN,
+    Reason.BAD_STATE: UNKNOWN,
+    Reason.RATE_LIMITED: UNKNOWN,
+    Reason.OVERLOADED: UNKNOWN,
+    Reason.INTERNAL: UNKNOWN,
+}
+# Nobody said no: we could not ask, or could not work.
+_ERRORS = frozenset(
+    {
+        Reason.PRIMARY_UNAVAILABLE,
+        Reason.FAIL_CLOSED,
+        Reason.CLOUD_REFUSED,
+        Reason.OVERLOADED,
+        Reason.INTERNAL,
+    }
+)
+
+_MESSAGES = {
+    Reason.BOTH_FACTORS: "Both factors are right",
+    Reason.CLOUD_ALLOW: "The cloud lets this user in without a factor",
+    Reason.EXEMPT: "This user is exempt from the second factor",
+    Reason.FAIL_OPEN: "LET IN WITHOUT A SECOND FACTOR: the cloud can't be asked and failmode is safe",
+    Reason.DUO_ONLY: "The second factor is right; this section asks for no password",
+    Reason.PRIMARY_ONLY: "The password is right; the second factor is switched off",
+    Reason.FACTOR_PROMPT: "Asked which factor",
+    Reason.ENROLL_PROMPT: "Asked to enroll",
+    Reason.PRIMARY_CHALLENGE: "The primary asks back",
+    Reason.EMPTY_PASSWORD: "Empty password",
+    Reason.MALFORMED: "Can't be read as a login",
+    Reason.PRIMARY_REJECTED: "The primary refuses this user or password",
+    Reason.PRIMARY_UNAVAILABLE: "No primary can be asked",
+    Reason.NOT_IN_GROUP: "Not in a group that may log in",
+    Reason.FACTOR_DENIED: "The second factor was refused",
+    Reason.FACTOR_TIMEOUT: "The user did not answer",
+    Reason.FRAUD: "The user reported fraud",
+    Reason.LOCKED_OUT: "The cloud has locked this user out",
+    Reason.CLOUD_DENY: "The cloud denies this user",
+    Reason.ENROLL_REQUIRED: "This user has to enroll first",
+    Reason.NO_USABLE_FACTOR: "No factor that can be used here",
+    Reason.FAIL_CLOSED: "The cloud can't be asked, and the door stays shut",
+    Reason.CLOUD_REFUSED: "The cloud's answer is no outage, and opens nothing",
+    Reason.BAD_STATE: "Not an answer to an open challenge",
+    Reason.RATE_LIMITED: "Too many attempts",
+    Reason.PUSH_LIMIT: "Too many prompts",
+    Reason.OVERLOADED: "Too many logins at once",
+    Reason.INTERNAL: "An error in authproxy; see authproxy.log",
+}
+
+
+class SectionRecorder:
+    """Implements pipeline's Recorder."""
+
+    def __init__(
+        self,
+        section: str,
+        ikey: str | None,
+        *,
+        audit: Audit,
+        metrics: Metrics,
+        log: Log,
+        recent: Recent,
+    ) -> None:
+        """`ikey` is the application's public name at the cloud; None: a section without one."""
+        self._section = section
+        self._ikey = ikey
+        self._audit = audit
+        self._metrics = metrics.section(section)
+        self._log = log
+        self._recent = recent
+
+    def primary_answered(self, request: AuthRequest, facts: Facts, verified: bool) -> None:
+        """The primary's yes is an event of its own; its no is the decision's, which follows at once."""
+        if facts.primary_ms is not None:
+            self._metrics.primary_seconds(facts.primary_ms / 1000)
+        if verified:
+            self._audit.write(self._event(request, facts, None, PRIMARY, "Allow", "The password is right"))
+
+    def decided(self, request: AuthRequest, facts: Facts, decision: Decision) -> None:
+        """Raises AuditUnavailable when an Accept by fail open could not be written down (F8)."""
+        reason = decision.reason
+        stage = _STAGES.get(reason, SECONDARY)
+        event = self._event(
+            request, facts, decision, stage, _status(decision), decision.message or _MESSAGES[reason]
+        )
+        if event.fail_open:
+            self._write_open_door(event)
+        else:
+            self._audit.write(event)
+        self._recent.add(event)
+        self._metrics.decided(event.decision or "", reason)
+        if facts.cloud_ms is not None:
+            self._metrics.cloud_seconds(facts.cloud_ms / 1000)
+        self._tell(event)
+
+    def _write_open_door(self, event: AuditEvent) -> None:
+        try:
+            self._audit.write_now(event)
+        except AuditUnavailable as unavailable:
+            self._log.error(
+                "login.kept_out",
+                login=event.login,
+                section=self._section,
+                user=event.user,
+                why="a fail open that can't be recorded",
+                problem=str(unavailable),
+            )
+            raise
+        self._metrics.failed_open(event.cause or "unknown")
+
+    def _event(
+        self,
+        request: AuthRequest,
+        facts: Facts,
+        decision: Decision | None,
+        stage: str,
+        status: str,
+        message: str,
+    ) -> AuditEvent:
+        return AuditEvent(
+            timestamp=timestamp(self._audit.clock()),
+            msg=capped(message),
+            username=request.username.typed,
+            dn=capped(facts.dn) or None,
+            auth_stage=stage,
+            status=status,
+            client_ip=request.client_ip,
+            server_section=self._section,
+            server_section_ikey=self._ikey,
+            factor=facts.factor,
+            hostname=self._audit.hostname,
+            login=request.login,
+            user=facts.username or None,
+            decision=None if decision is None else _word(decision),
+            reason=None if decision is None else decision.reason.value,
+            cause=facts.cause or None,
+            detail=capped(facts.detail) or None,
+            primary_ms=_rounded(facts.primary_ms),
+            cloud_ms=_rounded(facts.cloud_ms),
+            client=request.client,
+            nas_ip=request.nas_ip,
+            txid=facts.txid or None,
+            fail_open=decision is not None and decision.reason is Reason.FAIL_OPEN,
+        )
+
+    def _tell(self, event: AuditEvent) -> None:
+        """One line a login; one that was let in by fail open is a warning, wherever the log goes (F8)."""
+        fields = {name: value for name in _LOGGED if (value := getattr(event, name)) is not None}
+        if event.fail_open:
+            self._log.warn("login.let_in_by_fail_open", **fields)
+        else:
+            self._log.info("login.decided", **fields)
+
+
+_LOGGED = (
+    "login",
+    "server_section",
+    "username",
+    "decision",
+    "reason",
+    "cause",
+    "factor",
+    "client",
+    "nas_ip",
+    "client_ip",
+    "primary_ms",
+    "cloud_ms",
+    "txid",
+    "detail",
+)
+
+
+def _word(decision: Decision) -> str:
+    match decision:
+        case Accept():
+            return "accept"
+        case Challenge():
+            return "challenge"
+        case Reject():
+            return "reject"
+
+
+def _status(decision: Decision) -> str:
+    match decision:
+        case Accept():
+            return "Allow"
+        case Challenge():
+            return "Challenge"
+        case Reject(reason):
+            return "Error" if reason in _ERRORS else "Reject"
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 1)

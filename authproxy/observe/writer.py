@@ -1,0 +1,206 @@
+"""Lines on their way out. A thread for each outlet: one that is full, blocked or gone costs itself only (A2, A14).
+
+Whoever writes a line never waits. Lines that can't go out stay in a bounded queue and are tried again; those that
+don't fit in it are counted, and the count is written when the outlet works again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+_LINES_AT_ONCE = 512
+_RETRY = 1.0  # seconds
+
+
+class Outlet(Protocol):
+    """Somewhere lines go. It may block: it has a thread of its own."""
+
+    def write(self, lines: Sequence[bytes]) -> int:
+        """How many lines, from the first, are out; at least one. Raises OSError when none is.
+
+        An empty line is nothing, and is out at once.
+        """
+
+    def close(self) -> None: ...
+
+
+class OutletFailed(Exception):
+    """A line that had to be out by now is not. The text says why."""
+
+
+@dataclass(slots=True)
+class _Awaited:
+    """A line that somebody waits for."""
+
+    line: bytes
+    ended: threading.Event = field(default_factory=threading.Event)
+    problem: str = ""
+    withdrawn: bool = False
+
+
+class Told(Protocol):
+    """Called from the outlet's thread when it fails, and when it works again."""
+
+    def outlet_failed(self, name: str, problem: str) -> None: ...
+
+    def outlet_recovered(self, name: str, lost: int) -> None: ...
+
+
+class LineWriter:
+    """The queue and the thread of one outlet."""
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        *,
+        name: str,
+        told: Told,
+        gap: Callable[[int, str], bytes],
+        capacity: int = 16_384,
+        linger: float = 0.02,
+    ) -> None:
+        """`capacity`: lines. `gap(count, problem)`: the line that says how many are missing, and why.
+
+        `linger`: seconds that a line waits for others to go out with: one system call for many, and few turns of
+        the thread.
+        """
+        self.name = name
+        self.lost = 0
+        self.problem = ""
+        self._outlet = outlet
+        self._told = told
+        self._gap = gap
+        self._capacity = capacity
+        self._linger = linger
+        self._lines: deque[bytes | _Awaited] = deque()
+        self._told_lost = 0
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=f"log {name}", daemon=True)
+        self._thread.start()
+
+    def put(self, line: bytes) -> None:
+        """Never blocks. `line` ends with its newline, if the outlet has such."""
+        if len(self._lines) >= self._capacity:
+            self.lost += 1
+            return
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def put_now(self, line: bytes, timeout: float) -> None:
+        """Return when the line, and all before it, are out. Raises OutletFailed: full, failing, or too slow.
+
+        A line that failed never goes out; one that was too slow may.
+        """
+        if self.problem:
+            raise OutletFailed(self.problem)
+        awaited = _Awaited(line)
+        self._lines.append(awaited)
+        self._hurry.set()
+        self._wake.set()
+        if not awaited.ended.wait(timeout):
+            awaited.withdrawn = True
+            awaited.problem = f"no answer in {timeout:g} s"
+            self._fails(awaited.problem)
+            self._wake.set()  # when the thread comes free it finds out that all is well again
+        if awaited.problem:
+            raise OutletFailed(awaited.problem)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """True when all lines before this moment are out."""
+        try:
+            self.put_now(b"", timeout)
+        except OutletFailed:
+            return False
+        return True
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Try once more to get everything out, then end. Nothing waits longer than `timeout` for a stuck outlet."""
+        self._closing = True
+        self._hurry.set()
+        self._wake.set()
+        self._thread.join(timeout)
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        while not (self._closing and not self._lines):
+            self._wake.wait()
+            self._hurry.wait(self._linger)
+            self._hurry.clear()
+            self._wake.clear()
+            if self._drain():
+                continue
+            if self._closing:
+                self.lost += len(self._lines)
+                break
+            # Nobody needs to ask again: the thread does, until the lines are out.
+            self._hurry.wait(_RETRY)
+            self._wake.set()
+        self._outlet.close()
+
+    def _drain(self) -> bool:
+        """Until the queue is empty and what is missing is told (True), or the outlet fails."""
+        while self._lines:
+            count = min(len(self._lines), _LINES_AT_ONCE)
+            batch = [self._lines.popleft() for _ in range(count)]
+            try:
+                self._deliver(batch)
+            except OSError as error:
+                self._give_back(batch, _why(error))
+                return False
+        try:
+            self._tell_gap()
+        except OSError as error:
+            self._fails(_why(error))
+            return False
+        if self.problem:
+            self.problem = ""
+            self._told.outlet_recovered(self.name, self.lost)
+        return True
+
+    def _deliver(self, batch: list[bytes | _Awaited]) -> None:
+        """Raises OSError, and the batch holds what is left."""
+        while batch:
+            taken = self._outlet.write([_octets(line) for line in batch])
+            for line in batch[:taken]:
+                if isinstance(line, _Awaited):
+                    line.ended.set()
+            del batch[:taken]
+
+    def _tell_gap(self) -> None:
+        """Full queues lose the newest lines, so the gap is behind what was kept."""
+        lost = self.lost
+        if lost > self._told_lost:
+            self._outlet.write([self._gap(lost - self._told_lost, self.problem)])
+            self._told_lost = lost
+
+    def _give_back(self, batch: list[bytes | _Awaited], problem: str) -> None:
+        for line in batch:
+            if isinstance(line, _Awaited):
+                line.problem = problem
+                line.ended.set()
+        self._lines.extendleft(line for line in reversed(batch) if isinstance(line, bytes))
+        self._fails(problem)
+
+    def _fails(self, problem: str) -> None:
+        first = not self.problem
+        self.problem = problem
+        if first:
+            self._told.outlet_failed(self.name, problem)
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _octets(line: bytes | _Awaited) -> bytes:
+    if isinstance(line, bytes):
+        return line
+    return b"" if line.withdrawn else line.line

@@ -1,0 +1,14 @@
+"""What can be fuzzed: a name, and `run(seconds, seed) -> Report`. Add yours here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.fuzz import radius
+from tests.fuzz.report import Report
+
+Run = Callable[[float, int], Report]
+
+TARGETS: dict[str, Run] = {
+    "radius": radius.run,
+}

@@ -1,0 +1,151 @@
+"""The page escapes what peers and clouds write, and doesn't let an open door be overlooked."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from authproxy.listeners.admin.markup import element, join, visible
+from authproxy.listeners.admin.overview import CertificateState, PendingLogin
+from authproxy.listeners.admin.page import About, page, parts
+from authproxy.listeners.admin.words import span
+from authproxy.pipeline.fail_mode import FailMode
+from tests.listeners.admin.fakes import CLOUD_DOWN, DOWN, Told, section
+from tests.observe.test_audit import EVENT
+
+ABOUT = About("proxy1", "0.1.0", 1_738_300_000.0)
+NOW = 1_738_324_800.0
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\n"
+
+
+def shown(told: Told) -> str:
+    return page(parts(told, ABOUT, NOW), ABOUT.hostname)
+
+
+class Reader(HTMLParser):
+    """Notes every tag, with its attributes' names, and checks that each is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not any(name.startswith("on") or name == "style" for name, _ in attrs), attrs
+        if tag not in ("meta", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_nothing_a_peer_writes_becomes_markup() -> None:
+    event = EVENT._replace(
+        username=EVIL,
+        msg=EVIL,
+        cause=EVIL,
+        detail=EVIL,
+        client=EVIL,
+        nas_ip=EVIL,
+        factor=EVIL,
+        fail_open=True,
+    )
+    told = Told(
+        of_sections=[
+            section(name=EVIL, cloud=CLOUD_DOWN.__class__(EVIL, CLOUD_DOWN.health, EVIL), listening=(EVIL,))
+        ],
+        of_pending=[PendingLogin(EVIL, EVIL, EVIL, NOW, EVIL, EVIL, EVIL)],
+        of_decisions=[event],
+        of_fail_opens=[event],
+        of_without_factor=[event],
+        of_certificates=[CertificateState(EVIL, NOW)],
+        of_troubles=[EVIL],
+    )
+    for document in (shown(told), shown(Told())):
+        reader = Reader()
+        reader.feed(document)
+        reader.close()
+        assert reader.open == []
+        assert reader.tags.count("script") == 1
+        assert "img" not in reader.tags
+        assert "\u202e" not in document
+
+
+def test_an_open_door_comes_first() -> None:
+    told = Told(of_sections=[section(fail_mode=FailMode.SAFE, cloud=CLOUD_DOWN)])
+    document = shown(told)
+    assert document.index("The door is open: vpn") < document.index("Sections")
+    told.of_fail_opens = [EVENT._replace(fail_open=True, username="mallory")]
+    document = shown(told)
+    assert (
+        document.index("1 login was let in by fail open")
+        < document.index("mallory")
+        < document.index("Sections")
+    )
+    assert "Nobody was let in by fail open" in shown(Told())
+    assert "The door is open" not in shown(Told(of_sections=[section(cloud=CLOUD_DOWN)]))
+
+
+def test_long_lists_end() -> None:
+    event = EVENT._replace(fail_open=True)
+    told = Told(
+        of_decisions=[event] * 10_000,
+        of_fail_opens=[event] * 500,
+        of_pending=[PendingLogin("L", "vpn", "alice", NOW)] * 10_000,
+    )
+    document = shown(told)
+    assert document.count("<tr>") < 150
+    assert "and 9950 more" in document
+    assert "The last 20 are shown" in document
+
+
+def test_certificates_by_expiry() -> None:
+    day = 86_400
+    told = Told(
+        of_certificates=[
+            CertificateState("later", NOW + 300 * day),
+            CertificateState("soon", NOW + 40 * day),
+            CertificateState("gone", NOW - day),
+        ]
+    )
+    block = parts(told, ABOUT, NOW)["certificates"]
+    assert block.index("gone") < block.index("soon") < block.index("later")
+    assert "expired 1 d ago" in block
+    assert '"tag warn">40 d<' in block
+    assert '"tag good">300 d<' in block
+
+
+def test_only_what_changed_changes() -> None:
+    told = Told()
+    before = parts(told, ABOUT, NOW)
+    told.of_sections = [section(primary=section().primary.__class__("ad_client", (DOWN,)))]  # type: ignore[union-attr]
+    after = parts(told, ABOUT, NOW)
+    assert {name for name in after if before[name] != after[name]} == {"head", "notes", "sections"}
+
+
+def test_markup() -> None:
+    assert (
+        element("p", "a<b", None, 3, [element("b", "&")], class_="x", id=None)
+        == '<p class="x">a&lt;b3<b>&amp;</b></p>'
+    )
+    assert element("meta", name='"') == '<meta name="&quot;">'
+    assert join(("a", ["b"])) == "ab"
+    assert visible("a\u202eb\n") == "a\\u202eb\\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-1, "0 s"),
+        (12.9, "12 s"),
+        (60, "1 min"),
+        (125, "2 min 5 s"),
+        (3600, "1 h"),
+        (93_600, "1 d 2 h"),
+        (86_430, "1 d"),
+    ],
+)
+def test_spans(seconds: float, words: str) -> None:
+    assert span(seconds) == words

@@ -1,0 +1,161 @@
+"""A14: a full, blocked or gone outlet stops nobody, loses what doesn't fit, and says so when it works again."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from authproxy.observe import writer as writer_module
+from authproxy.observe.writer import LineWriter, OutletFailed
+from tests.observe.fakes import Paper, Told
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_RETRY", 0.01)
+
+
+@pytest.fixture
+def made() -> Callable[..., LineWriter]:
+    def make(paper: Paper, told: Told | None = None, **changes: int) -> LineWriter:
+        return LineWriter(paper, name="file", told=told or Told(), gap=gap, **changes)
+
+    return make
+
+
+def gap(count: int, problem: str) -> bytes:
+    return b"lost %d: %s" % (count, problem.encode())
+
+
+Make = Callable[..., LineWriter]
+
+
+def test_lines_go_out_in_order(made: Make) -> None:
+    paper = Paper(takes=7)
+    writer = made(paper)
+    expected = [b"%d" % number for number in range(1000)]
+    for line in expected:
+        writer.put(line)
+    assert writer.flush()
+    assert paper.lines == expected
+    writer.close()
+    assert paper.closed
+
+
+def test_a_full_disk_loses_nothing_that_fits(made: Make) -> None:
+    paper, told = Paper(problem=FULL), Told()
+    writer = made(paper, told, capacity=3)
+    for number in range(3):
+        writer.put(b"%d" % number)
+    assert told.failed.wait(5)
+    for number in range(3, 10):
+        writer.put(b"%d" % number)
+    assert writer.problem == "No space left on device"
+    assert writer.lost == 7
+    paper.problem = None
+    assert told.recovered.wait(5)
+    assert paper.lines == [b"0", b"1", b"2", b"lost 7: No space left on device"]
+    assert told.said == ["file failed: No space left on device", "file recovered, lost 7"]
+    writer.put(b"10")
+    assert writer.flush()
+    assert paper.lines[-1] == b"10"
+    assert writer.problem == ""
+    writer.close()
+
+
+def test_a_stuck_outlet_keeps_nobody_waiting(made: Make) -> None:
+    paper, told = Paper(), Told()
+    writer = made(paper, told, capacity=100)
+    paper.free.clear()
+    writer.put(b"0")
+    assert paper.tried.wait(5)
+    began = time.monotonic()
+    for number in range(1000):
+        writer.put(b"%d" % number)
+    with pytest.raises(OutletFailed, match="no answer"):
+        writer.put_now(b"now", 0.05)
+    for _ in range(100):  # only the first waits
+        with pytest.raises(OutletFailed, match="no answer"):
+            writer.put_now(b"now", 5)
+    assert time.monotonic() - began < 5
+    assert writer.lost == 900
+    paper.free.set()
+    assert told.recovered.wait(5)
+    assert b"now" not in paper.lines
+    assert paper.lines[-1] == b"lost 900: no answer in 0.05 s"
+    writer.put_now(b"after", 5)
+    assert paper.lines[-1] == b"after"
+    writer.close()
+
+
+def test_put_now_is_out_when_it_returns(made: Make) -> None:
+    paper = Paper()
+    writer = made(paper)
+    for number in range(100):
+        writer.put(b"before")
+        writer.put_now(b"%d" % number, 5)
+        assert paper.lines[-1] == b"%d" % number
+    writer.close()
+
+
+def test_a_line_that_failed_never_goes_out(made: Make) -> None:
+    """F8: who was told that it isn't recorded was not let in; the record mustn't say otherwise later."""
+    paper, told = Paper(problem=FULL), Told()
+    writer = made(paper, told)
+    writer.put(b"kept")
+    with pytest.raises(OutletFailed, match="No space"):
+        writer.put_now(b"let in", 5)
+    paper.problem = None
+    assert told.recovered.wait(5)
+    assert writer.flush()
+    assert paper.lines == [b"kept"]
+    writer.close()
+
+
+def test_closing_a_failing_outlet_ends(made: Make) -> None:
+    paper, told = Paper(problem=FULL), Told()
+    writer = made(paper, told)
+    writer.put(b"0")
+    assert told.failed.wait(5)
+    writer.close(5)
+    assert not writer._thread.is_alive()
+    assert writer.lost == 1
+
+
+def test_closing_a_stuck_outlet_ends(made: Make) -> None:
+    paper = Paper()
+    writer = made(paper)
+    paper.free.clear()
+    writer.put(b"0")
+    assert paper.tried.wait(5)
+    writer.close(0.01)
+    paper.free.set()
+    writer._thread.join(5)
+    assert paper.lines == [b"0"]
+
+
+def test_many_threads_write(made: Make) -> None:
+    paper = Paper()
+    writer = made(paper, capacity=100_000)
+
+    def write(name: int) -> None:
+        for number in range(500):
+            writer.put(b"%d %d" % (name, number))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert writer.flush()
+    assert len(paper.lines) == 4000
+    for name in range(8):
+        own = [line for line in paper.lines if line.startswith(b"%d " % name)]
+        assert own == [b"%d %d" % (name, number) for number in range(500)]
+    writer.close()
