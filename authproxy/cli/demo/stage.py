@@ -266,7 +266,9 @@ class _Proxy(ProcessProtocol):
         self._ended: Deferred[None] = Deferred()
         command = [sys.executable, "-m", "authproxy", "run", "-c", str(config)]
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        environment["PYTHONPATH"] = str(Path(authproxy.__file__).parent.parent)
+        # From another folder it has to find the same authproxy.
+        paths = [str(Path(authproxy.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         self._process = reactor.spawnProcess(
             self, sys.executable, command, env=environment, path=str(config.parent)
         )
