@@ -131,8 +131,8 @@ class Demo:
             terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
         except OSError:
             return
-        keyboard = _Keyboard(self._toggle_cloud)
-        stdio.StandardIO(keyboard, terminal, terminal, reactor=self._reactor)  # type: ignore[no-untyped-call]
+        opened: Any = stdio.StandardIO  # its type is another platform's
+        opened(_Keyboard(self._toggle_cloud), terminal, terminal, reactor=self._reactor)
 
     def _toggle_cloud(self) -> None:
         if self._stage.is_connected:
