@@ -20,14 +20,17 @@ from authproxy.embedded.cloud.api.parameters import Parameters, read_parameters
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
 from authproxy.embedded.cloud.model import Application, WallClock
+from authproxy.embedded.cloud.outcomes import Limits
 from authproxy.embedded.cloud.pages.admin import AdminPages
+from authproxy.embedded.cloud.pages.authenticator import AuthenticatorPages
 from authproxy.embedded.cloud.pages.browser import Forms, Templates, static_files
 from authproxy.embedded.cloud.pages.console import Console
 from authproxy.embedded.cloud.pages.console_changes import ConsoleChanges
 from authproxy.embedded.cloud.pages.enrol import EnrolmentPages
+from authproxy.embedded.cloud.pages.me import me
 from authproxy.embedded.cloud.pages.phone import PhonePages
 from authproxy.embedded.cloud.passcodes import Passcodes
-from authproxy.embedded.cloud.second_factor import Limits, SecondFactor
+from authproxy.embedded.cloud.second_factor import SecondFactor
 from authproxy.embedded.cloud.senders import PageOnly, Sender
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Answer, Call, Handler, Reply, WebFactory
@@ -63,6 +66,7 @@ class CloudService:
         sender: Sender | None = None,
     ) -> None:
         self._store = store
+        self._clock = clock
         self._settings = settings
         self._reactor = reactor
         self._log = log
@@ -84,14 +88,11 @@ class CloudService:
         self._v1 = AuthV1(**shared) if settings.legacy else None
         templates = Templates()
         self._static: Mapping[str, Reply] = static_files()
-        self._phone = PhonePages(
-            store=store,
-            core=self.core,
-            enrolment=self.enrolment,
-            changes=self.changes,
-            templates=templates,
-            clock=clock,
+        phone = PhonePages(
+            store=store, core=self.core, changes=self.changes, templates=templates, clock=clock
         )
+        codes = AuthenticatorPages(store=store, enrolment=self.enrolment, templates=templates, clock=clock)
+        self._routes = {**phone.routes, **codes.routes}
         self._enrol = EnrolmentPages(
             enrolment=self.enrolment,
             changes=self.changes,
@@ -194,9 +195,9 @@ class CloudService:
             return Reply(421, b"This is not the host you asked for.")
         if call.method in {"GET", "HEAD"} and (static := self._static.get(call.path)) is not None:
             return static
-        route = self._phone.routes.get(("GET" if call.method == "HEAD" else call.method, call.path))
+        route = self._routes.get(("GET" if call.method == "HEAD" else call.method, call.path))
         if route is not None:
-            return await route(call, self._phone.me(call))
+            return await route(call, me(call, self._store, self._clock))
         answer = await self._enrol.handle(call) or await self._admin.handle(call)
         return answer or Reply(404, b"There is no such page.")
 

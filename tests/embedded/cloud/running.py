@@ -15,7 +15,7 @@ from twisted.internet.threads import blockingCallFromThread
 from authproxy.embedded.certificates import server_context, server_files
 from authproxy.embedded.cloud.model import DeviceKind, Otp, Policy, User
 from authproxy.embedded.cloud.otp import current_step, new_otp_secret, otp_at
-from authproxy.embedded.cloud.second_factor import Decided, Verdict
+from authproxy.embedded.cloud.outcomes import Decided, Verdict
 from authproxy.embedded.cloud.server import CloudService, Settings
 from authproxy.embedded.cloud.store.store import Store, open_store
 from authproxy.embedded.ports import bind, number_of, serve

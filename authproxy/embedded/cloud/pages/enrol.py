@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
 from authproxy.embedded.cloud.pages.browser import SECURITY_HEADERS, Forms, Templates, see_other
-from authproxy.embedded.cloud.pages.phone import PHONE
+from authproxy.embedded.cloud.pages.me import PHONE
 from authproxy.embedded.cloud.pages.qr import svg
 from authproxy.embedded.cloud.store.codes import ActivationState
 from authproxy.embedded.cloud.web import Answer, Call, Reply
