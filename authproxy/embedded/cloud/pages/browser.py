@@ -56,6 +56,11 @@ class Templates:
         return Reply(status, html.encode(), "text/html; charset=utf-8", (*_FRESH, *headers))
 
 
+def plain(status: int, text: str) -> Reply:
+    """For what no page is worth."""
+    return Reply(status, text.encode(), headers=_FRESH)
+
+
 def see_other(location: str, headers: Sequence[tuple[str, str]] = ()) -> Reply:
     """After a form: the browser gets the next page by itself, and a reload sends nothing twice."""
     return Reply(303, b"", "", (("Location", location), *_FRESH, *headers))

@@ -15,7 +15,7 @@ from authproxy.embedded.cloud.model import (
     UserStatus,
     WallClock,
 )
-from authproxy.embedded.cloud.pages.browser import Templates, see_other
+from authproxy.embedded.cloud.pages.browser import Templates, plain, see_other
 from authproxy.embedded.cloud.store.logins import LoginLine
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Answer, Call, Reply, Stream
@@ -71,7 +71,7 @@ class Console:
             case ["log"]:
                 return self._log(shared)
             case _:
-                return Reply(404, b"There is no such page.")
+                return plain(404, "There is no such page.")
 
     def _overview(self, shared: Mapping[str, Any]) -> Reply:
         now = self._clock()

@@ -9,7 +9,7 @@ from typing import Any
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
 from authproxy.embedded.cloud.model import Factor, NewUsers, Policy, Result, Status, UserStatus
-from authproxy.embedded.cloud.pages.browser import see_other
+from authproxy.embedded.cloud.pages.browser import plain, see_other
 from authproxy.embedded.cloud.pages.console import Console, shared_values
 from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.store import Store
@@ -48,7 +48,7 @@ class ConsoleChanges:
             case ["login", txid, "deny"]:
                 return self._deny(txid, admin)
             case _:
-                return Reply(404, b"There is no such page.")
+                return plain(404, "There is no such page.")
 
     def _add_user(self, form: Mapping[str, str], admin: str) -> Reply:
         try:
