@@ -348,10 +348,6 @@ def test_a_proxys_password_is_not_for_another_proxy(tmp_path: Path) -> None:
     assert section.http_proxy_password is None
 
 
-def test_no_limit_stands_for_the_default(tmp_path: Path) -> None:
-    assert server(loaded(tmp_path, WHOLE + "  api_timeout: 0\n").config).api_timeout == 10
-
-
 @pytest.mark.parametrize(
     ("text", "client"),
     [
