@@ -59,12 +59,10 @@ class SearchResultEntry:
     attributes: tuple[Attribute, ...] = ()
 
     def values(self, name: str) -> tuple[bytes, ...]:
-        """Of this attribute; RFC 4512 §2.5: names compare without case."""
+        """Of this attribute. Names compare without case (RFC 4512 §2.5), and one may be sent in several pieces."""
         wanted = name.lower()
-        for attribute in self.attributes:
-            if attribute.name.lower() == wanted:
-                return attribute.values
-        return ()
+        found = [each.values for each in self.attributes if each.name.lower() == wanted]
+        return found[0] if len(found) == 1 else tuple(value for values in found for value in values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,12 @@ def test_attribute_names_compare_without_case() -> None:
     assert entry.values("uid") == ()
 
 
+def test_an_attribute_in_several_pieces() -> None:
+    """slapd sends one so when it was loaded so: a second name must not go unseen (R33)."""
+    entry = SearchResultEntry("cn=a", (Attribute("uid", (b"alice",)), Attribute("UID", (b"root",))))
+    assert entry.values("uid") == (b"alice", b"root")
+
+
 def test_a_notice_of_disconnection() -> None:
     notice = decode_response(frame_of(notice_of_disconnection(52, "bye"), unsolicited=True))
     assert notice == ExtendedResponse(Result(52, "bye"), NOTICE_OF_DISCONNECTION)

@@ -1,8 +1,15 @@
-"""Just enough BER for a scripted LDAP server (X.690 definite lengths), for the tests alone."""
+"""Just enough BER for a scripted LDAP server (X.690 definite lengths), for the tests alone.
+
+Strict about what it reads: RFC 4511 §5.1 allows definite lengths only, and inner elements fill the outer one.
+"""
 
 from __future__ import annotations
 
 INTEGER, OCTET_STRING, ENUMERATED, SEQUENCE, SET = 0x02, 0x04, 0x0A, 0x30, 0x31
+
+
+class Malformed(Exception):
+    """Not the BER that LDAP allows."""
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
@@ -22,25 +29,42 @@ def text(value: str | bytes, tag: int = OCTET_STRING) -> bytes:
 
 
 def header(octets: bytes) -> tuple[int, int] | None:
-    """Octets of the header and of the value that starts here; None: not yet there."""
+    """Octets of the header and of the value that starts here; None: not yet there. Raises Malformed."""
     if len(octets) < 2:
         return None
     if octets[1] < 0x80:
         return 2, octets[1]
     size = octets[1] & 0x7F
+    if not 1 <= size <= 4:
+        raise Malformed(f"length in {size} octets")
     if len(octets) < 2 + size:
         return None
     return 2 + size, int.from_bytes(octets[2 : 2 + size], "big")
 
 
 def split(octets: bytes) -> list[tuple[int, bytes]]:
-    """The elements that follow each other here: (tag, value)."""
+    """The elements that follow each other here: (tag, value). Raises Malformed."""
     found = []
     while octets:
         head = header(octets)
-        assert head is not None, "short BER header"
+        if head is None or sum(head) > len(octets):
+            raise Malformed("an element runs past the end")
         start, length = head
-        assert start + length <= len(octets), "BER value runs past the end"
         found.append((octets[0], octets[start : start + length]))
         octets = octets[start + length :]
     return found
+
+
+def number(element: tuple[int, bytes], tag: int = INTEGER) -> int:
+    """An INTEGER or ENUMERATED, in as few octets as it needs. Raises Malformed."""
+    found, value = element
+    if found != tag or not value or len(value) > 5:
+        raise Malformed(f"no number: tag 0x{found:02x}, {len(value)} octets")
+    return int.from_bytes(value, "big", signed=True)
+
+
+def string(element: tuple[int, bytes], tag: int = OCTET_STRING) -> bytes:
+    found, value = element
+    if found != tag:
+        raise Malformed(f"tag 0x{found:02x} instead of 0x{tag:02x}")
+    return value

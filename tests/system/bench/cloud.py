@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
-import json
+import ipaddress
 import secrets
 import ssl
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 from tests.system.bench import signing
+from tests.system.bench.http1 import BadRequest, HttpRequest, read_request, response
 from tests.system.bench.journal import CloudRefused, CloudRequest, CloudVerdict, Journal
-from tests.system.bench.loop import Fault, Loop, answer
+from tests.system.bench.loop import Fault, Loop, answer, reset
+from tests.system.bench.signing import Refused
 
 Verdict = Literal["allow", "deny", "timeout", "fraud", "locked_out"]
+Mode = Literal["well", "refused", "mute", "plain", "hang_up", "other"]
+
 HOLD = 15.0  # seconds a poll is held while nothing happens
 TEXTS = {
     "allow": "Success. Logging you in...",
@@ -25,42 +29,40 @@ TEXTS = {
     "fraud": "Login request reported as fraudulent.",
     "locked_out": "Your account is locked out.",
 }
+# Method and parameters of each endpoint: the required ones, then the others that a proxy may send.
+ENDPOINTS: dict[str, tuple[str, set[str], set[str]]] = {
+    "ping": ("GET", set(), set()),
+    "check": ("GET", set(), set()),
+    "preauth": ("POST", {"username"}, {"ipaddr", "hostname", "failmode"}),
+    "auth": (
+        "POST",
+        {"username", "factor"},
+        {"ipaddr", "hostname", "async", "device", "passcode", "type", "display_username", "pushinfo"},
+    ),
+    "auth_status": ("GET", {"txid"}, set()),
+}
+CAPABILITIES = {"auto", "push", "phone", "sms"}
 
 
-def http(
-    status: int, body: bytes | dict[str, Any], *headers: str, content_type: str = "application/json"
-) -> bytes:
-    """One complete response."""
-    octets = json.dumps(body).encode() if isinstance(body, dict) else body
-    lines = [
-        f"HTTP/1.1 {status} Scripted",
-        f"Content-Type: {content_type}",
-        f"Content-Length: {len(octets)}",
-        f"Date: {email.utils.formatdate(usegmt=True)}",
-        *headers,
-    ]
-    return "\r\n".join((*lines, "", "")).encode() + octets
+def ok(body: Any) -> bytes:
+    return response(200, {"stat": "OK", "response": body})
 
 
-def ok(response: Any) -> bytes:
-    return http(200, {"stat": "OK", "response": response})
-
-
-def failed(code: int, message: str) -> bytes:
-    return http(code // 100, {"stat": "FAIL", "code": code, "message": message})
+def failed(code: int, message: str, *headers: str) -> bytes:
+    return response(code // 100, {"stat": "FAIL", "code": code, "message": message}, *headers)
 
 
 def status(code: int) -> Fault:
     """A gateway's answer with this HTTP status, and nothing that parses."""
-    return Fault(octets=http(code, b"<h1>gateway</h1>", content_type="text/html"))
+    return Fault(octets=response(code, b"<h1>gateway</h1>", content_type="text/html"))
 
 
-def phone(device: str = "DPHONE") -> dict[str, Any]:
-    capabilities = ["auto", "push", "sms", "phone", "mobile_otp"]
+def phone(device: str = "DPHONE", *capabilities: str) -> dict[str, Any]:
+    """A device as preauth lists it."""
     return {
         "device": device,
         "type": "phone",
-        "capabilities": capabilities,
+        "capabilities": list(capabilities or ("auto", "push", "sms", "phone", "mobile_otp")),
         "display_name": f"Phone {device}",
     }
 
@@ -78,23 +80,45 @@ class User:
 
 @dataclass
 class Push:
+    """`began`: the order of the journal's auth request."""
+
     user: str
+    began: int
     verdict: Verdict | None
     polled: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """`result`: the verdict in the octets, '' for none; `began`: the request that it is the verdict of."""
+
+    octets: bytes
+    result: str = ""
+    began: int = 0
+
+
 class Cloud:
-    """Users and faults may be changed while it runs; the port stays the same over every `become`."""
+    """Users and faults may be changed while it runs; the port stays the same over every `become`.
+
+    `keys`: integration keys and their secret keys.
+    """
 
     def __init__(
-        self, loop: Loop, journal: Journal, context: ssl.SSLContext, *, host: str, ikey: str, skey: str
+        self,
+        loop: Loop,
+        journal: Journal,
+        context: ssl.SSLContext,
+        *,
+        host: str,
+        keys: dict[str, str],
+        address: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self._loop, self._journal, self._context = loop, journal, context
-        self.host, self.ikey, self.skey = host, ikey, skey
+        self.host, self.keys, self.address, self.port = host, keys, address, port
         self.users: dict[str, User] = {}
         self.skew = 0.0
-        self.port = 0
         self._faults: list[tuple[str, str | None, Fault]] = []
         self._pushes: dict[str, Push] = {}
         self._writers: set[asyncio.StreamWriter] = set()
@@ -108,21 +132,24 @@ class Cloud:
         self._faults.append((endpoint, user, fault))
 
     def heal(self) -> None:
+        """No more faults, a right clock, and the service on its port."""
         self._faults.clear()
+        self.skew = 0.0
+        self.become("well")
 
-    def become(
-        self,
-        mode: Literal["well", "refused", "mute", "plain", "other"],
-        context: ssl.SSLContext | None = None,
-    ) -> None:
-        """What listens on the port: the service, nothing, a black hole, HTTP without TLS, or another's certificate."""
+    def become(self, mode: Mode, context: ssl.SSLContext | None = None) -> None:
+        """What listens on the port from now on; connections that are open end.
+
+        The service, nothing, what takes connections and says nothing, HTTP without TLS, what hangs up at once, or
+        the service with another certificate.
+        """
         self._loop.call(self._become(mode, context))
 
-    def decide(self, user: str, verdict: Verdict) -> int:
-        """Answer this user's waiting pushes; how many there were."""
+    def decide(self, user: str | None, verdict: Verdict) -> int:
+        """Answer this user's waiting pushes (None: everybody's); how many there were."""
 
         async def set_all() -> int:
-            waiting = [push for push in self._pushes.values() if push.user == user and push.verdict is None]
+            waiting = [p for p in self._pushes.values() if p.verdict is None and user in {p.user, None}]
             for push in waiting:
                 push.verdict = verdict
                 push.changed.set()
@@ -130,9 +157,14 @@ class Cloud:
 
         return self._loop.call(set_all())
 
-    # -- the service -------------------------------------------------------------------------------
+    def settle(self) -> None:
+        """Nothing is broken, and nobody waits."""
+        self._faults.clear()
+        self.decide(None, "deny")
 
-    async def _become(self, mode: str, context: ssl.SSLContext | None) -> None:
+    # -- the port ----------------------------------------------------------------------------------
+
+    async def _become(self, mode: Mode, context: ssl.SSLContext | None) -> None:
         if self._server is not None:
             self._server.close()
             for writer in list(self._writers):
@@ -140,9 +172,9 @@ class Cloud:
             self._server = None
         if mode == "refused":
             return
-        serve = {"mute": self._mute, "plain": self._plain}.get(mode, self._serve)
-        tls = None if mode in {"mute", "plain"} else context or self._context
-        self._server = await asyncio.start_server(serve, "127.0.0.1", self.port, ssl=tls, backlog=4096)
+        serve = {"mute": self._mute, "plain": self._plain, "hang_up": self._hang_up}.get(mode, self._serve)
+        tls = (context or self._context) if mode in {"well", "other"} else None
+        self._server = await asyncio.start_server(serve, self.address, self.port, ssl=tls, backlog=4096)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _mute(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -152,20 +184,23 @@ class Cloud:
                 pass
 
     async def _plain(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             await reader.read(65536)
-            writer.write(http(400, b"plain HTTP request sent to the wrong port"))
+            writer.write(response(400, b"plain HTTP request sent to the wrong port"))
             await writer.drain()
             writer.close()
+
+    async def _hang_up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            reset(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            while (head := await _read_head(reader)) is not None:
-                method, target, headers = head
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                await self._respond(writer, method, target, headers, body)
+            while (request := await read_request(reader)) is not None:
+                await self._respond(writer, request)
+        except BadRequest as bad:
+            self._refused("", str(bad))
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
             pass
         finally:
@@ -173,36 +208,91 @@ class Cloud:
             with contextlib.suppress(ConnectionError, RuntimeError, ssl.SSLError):
                 writer.close()
 
-    async def _respond(
-        self, writer: asyncio.StreamWriter, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> None:
-        path = target.partition("?")[0]
-        endpoint = path.removeprefix("/auth/v2/")
+    # -- the service -------------------------------------------------------------------------------
+
+    async def _respond(self, writer: asyncio.StreamWriter, request: HttpRequest) -> None:
+        endpoint = request.path.removeprefix("/auth/v2/")
         try:
-            self._check(method, target, headers, body, endpoint)
-        except signing.Unsigned as refused:
-            self._journal.add(CloudRefused, path=path, why=str(refused))
+            params = self._check(request, endpoint)
+        except Refused as refused:
+            self._refused(request.path, str(refused))
             await answer(writer, failed(refused.code, str(refused)), None)
             return
-        params = signing.parameters(target, headers, body)
         user = self._user_of(params)
-        self._journal.add(CloudRequest, endpoint=endpoint, params=params, user=user)
+        asked = self._journal.add(CloudRequest, endpoint=endpoint, params=params, user=user, host=self.host)
         fault = self._fault(endpoint, user)
-        reply, verdict = await self._answer(endpoint, params)
-        if verdict is not None and (fault is None or not _hides(fault)):
-            self._journal.add(
-                CloudVerdict, endpoint=endpoint, user=user, result=verdict, txid=params.get("txid", "")
-            )
-        await answer(writer, reply, fault)
+        made = await self._answer(endpoint, params, asked.order)
+        txid = params.get("txid", "")
 
-    def _check(self, method: str, target: str, headers: dict[str, str], body: bytes, endpoint: str) -> None:
-        if (
-            headers.get("host", "").rpartition(":")[0] not in {self.host, ""}
-            and headers.get("host") != self.host
-        ):
-            raise signing.Unsigned(40103, f"Host is {headers.get('host')}")
+        def leaving() -> None:
+            if made.result:
+                self._journal.add(
+                    CloudVerdict,
+                    endpoint=endpoint,
+                    user=user,
+                    result=made.result,
+                    began=made.began,
+                    txid=txid,
+                    host=self.host,
+                )
+
+        await answer(writer, made.octets, fault, leaving)
+
+    def _refused(self, path: str, why: str) -> None:
+        self._journal.add(CloudRefused, path=path, why=why, host=self.host)
+
+    def _check(self, request: HttpRequest, endpoint: str) -> dict[str, str]:
+        """The parameters of a request that is in order. Raises Refused."""
+        if request.headers["host"] not in {self.host, f"{self.host}:{self.port}"}:
+            raise Refused(40103, f"Host is {request.headers['host']}")
+        if not request.path.startswith("/auth/v2/") or endpoint not in ENDPOINTS:
+            raise Refused(40401, "Resource not found")
+        method, required, allowed = ENDPOINTS[endpoint]
+        if request.method != method:
+            raise Refused(40501, f"{request.method} of {endpoint}")
         if endpoint != "ping":
-            signing.check(method, self.host, target, headers, body, self.ikey, self.skey, skew=self.skew)
+            signing.check(request, self.host, self.keys, skew=self.skew)
+        params = signing.parameters(request)
+        if missing := required - params.keys():
+            raise Refused(40001, f"missing {sorted(missing)}")
+        if unknown := params.keys() - required - allowed:
+            raise Refused(40002, f"unknown {sorted(unknown)}")
+        self._check_values(endpoint, params)
+        return params
+
+    def _check_values(self, endpoint: str, params: dict[str, str]) -> None:
+        if "ipaddr" in params:
+            try:
+                ipaddress.ip_address(params["ipaddr"])
+            except ValueError:
+                raise Refused(40002, f"ipaddr {params['ipaddr']!r}") from None
+        if endpoint == "auth":
+            self._check_factor(params)
+        if endpoint == "auth_status" and params["txid"] not in self._pushes:
+            raise Refused(40002, "unknown txid")
+
+    def _check_factor(self, params: dict[str, str]) -> None:
+        factor, device = params["factor"], params.get("device")
+        if params["username"] not in self.users:
+            raise Refused(40002, "auth for a user who isn't there")
+        if (factor == "passcode") != ("passcode" in params):
+            raise Refused(40002, f"factor {factor} and passcode don't fit")
+        if params.get("async", "1") not in {"0", "1"} or len(params.get("pushinfo", "")) > 20_000:
+            raise Refused(40002, "async or pushinfo")
+        parse_qsl(params.get("pushinfo", ""), strict_parsing="pushinfo" in params)
+        if factor == "passcode":
+            if device is not None:
+                raise Refused(40002, "a passcode with a device")
+            return
+        if factor not in CAPABILITIES or device is None:
+            raise Refused(40002, f"factor {factor} of device {device}")
+        able = [
+            known["device"]
+            for known in self.users[params["username"]].devices
+            if factor in known.get("capabilities", ())
+        ]
+        if not able or device not in {"auto", *able}:
+            raise Refused(40002, "no capable device")
 
     def _user_of(self, params: dict[str, str]) -> str:
         if (push := self._pushes.get(params.get("txid", ""))) is not None:
@@ -215,78 +305,55 @@ class Cloud:
                 return fault
         return None
 
-    async def _answer(self, endpoint: str, params: dict[str, str]) -> tuple[bytes, str | None]:
-        """The right answer, and the verdict in it if there is one."""
-        if endpoint in {"ping", "check"}:
-            return ok({"time": int(time.time() + self.skew)}), None
-        if endpoint == "preauth":
-            return self._preauth(params)
-        if endpoint == "auth":
-            return await self._auth(params)
-        if endpoint == "auth_status":
-            return await self._auth_status(params)
-        return failed(40401, "Resource not found"), None
+    async def _answer(self, endpoint: str, params: dict[str, str], order: int) -> Answer:
+        match endpoint:
+            case "preauth":
+                return self._preauth(params["username"], order)
+            case "auth":
+                return await self._auth(params, order)
+            case "auth_status":
+                return await self._auth_status(self._pushes[params["txid"]])
+            case _:
+                return Answer(ok({"time": int(time.time() + self.skew)}))
 
-    def _preauth(self, params: dict[str, str]) -> tuple[bytes, str | None]:
-        user = self.users.get(params.get("username", ""))
+    def _preauth(self, username: str, order: int) -> Answer:
+        user = self.users.get(username)
         result = "enroll" if user is None else user.preauth
-        response: dict[str, Any] = {"result": result, "status_msg": user.status_msg if user else "Enroll"}
+        body: dict[str, Any] = {"result": result, "status_msg": user.status_msg if user else "Enroll"}
         if user is not None and result == "auth":
-            response["devices"] = user.devices
+            body["devices"] = user.devices
         if result == "enroll":
-            response["enroll_portal_url"] = f"https://{self.host}/portal?code=1"
-        return ok(response), result if result in {"allow", "deny"} else None
+            body["enroll_portal_url"] = f"https://{self.host}/portal?code=1"
+        return Answer(ok(body), result, order)
 
-    async def _auth(self, params: dict[str, str]) -> tuple[bytes, str | None]:
-        user = self.users.get(params.get("username", ""))
-        if user is None:
-            return failed(40002, "Invalid request parameters"), None
-        if params.get("factor") == "passcode":
-            right = params.get("passcode") in user.passcodes
-            user.passcodes.discard(params.get("passcode", ""))
-            return _final("allow" if right else "deny")
-        if params.get("factor") == "sms":
-            return ok({"result": "deny", "status": "sent", "status_msg": "New SMS passcodes sent."}), "deny"
+    async def _auth(self, params: dict[str, str], order: int) -> Answer:
+        user = self.users[params["username"]]
+        if params["factor"] == "passcode":
+            right = params["passcode"] in user.passcodes
+            user.passcodes.discard(params["passcode"])
+            return _final("allow" if right else "deny", order)
+        if params["factor"] == "sms":
+            body = {"result": "deny", "status": "sent", "status_msg": "New SMS passcodes sent."}
+            return Answer(ok(body), "deny", order)
         txid = secrets.token_hex(16)
-        push = self._pushes[txid] = Push(params["username"], user.answer)
+        push = self._pushes[txid] = Push(params["username"], order, user.answer)
         if params.get("async") == "1":
-            return ok({"txid": txid}), None
+            return Answer(ok({"txid": txid}))
         while push.verdict is None:
             await push.changed.wait()
-        return _final(push.verdict)
+        return _final(push.verdict, order)
 
-    async def _auth_status(self, params: dict[str, str]) -> tuple[bytes, str | None]:
-        push = self._pushes.get(params.get("txid", ""))
-        if push is None:
-            return failed(40002, "Invalid request parameters"), None
+    async def _auth_status(self, push: Push) -> Answer:
         if push.verdict is None and push.polled:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(push.changed.wait(), HOLD)
         push.polled = True
         if push.verdict is None:
-            return ok(
-                {"result": "waiting", "status": "pushed", "status_msg": "Pushed a login request..."}
-            ), None
-        return _final(push.verdict)
+            body = {"result": "waiting", "status": "pushed", "status_msg": "Pushed a login request..."}
+            return Answer(ok(body))
+        return _final(push.verdict, push.began)
 
 
-def _final(verdict: Verdict) -> tuple[bytes, str]:
+def _final(verdict: Verdict, began: int) -> Answer:
     result = "allow" if verdict == "allow" else "deny"
-    return ok({"result": result, "status": verdict, "status_msg": TEXTS[verdict]}), result
-
-
-def _hides(fault: Fault) -> bool:
-    """Whether the answer does not reach the proxy whole."""
-    return fault.silent or fault.reset or fault.close or fault.keep is not None or fault.octets is not None
-
-
-async def _read_head(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str]] | None:
-    """Request line and headers, strictly; None at the end of the connection."""
-    head = await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b""
-    if not head:
-        return None
-    first, *rest = head[:-4].decode("latin-1").split("\r\n")
-    method, target, version = first.split(" ")
-    assert version == "HTTP/1.1", version
-    pairs = [line.partition(":") for line in rest]
-    return method, target, {name.lower(): value.strip() for name, _, value in pairs}
+    return Answer(ok({"result": result, "status": verdict, "status_msg": TEXTS[verdict]}), result, began)

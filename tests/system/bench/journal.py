@@ -11,8 +11,10 @@ from typing import TypeVar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
+    """`at`: monotonic seconds."""
+
     order: int
-    at: float = field(default_factory=time.time)
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +22,20 @@ class RadiusRequest(Event):
     """A datagram left a NAS. `password` is what its user typed; empty when the octets are no login."""
 
     nas: tuple[str, int]
+    server: tuple[str, int]
     octets: bytes
     user: str = ""
-    password: bytes = b""
+    password: bytes = field(default=b"", repr=False)
+    station: bytes = b""
+
+    @property
+    def code(self) -> int:
+        return self.octets[0] if self.octets else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadiusReply(Event):
-    """A datagram came back; `request` is the order of the first request that it answers, 0 for none."""
+    """A datagram came back. `request`: the order of the first request whose authenticator signs it; 0 for none."""
 
     nas: tuple[str, int]
     octets: bytes
@@ -45,7 +53,7 @@ class PrimaryBind(Event):
 
     name: str
     user: str
-    password: bytes
+    password: bytes = field(repr=False)
     result: int
 
 
@@ -57,12 +65,20 @@ class PrimarySearch(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryRefused(Event):
+    """What a strict directory turns away: not LDAP, or not allowed at this point."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudRequest(Event):
-    """A request with a right signature (or ping, which has none)."""
+    """A request with a right signature (or ping, which has none). `host`: which service, where there are several."""
 
     endpoint: str
     params: dict[str, str]
     user: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +87,22 @@ class CloudRefused(Event):
 
     path: str
     why: str
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudVerdict(Event):
-    """`result` as it was sent, complete, to the proxy: allow or deny (not waiting, not auth)."""
+    """`result` as it goes out, complete, to the proxy: allow, deny, auth or enroll (not waiting).
+
+    `began`: the order of the request that began this transaction: the preauth, or the auth behind the verdict.
+    """
 
     endpoint: str
     user: str
     result: str
+    began: int
     txid: str = ""
+    host: str = ""
 
 
 E = TypeVar("E", bound=Event)
@@ -90,34 +112,47 @@ class Journal:
     """Thread-safe. `order` counts from 1 and is the order in which the fakes reported."""
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
+        self._changed = threading.Condition()
         self._events: list[Event] = []
 
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._events)
+
     def add(self, kind: Callable[..., E], /, **fields: object) -> E:
-        with self._lock:
+        with self._changed:
             event = kind(order=len(self._events) + 1, **fields)
             self._events.append(event)
-            self._lock.notify_all()
+            self._changed.notify_all()
         return event
 
-    def all(self, kind: type[E], where: Callable[[E], bool] = lambda _: True) -> list[E]:
-        with self._lock:
-            return [event for event in self._events if isinstance(event, kind) and where(event)]
+    def all(self, kind: type[E], where: Callable[[E], bool] = lambda _: True, *, since: int = 0) -> list[E]:
+        """The events of this kind, of an order beyond `since`."""
+        with self._changed:
+            return self._matching(kind, where, since)
 
     def wait(
         self,
         kind: type[E],
         where: Callable[[E], bool] = lambda _: True,
         *,
+        since: int = 0,
         count: int = 1,
         timeout: float = 10,
     ) -> list[E]:
         """The events of this kind, once there are `count` of them."""
-        with self._lock:
-            found = self._lock.wait_for(lambda: len(self._matching(kind, where)) >= count, timeout)
-            matching = self._matching(kind, where)
-        assert found, f"{len(matching)} of {count} {kind.__name__} after {timeout} s"
-        return matching
+        matching: list[E] = []
+        seen = since
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                matching += self._matching(kind, where, seen)
+                seen = len(self._events)
+                if len(matching) >= count:
+                    return matching
+                left = deadline - time.monotonic()
+                assert left > 0, f"{len(matching)} of {count} {kind.__name__} after {timeout} s"
+                self._changed.wait(left)
 
-    def _matching(self, kind: type[E], where: Callable[[E], bool]) -> list[E]:
-        return [event for event in self._events if isinstance(event, kind) and where(event)]
+    def _matching(self, kind: type[E], where: Callable[[E], bool], since: int) -> list[E]:
+        return [event for event in self._events[since:] if isinstance(event, kind) and where(event)]

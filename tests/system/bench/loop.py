@@ -7,9 +7,9 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -44,11 +44,12 @@ class Fault:
     """What goes wrong with the next `times` answers. The first that applies is used."""
 
     times: int = 1 << 30
-    delay: float = 0
+    delay: float = 0  # seconds before the answer
     silent: bool = False  # read, never answer
     reset: bool = False  # RST instead of an answer
     close: bool = False  # FIN instead of an answer
     keep: int | None = None  # send only that many octets, then close
+    stall: int | None = None  # send only that many octets, then nothing
     drip: float | None = None  # one octet each so many seconds
     octets: bytes | None = None  # these instead of the answer
 
@@ -56,37 +57,72 @@ class Fault:
         self.times -= 1
         return self.times >= 0
 
+    @property
+    def replaces(self) -> bool:
+        """Whether the right answer never goes out whole."""
+        cut = self.keep is not None or self.stall is not None
+        return self.silent or self.reset or self.close or cut or self.octets is not None
 
-async def answer(writer: asyncio.StreamWriter, octets: bytes, fault: Fault | None) -> None:
-    """Send octets, or what the fault makes of them. Raises ConnectionError when the connection is over."""
+
+async def answer(
+    writer: asyncio.StreamWriter,
+    octets: bytes,
+    fault: Fault | None,
+    leaving: Callable[[], None] = lambda: None,
+) -> None:
+    """Send octets, or what the fault makes of them; `leaving` is called just before their last octet goes.
+
+    Raises ConnectionError when the connection is over.
+    """
     if fault is None:
+        leaving()
         writer.write(octets)
         await writer.drain()
         return
     await asyncio.sleep(fault.delay)
     if fault.silent:
-        await asyncio.sleep(3600)
+        await _for_ever(writer)
     if fault.reset:
         reset(writer)
     if fault.close:
-        writer.close()
-        raise ConnectionError("closed on purpose")
+        _end(writer)
     octets = octets if fault.octets is None else fault.octets
-    octets = octets[: fault.keep]
-    if fault.drip is None:
-        writer.write(octets)
-        await writer.drain()
+    cut = fault.keep if fault.stall is None else fault.stall
+    if cut is None:
+        *head, last = _pieces(octets, fault.drip)
     else:
-        for octet in octets:
-            writer.write(bytes([octet]))
-            await writer.drain()
-            await asyncio.sleep(fault.drip)
+        head, last = _pieces(octets[:cut], fault.drip), b""
+    for piece in head:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(fault.drip or 0)
+    if not fault.replaces:
+        leaving()
+    writer.write(last)
+    await writer.drain()
+    if fault.stall is not None:
+        await _for_ever(writer)
     if fault.keep is not None:
-        writer.close()
-        raise ConnectionError("closed on purpose")
+        _end(writer)
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
+def _pieces(octets: bytes, drip: float | None) -> list[bytes]:
+    return [octets] if drip is None else [bytes((octet,)) for octet in octets]
+
+
+async def _for_ever(writer: asyncio.StreamWriter) -> None:
+    """Until the peer has gone."""
+    while not writer.is_closing():  # noqa: ASYNC110 - a stream tells nobody when it closes
+        await asyncio.sleep(0.05)
+    raise ConnectionError("gone")
+
+
+def _end(writer: asyncio.StreamWriter) -> NoReturn:
+    writer.close()
+    raise ConnectionError("closed on purpose")
+
+
+def reset(writer: asyncio.StreamWriter) -> NoReturn:
     """End the connection with RST."""
     raw = writer.get_extra_info("socket")
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The cloud's side of a request's signature, for the tests alone: forms v5, v4 and v2 with SHA-512."""
+"""The cloud's side of a request's signature, form v5, for the tests alone (a second opinion, not authproxy's)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, quote
 
-WINDOW = 300
+from tests.system.bench.http1 import HttpRequest
+
+WINDOW = 300  # seconds that a request's date may differ
 
 
-class Unsigned(Exception):
-    """`code` is the service's own: 401xx."""
+class Refused(Exception):
+    """`code` is the service's own: 400xx, 401xx."""
 
     def __init__(self, code: int, why: str) -> None:
         super().__init__(why)
@@ -32,53 +34,61 @@ def _sha512(octets: bytes) -> str:
     return hashlib.sha512(octets).hexdigest()
 
 
-def check(
-    method: str,
-    host: str,
-    target: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    ikey: str,
-    skey: str,
-    *,
-    skew: float = 0,
-) -> None:
-    """Raises Unsigned. Header names are lower case; `skew` is how far the service's clock is ahead."""
-    scheme, _, encoded = headers.get("authorization", "").partition(" ")
-    try:
-        who, _, signature = base64.b64decode(encoded, validate=True).decode("ascii").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        raise Unsigned(40101, "credentials are not base64") from None
-    if scheme != "Basic" or not signature:
-        raise Unsigned(40101, "no credentials")
-    if who != ikey:
-        raise Unsigned(40102, "another integration key")
-    date = headers.get("x-duo-date", headers.get("date"))
-    if date is None:
-        raise Unsigned(40104, "no date")
-    path, _, query = target.partition("?")
-    lines = [date, method.upper(), host.lower(), path]
-    params = parse_qsl(query, keep_blank_values=True)
-    extra = sorted((name, value) for name, value in headers.items() if name.startswith("x-duo-"))
+def signature(request: HttpRequest, host: str, date: str, skey: str) -> str:
+    """What the Authorization header has to say, v5."""
+    path, _, query = request.target.partition("?")
+    extra = sorted((name, value) for name, value in request.headers.items() if name.startswith("x-duo-"))
     extension = "\0".join(part for pair in extra for part in pair)
-    v4 = [*lines, _canonical(params), _sha512(body)]
-    form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    pairs = parse_qsl(body.decode(), keep_blank_values=True) if form else []
-    forms = [[*v4, _sha512(extension.encode())], v4, [*lines, _canonical(params + pairs)]]
-    digests = [hmac.new(skey.encode(), "\n".join(form).encode(), "sha512").hexdigest() for form in forms]
-    if not any(hmac.compare_digest(signature, digest) for digest in digests):
-        raise Unsigned(40103, "wrong signature")
-    stamp = email.utils.parsedate_to_datetime(date).timestamp()
+    params = _canonical(parse_qsl(query, keep_blank_values=True))
+    bodies = [_sha512(request.body), _sha512(extension.encode())]
+    lines = [date, request.method.upper(), host.lower(), path, params, *bodies]
+    return hmac.new(skey.encode(), "\n".join(lines).encode(), "sha512").hexdigest()
+
+
+def check(request: HttpRequest, host: str, keys: Mapping[str, str], *, skew: float = 0) -> str:
+    """The integration key that signed. Raises Refused. `skew`: seconds that the service's clock is ahead."""
+    who, given = _credentials(request)
+    if who not in keys:
+        raise Refused(40102, "another integration key")
+    date = request.headers.get("x-duo-date", request.headers.get("date"))
+    if date is None:
+        raise Refused(40104, "no date")
+    expected = signature(request, host, date, keys[who])
+    if not hmac.compare_digest(given, expected):
+        raise Refused(40103, "wrong signature")
+    try:
+        stamp = email.utils.parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        raise Refused(40104, f"date {date!r}") from None
     if abs(time.time() + skew - stamp) > WINDOW:
-        raise Unsigned(40105, "bad timestamp")
+        raise Refused(40105, "bad timestamp")
+    return who
 
 
-def parameters(target: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    """A request's parameters as text, wherever they stand."""
-    _, _, query = target.partition("?")
-    found = dict(parse_qsl(query, keep_blank_values=True))
-    if headers.get("content-type", "").startswith("application/json"):
-        found |= {key: str(value) for key, value in json.loads(body or b"{}").items()}
-    elif body:
-        found |= dict(parse_qsl(body.decode(), keep_blank_values=True))
+def _credentials(request: HttpRequest) -> tuple[str, str]:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    try:
+        who, _, given = base64.b64decode(encoded, validate=True).decode("ascii").partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise Refused(40101, "credentials are not base64") from None
+    if scheme != "Basic" or not given:
+        raise Refused(40101, "no credentials")
+    return who, given
+
+
+def parameters(request: HttpRequest) -> dict[str, str]:
+    """A request's parameters: of a GET in the target, of a POST in a JSON body, nowhere else. Raises Refused."""
+    _, _, query = request.target.partition("?")
+    if request.method == "GET":
+        if request.body:
+            raise Refused(40002, "a GET with a body")
+        return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    if query or request.headers.get("content-type") != "application/json":
+        raise Refused(40106, f"Content-Type {request.headers.get('content-type')}, query {query!r}")
+    try:
+        found = json.loads(request.body)
+    except ValueError:
+        raise Refused(40002, "the body is not JSON") from None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise Refused(40002, "the body is no object of strings")
     return found

@@ -7,7 +7,7 @@ import hmac
 import itertools
 import secrets
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 ACCESS_REQUEST, ACCESS_ACCEPT, ACCESS_REJECT, ACCESS_CHALLENGE, STATUS_SERVER = 1, 2, 3, 11, 12
@@ -15,7 +15,6 @@ ACCOUNTING_REQUEST = 4
 USER_NAME, USER_PASSWORD, CHAP_PASSWORD, NAS_IP_ADDRESS, REPLY_MESSAGE, STATE = 1, 2, 3, 4, 18, 24
 CALLING_STATION_ID, NAS_IDENTIFIER, PROXY_STATE, EAP_MESSAGE, MESSAGE_AUTHENTICATOR = 31, 32, 33, 79, 80
 
-Attributes = Iterable[tuple[int, bytes]]
 _identifiers = itertools.cycle(range(256))
 
 
@@ -31,6 +30,16 @@ def hide_password(password: bytes, secret: bytes, authenticator: bytes) -> bytes
         block = bytes(a ^ b for a, b in zip(padded[at : at + 16], md5(secret, previous), strict=True))
         hidden, previous = hidden + block, block
     return hidden
+
+
+def open_password(hidden: bytes, secret: bytes, authenticator: bytes) -> bytes:
+    """The other way round, without the padding."""
+    password, previous = b"", authenticator
+    for at in range(0, len(hidden), 16):
+        block = hidden[at : at + 16]
+        password += bytes(a ^ b for a, b in zip(block, md5(secret, previous), strict=False))
+        previous = block
+    return password.rstrip(b"\0")
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -65,6 +74,7 @@ class Request:
     octets: bytes
     user: str = ""
     password: bytes = field(default=b"", repr=False)
+    station: bytes = b""
 
     @property
     def identifier(self) -> int:
@@ -73,6 +83,11 @@ class Request:
     @property
     def authenticator(self) -> bytes:
         return self.octets[4:20]
+
+    def values(self, kind: int) -> list[bytes]:
+        """This attribute's values in order."""
+        length = int.from_bytes(self.octets[2:4], "big")
+        return [value for found, value in split_attributes(self.octets[20:length]) if found == kind]
 
 
 def access_request(
@@ -99,7 +114,8 @@ def access_request(
     octets = packet(code, identifier, authenticator, body)
     if message_authenticator:
         octets = sign(octets, secret)
-    return Request(octets, user.decode("utf-8", "replace"), password or b"")
+    station = next((value for kind, value in extra if kind == CALLING_STATION_ID), b"")
+    return Request(octets, user.decode("utf-8", "replace"), password or b"", station)
 
 
 def status_server(secret: bytes, *extra: tuple[int, bytes]) -> Request:
@@ -130,26 +146,49 @@ class Reply:
         return b"".join(self.values(REPLY_MESSAGE)).decode()
 
 
+def signs(octets: bytes, request: Request, secret: bytes) -> bool:
+    """Whether the Response Authenticator is the one for this request (RFC 2865 §3)."""
+    return octets[4:20] == md5(octets[:4], request.authenticator, octets[20:], secret)
+
+
 def read_reply(octets: bytes, source: tuple[str, int], request: Request, secret: bytes) -> Reply:
-    """Check the reply as a strict NAS does: lengths, Response Authenticator, Message-Authenticator first (R18)."""
+    """Check the reply as a strict NAS does: lengths, both authenticators, Message-Authenticator first (R18),
+
+    our Proxy-States and no others (R34), nothing but words in a Reject (R42), and words that print (R7).
+    """
     assert 20 <= len(octets) <= 4096
     length = int.from_bytes(octets[2:4], "big")
     assert length == len(octets), f"Length {length} of {len(octets)} octets"
     assert octets[1] == request.identifier, "another Identifier"
-    expected = md5(octets[:4], request.authenticator, octets[20:], secret)
-    assert octets[4:20] == expected, "wrong Response Authenticator"
+    assert signs(octets, request, secret), "wrong Response Authenticator"
     attributes = tuple(split_attributes(octets[20:]))
     assert attributes, "no attributes"
     assert attributes[0][0] == MESSAGE_AUTHENTICATOR, "Message-Authenticator is not the first attribute (R18)"
     assert [kind for kind, _ in attributes].count(MESSAGE_AUTHENTICATOR) == 1
     blank = octets[:4] + request.authenticator + octets[20:22] + bytes(16) + octets[38:]
     assert attributes[0][1] == hmac.digest(secret, blank, "md5"), "wrong Message-Authenticator"
-    return Reply(octets, source, attributes)
+    reply = Reply(octets, source, attributes)
+    assert reply.values(PROXY_STATE) == request.values(PROXY_STATE), (
+        "Proxy-State is not ours, whole, in order"
+    )
+    if reply.code == ACCESS_REJECT:
+        kinds = {kind for kind, _ in attributes}
+        assert kinds <= {REPLY_MESSAGE, PROXY_STATE, MESSAGE_AUTHENTICATOR}, f"a Reject with {kinds} (R42)"
+    for text in reply.values(REPLY_MESSAGE):
+        assert text, "an empty Reply-Message"
+        assert text.decode().isprintable(), f"Reply-Message {text!r} (R7)"
+    return reply
 
 
-def split_attributes(octets: bytes) -> Iterable[tuple[int, bytes]]:
+def split_attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
     while octets:
+        assert len(octets) >= 2, "half an attribute"
         length = octets[1]
         assert 2 <= length <= len(octets), "an attribute runs past the end"
         yield octets[0], octets[2:length]
         octets = octets[length:]
+
+
+def codes(replies: Iterable[Reply | None]) -> list[int | None]:
+    """None: silence."""
+    return [None if reply is None else reply.code for reply in replies]

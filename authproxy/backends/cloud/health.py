@@ -1,0 +1,85 @@
+"""How a section's cloud does, for the status page, and for the log when that changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from authproxy.observe.log import Log
+from authproxy.pipeline.ports import CloudFailure, FailureClass
+
+_WEIGHT = 0.2  # of the newest latency in the average
+
+
+class CloudState(StrEnum):
+    UNKNOWN = "unknown"  # not asked yet
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class CloudHealth:
+    """Times are monotonic seconds, as the reactor counts them."""
+
+    state: CloudState
+    since: float
+    proven: bool
+    last_success: float | None
+    last_failure: FailureClass | None
+    last_failure_at: float | None
+    last_failure_detail: str
+    latency: float | None  # seconds that an answer takes, of late
+    connections: int
+
+
+class HealthRecord:
+    """Takes what happened. One user's bad input says nothing about the service."""
+
+    def __init__(self, section: str, log: Log, now: float) -> None:
+        self._section = section
+        self._log = log
+        self._state = CloudState.UNKNOWN
+        self._since = now
+        self._last_success: float | None = None
+        self._last_failure: CloudFailure | None = None
+        self._last_failure_at: float | None = None
+        self._latency: float | None = None
+
+    def succeeded(self, now: float, seconds: float | None) -> None:
+        """`seconds`: how long the answer took; None where waiting is part of it."""
+        self._last_success = now
+        if seconds is not None:
+            self._latency = (
+                seconds if self._latency is None else self._latency + _WEIGHT * (seconds - self._latency)
+            )
+        if self._become(CloudState.UP, now):
+            self._log.info("cloud.answered", section=self._section)
+
+    def failed(self, failure: CloudFailure, now: float) -> None:
+        another = self._last_failure is None or self._last_failure.failure is not failure.failure
+        self._last_failure, self._last_failure_at = failure, now
+        if failure.failure in (FailureClass.REQUEST, FailureClass.OVERLOAD):
+            return
+        if self._become(CloudState.DOWN, now) or another:
+            event = "cloud.untrusted" if failure.failure is FailureClass.UNTRUSTED else "cloud.failed"
+            self._log.warn(event, section=self._section, failure=failure.failure.value, detail=failure.detail)
+
+    def read(self, *, proven: bool, connections: int) -> CloudHealth:
+        failure = self._last_failure
+        return CloudHealth(
+            state=self._state,
+            since=self._since,
+            proven=proven,
+            last_success=self._last_success,
+            last_failure=None if failure is None else failure.failure,
+            last_failure_at=self._last_failure_at,
+            last_failure_detail="" if failure is None else failure.detail,
+            latency=self._latency,
+            connections=connections,
+        )
+
+    def _become(self, state: CloudState, now: float) -> bool:
+        if self._state is state:
+            return False
+        self._state, self._since = state, now
+        return True

@@ -1,0 +1,191 @@
+"""Kept connections to the cloud, and the bounds on opening more.
+
+A connection does one exchange at a time. Connects in progress are bounded, because a storm of handshakes answers
+nobody in time; whoever waits for one gives up at their own deadline.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from authproxy.backends.cloud.failures import NoReply
+from authproxy.backends.cloud.http1 import Connection, Reply
+from authproxy.pipeline.ports import CloudFailure, FailureClass
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    connections: int = 16_384  # as many as logins may wait for a push
+    connecting: int = 64  # connects and handshakes in progress
+    idle: int = 256  # connections kept for later
+    idle_seconds: float = 50.0  # services close at 60 to 75; better to be first
+    # A connection that was silent for longer may be dead without our knowing: nothing that must not be sent twice
+    # is sent on it.
+    trusted_seconds: float = 5.0
+    connect_seconds: float = 5.0
+
+
+class Opens(Protocol):
+    def open(self, deadline: float) -> Coroutine[Any, Any, Connection]: ...
+
+
+class Pool:
+    """Times and deadlines are the reactor's seconds."""
+
+    def __init__(self, opener: Opens, *, reactor: Any, limits: PoolLimits) -> None:
+        self._opener = opener
+        self._reactor = reactor
+        self._limits = limits
+        self._idle: deque[Connection] = deque()  # the newest at the right
+        self._busy: set[Connection] = set()
+        self._connecting = 0
+        self._waiting: deque[Deferred[None]] = deque()
+        self._last_failure: tuple[float, CloudFailure] | None = None
+        self._sweep: Any = None
+        self._closed = False
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._idle) + len(self._busy)
+
+    async def send(self, request: bytes, deadline: float, *, repeatable: bool) -> Reply:
+        """One exchange. Raises CloudFailure.
+
+        Only a `repeatable` request is sent a second time, and only when a kept connection turns out to have ended
+        before it: not an octet of a reply came.
+        """
+        connection = await self._take(deadline, trusted=not repeatable)
+        kept = connection.used
+        try:
+            return await self._exchange(connection, request, deadline)
+        except NoReply:
+            if not (kept and repeatable):
+                raise
+        connection = await self._fresh(deadline)
+        return await self._exchange(connection, request, deadline)
+
+    async def send_alone(self, request: bytes, deadline: float) -> Reply:
+        """One exchange on a connection of its own, past every bound: what asks whether the others are right."""
+        connection = await self._opener.open(deadline)
+        try:
+            return await connection.exchange(request, deadline)
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Exchanges in progress fail."""
+        self._closed = True
+        if self._sweep is not None and self._sweep.active():
+            self._sweep.cancel()
+        for connection in [*self._idle, *self._busy]:
+            connection.abort(CloudFailure(FailureClass.INTERNAL, "shutting down"))
+        self._idle.clear()
+
+    # ---- within
+
+    async def _exchange(self, connection: Connection, request: bytes, deadline: float) -> Reply:
+        self._busy.add(connection)
+        try:
+            return await connection.exchange(request, deadline)
+        finally:
+            self._busy.discard(connection)
+            self._keep(connection)
+
+    async def _take(self, deadline: float, *, trusted: bool) -> Connection:
+        while True:
+            connection = self._reusable(trusted=trusted)
+            if connection is not None:
+                return connection
+            if self._may_connect():
+                return await self._open(deadline)
+            await self._turn(deadline)
+
+    async def _fresh(self, deadline: float) -> Connection:
+        while not self._may_connect():
+            await self._turn(deadline)
+        return await self._open(deadline)
+
+    def _reusable(self, *, trusted: bool) -> Connection | None:
+        """The one used last: it is the likeliest to live, and the others may grow old and go."""
+        if not self._idle:
+            return None
+        if trusted and self._reactor.seconds() - self._idle[-1].idle_since > self._limits.trusted_seconds:
+            return None
+        connection = self._idle.pop()
+        connection.on_lost = None
+        return connection
+
+    def _may_connect(self) -> bool:
+        return (
+            self._connecting < self._limits.connecting
+            and self.open_connections + self._connecting < self._limits.connections
+        )
+
+    async def _open(self, deadline: float) -> Connection:
+        if self._closed:
+            raise CloudFailure(FailureClass.INTERNAL, "shutting down")
+        self._connecting += 1
+        try:
+            return await self._opener.open(
+                min(deadline, self._reactor.seconds() + self._limits.connect_seconds)
+            )
+        except CloudFailure as failure:
+            self._last_failure = (self._reactor.seconds(), failure)
+            raise
+        finally:
+            self._connecting -= 1
+            self._wake()
+
+    async def _turn(self, deadline: float) -> None:
+        """Wait until there may be a connection. Raises CloudFailure at the deadline."""
+        began = self._reactor.seconds()
+        turn: Deferred[None] = Deferred()
+        self._waiting.append(turn)
+        timer = self._reactor.callLater(max(0.0, deadline - began), self._give_up, turn, began)
+        try:
+            await turn
+        finally:
+            if timer.active():
+                timer.cancel()
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+
+    def _give_up(self, turn: Deferred[None], began: float) -> None:
+        """Nobody got through while this one waited: the cloud's doing. Others did: there are too many of us."""
+        if self._last_failure is not None and self._last_failure[0] >= began:
+            turn.errback(self._last_failure[1])
+        else:
+            turn.errback(CloudFailure(FailureClass.OVERLOAD, "no connection became free in time"))
+
+    def _keep(self, connection: Connection) -> None:
+        if not connection.is_usable or self._closed or len(self._idle) >= self._limits.idle:
+            connection.close()
+        else:
+            connection.idle_since = self._reactor.seconds()
+            connection.on_lost = self._lost
+            self._idle.append(connection)
+            if self._sweep is None:
+                self._sweep = self._reactor.callLater(self._limits.idle_seconds, self._close_old)
+        self._wake()
+
+    def _lost(self, connection: Connection) -> None:
+        self._idle.remove(connection)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting and (self._idle or self._may_connect()):
+            self._waiting.popleft().callback(None)
+
+    def _close_old(self) -> None:
+        self._sweep = None
+        oldest = self._reactor.seconds() - self._limits.idle_seconds
+        while self._idle and self._idle[0].idle_since <= oldest:
+            self._idle.popleft().close()
+        if self._idle:
+            until = self._idle[0].idle_since + self._limits.idle_seconds
+            self._sweep = self._reactor.callLater(until - self._reactor.seconds(), self._close_old)

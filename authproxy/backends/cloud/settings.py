@@ -1,0 +1,30 @@
+"""What a section says of its cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from authproxy.backends.cloud.pool import PoolLimits
+from authproxy.backends.cloud.proxy import OutboundProxy
+from authproxy.backends.tls import Trust
+from authproxy.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    """One application at one service. Times are in seconds."""
+
+    section: str
+    host: str
+    ikey: str
+    skey: Secret = field(repr=False)
+    port: int = 443
+    trust: Trust = field(default_factory=Trust)
+    proxy: OutboundProxy | None = None
+    # The known option: one HTTP request as a whole, connecting included. 0: the budgets below and the login's deadline.
+    api_timeout: float = 0.0
+    allow_local: bool = False
+    hostname: str = ""  # told to the service as the place that is logged in to
+    preauth_seconds: float = 10.0  # preauth with its retries
+    factor_seconds: float = 75.0  # a push lives 60, a call about as long
+    limits: PoolLimits = field(default_factory=PoolLimits)

@@ -1,0 +1,332 @@
+"""One LDAP connection to a directory: one operation at a time, each with a deadline, closed at the first oddity.
+
+Nothing is accepted that was not asked for: no second answer, no octet behind a StartTLS answer in plain text
+(CVE-2011-0411), no message beyond the limit. Referrals come back as values and are never followed (L25).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from cryptography.x509 import Certificate
+from twisted.internet import interfaces, protocol
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from authproxy.backends.tls import ClientTls, describe, is_untrusted
+from authproxy.protocols.ldap.ber import MalformedMessage
+from authproxy.protocols.ldap.controls import Control, decode_controls
+from authproxy.protocols.ldap.framing import Frame, Framer
+from authproxy.protocols.ldap.requests import (
+    START_TLS,
+    BindRequest,
+    ExtendedRequest,
+    SearchRequest,
+    UnbindRequest,
+    encode_request,
+)
+from authproxy.protocols.ldap.responses import (
+    BindResponse,
+    ExtendedResponse,
+    IntermediateResponse,
+    Response,
+    Result,
+    SearchResultDone,
+    SearchResultEntry,
+    SearchResultReference,
+    decode_response,
+)
+from authproxy.protocols.ldap.result import ResultCode, code_name
+
+# A login's answers are a few kilobytes; a user in a thousand groups is 100.
+MAX_MESSAGE = 1024 * 1024
+MAX_ANSWER = 4 * 1024 * 1024  # all messages of one search
+T = TypeVar("T")
+_MAX_MESSAGE_ID = 2**31 - 1
+# RFC 4422 §3.7: a protected buffer is announced by four octets of length.
+_BUFFER_HEADER = struct.Struct("!I")
+_BUFFER_OVERHEAD = 64  # a signature and its header
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+_UNACKNOWLEDGED = 20_000  # milliseconds that sent octets may stay unacknowledged
+
+
+class ConnectionFailed(Exception):
+    """The connection is over, and with it the operation. The text says why, for the log.
+
+    `untrusted`: TLS failed because of what the peer is.
+    """
+
+    def __init__(self, problem: str, *, untrusted: bool = False) -> None:
+        super().__init__(problem)
+        self.untrusted = untrusted
+
+
+class SecurityLayer(Protocol):
+    """What a SASL bind put over the connection (RFC 4422 §3.7). Both raise ValueError when it doesn't fit."""
+
+    def wrap(self, octets: bytes) -> bytes: ...
+
+    def unwrap(self, octets: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A search's answer. `references`: how many continuations were named, and not followed."""
+
+    result: Result
+    entries: tuple[SearchResultEntry, ...]
+    references: int = 0
+
+
+@dataclass(slots=True)
+class _Pending:
+    message_id: int
+    done: Deferred[tuple[Response, tuple[Control, ...]]]
+    kind: type[BindResponse | SearchResultDone | ExtendedResponse]
+    entries: list[SearchResultEntry] = field(default_factory=list)
+    references: int = 0
+    received: int = 0
+
+
+@implementer(interfaces.IHandshakeListener)
+class LdapConnection(protocol.Protocol):
+    """Deadlines are in the reactor's seconds. Every operation raises ConnectionFailed."""
+
+    transport: Any
+
+    def __init__(self, reactor: interfaces.IReactorTime) -> None:
+        self._reactor = reactor
+        self._framer = Framer(MAX_MESSAGE, unsolicited=True)
+        self._message_id = 0
+        self._pending: _Pending | None = None
+        self._answered: tuple[Response, tuple[Control, ...]] | None = None
+        self._handshake: Deferred[None] | None = None
+        self._layer: SecurityLayer | None = None
+        self._buffered = bytearray()
+        self._lost: ConnectionFailed | None = None
+        self.opened = reactor.seconds()
+        self.secured = False  # TLS is on, and the peer is who it should be
+        self.single_use = False  # never to be kept
+
+    @property
+    def closed(self) -> bool:
+        return self._lost is not None
+
+    @property
+    def peer_certificate(self) -> Certificate | None:
+        shown = self.transport.getPeerCertificate() if self.secured else None
+        return None if shown is None else shown.to_cryptography()
+
+    # ---- operations
+
+    async def bind(
+        self, request: BindRequest, deadline: float, controls: tuple[Control, ...] = ()
+    ) -> tuple[BindResponse, tuple[Control, ...]]:
+        """The answer, whatever it says, and its controls."""
+        sent = self._send(request, BindResponse, controls)
+        response, answered = await self._answer(sent, deadline)
+        assert isinstance(response, BindResponse)  # noqa: S101 - what _receive let through
+        return response, answered
+
+    async def search(self, request: SearchRequest, deadline: float) -> Found:
+        """Its entries, which must not be more than the request's size limit allows."""
+        sent = self._send(request, SearchResultDone, ())
+        response, _ = await self._answer(sent, deadline)
+        assert isinstance(response, SearchResultDone)  # noqa: S101 - what _receive let through
+        if 0 < request.size_limit < len(sent.entries):
+            raise self._fail("more entries than asked for")
+        return Found(response.result, tuple(sent.entries), sent.references)
+
+    async def start_tls(self, tls: ClientTls, deadline: float) -> None:
+        """RFC 4511 §4.14, as the first operation. Whatever follows the answer in plain text ends the connection."""
+        sent = self._send(ExtendedRequest(START_TLS), ExtendedResponse, ())
+        response, _ = await self._answer(sent, deadline)
+        assert isinstance(response, ExtendedResponse)  # noqa: S101 - what _receive let through
+        if response.result.code != ResultCode.SUCCESS:
+            name = code_name(response.result.code)
+            raise self._fail(f"StartTLS refused: {name} {response.result.diagnostic}".rstrip())
+        self.transport.startTLS(tls)
+        await self.handshake(deadline)
+
+    async def handshake(self, deadline: float) -> None:
+        """Wait until TLS has shown who the peer is."""
+        if self._lost is not None:
+            raise self._lost
+        if not self.secured:
+            self._handshake = Deferred()
+            await self._by(self._handshake, deadline, "TLS handshake")
+
+    def protect(self, layer: SecurityLayer) -> None:
+        """From now on both sides speak through the layer."""
+        self._layer = layer
+        if self._framer.pending:
+            raise self._fail("octets in front of the security layer")
+
+    def unbind(self) -> None:
+        """Say goodbye and close."""
+        if self._lost is None:
+            self._write(encode_request(self._next_id(), UnbindRequest()))
+            self._lost = ConnectionFailed("closed by us")
+            self.transport.loseConnection()
+
+    def abort(self, problem: str) -> None:
+        """Close at once; whoever waits is told this."""
+        self._fail(problem)
+
+    # ---- sending
+
+    def _send(
+        self,
+        request: BindRequest | SearchRequest | ExtendedRequest,
+        kind: type[BindResponse | SearchResultDone | ExtendedResponse],
+        controls: tuple[Control, ...],
+    ) -> _Pending:
+        if self._lost is not None:
+            raise self._lost
+        if self._pending is not None:
+            raise RuntimeError("one operation at a time")
+        message_id = self._next_id()
+        done: Deferred[tuple[Response, tuple[Control, ...]]] = Deferred()
+        self._pending = _Pending(message_id, done, kind)
+        self._write(encode_request(message_id, request, controls))
+        return self._pending
+
+    def _next_id(self) -> int:
+        self._message_id = self._message_id % _MAX_MESSAGE_ID + 1
+        return self._message_id
+
+    def _write(self, octets: bytes) -> None:
+        if self._layer is not None:
+            wrapped = self._layer.wrap(octets)
+            octets = _BUFFER_HEADER.pack(len(wrapped)) + wrapped
+        self.transport.write(octets)
+
+    async def _answer(self, sent: _Pending, deadline: float) -> tuple[Response, tuple[Control, ...]]:
+        return await self._by(sent.done, deadline, "answer")
+
+    async def _by(self, waited: Deferred[T], deadline: float, what: str) -> T:
+        """The Deferred's result; the connection ends when it isn't there in time."""
+        timer = self._reactor.callLater(
+            max(0.0, deadline - self._reactor.seconds()), self.abort, f"no {what} in time"
+        )
+        try:
+            return await waited
+        except CancelledError:
+            self.abort("cancelled")
+            raise
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    # ---- receiving
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        if self._lost is not None:
+            return
+        try:
+            for frame in self._frames(data):
+                self._receive(frame)
+            self._settle()
+        except MalformedMessage as malformed:
+            self._fail(f"malformed answer: {malformed}")
+        except ValueError as broken:
+            self._fail(f"security layer: {broken}")
+
+    def _frames(self, data: bytes) -> list[Frame]:
+        if self._layer is None:
+            return self._framer.feed(data)
+        frames = []
+        self._buffered += data
+        while len(self._buffered) >= _BUFFER_HEADER.size:
+            (length,) = _BUFFER_HEADER.unpack_from(self._buffered)
+            if length > MAX_MESSAGE + _BUFFER_OVERHEAD:
+                raise ValueError(f"a buffer of {length} octets")
+            end = _BUFFER_HEADER.size + length
+            if len(self._buffered) < end:
+                break
+            wrapped = bytes(self._buffered[_BUFFER_HEADER.size : end])
+            del self._buffered[:end]
+            frames += self._framer.feed(self._layer.unwrap(wrapped))
+        return frames
+
+    def _receive(self, frame: Frame) -> None:
+        response = decode_response(frame)
+        if frame.message_id == 0:
+            result = response.result if isinstance(response, ExtendedResponse) else Result(0)
+            self._fail(f"disconnected by the server: {code_name(result.code)} {result.diagnostic}".rstrip())
+            return
+        pending = self._pending
+        if pending is None or frame.message_id != pending.message_id or self._answered is not None:
+            raise MalformedMessage("message_id", "an answer to nothing that was asked")
+        pending.received += len(frame.octets)
+        if pending.received > MAX_ANSWER:
+            raise MalformedMessage("oversize", f"more than {MAX_ANSWER} octets in answer to one search")
+        match response:
+            case IntermediateResponse():
+                pass
+            case SearchResultEntry() if pending.kind is SearchResultDone:
+                pending.entries.append(response)
+            case SearchResultReference() if pending.kind is SearchResultDone:
+                pending.references += 1
+            case _ if isinstance(response, pending.kind):
+                self._answered = response, decode_controls(frame)
+            case _:
+                raise MalformedMessage(
+                    "operation", f"{type(response).__name__} where {pending.kind.__name__} belongs"
+                )
+
+    def _settle(self) -> None:
+        """Hand the answer over, once nothing stands behind it."""
+        if self._answered is None or self._pending is None:
+            if self._pending is None and (self._framer.pending or self._buffered):
+                raise MalformedMessage("message_id", "octets that nobody asked for")
+            return
+        if self._framer.pending or self._buffered:
+            raise MalformedMessage("trailing", "octets behind the answer")
+        answered, self._answered = self._answered, None
+        pending, self._pending = self._pending, None
+        pending.done.callback(answered)
+
+    # ---- Twisted's side
+
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        raw = getattr(self.transport, "socket", None)
+        if isinstance(raw, socket.socket):
+            with contextlib.suppress(OSError):
+                for option, value in _KEEPALIVE:
+                    raw.setsockopt(socket.IPPROTO_TCP, option, value)
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
+
+    def handshakeCompleted(self) -> None:  # noqa: N802 - Twisted's name
+        self.secured = True
+        waiting, self._handshake = self._handshake, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: N802 - Twisted's name
+        self._end(ConnectionFailed(f"connection lost: {describe(reason)}", untrusted=is_untrusted(reason)))
+
+    def _fail(self, problem: str) -> ConnectionFailed:
+        """Close at once. Returns what to raise."""
+        failed = ConnectionFailed(problem)
+        self._end(failed)
+        if self.transport is not None:
+            self.transport.abortConnection()
+        return failed
+
+    def _end(self, failed: ConnectionFailed) -> None:
+        if self._lost is None:
+            self._lost = failed
+        pending, self._pending = self._pending, None
+        handshake, self._handshake = self._handshake, None
+        if pending is not None and not pending.done.called:
+            pending.done.errback(failed)
+        if handshake is not None and not handshake.called:
+            handshake.errback(failed)

@@ -1,0 +1,172 @@
+"""The primary that asks a directory: find the user, try the password once, look at the group, say who it was.
+
+In this order, so that who isn't in the group learns nothing before their password is right (R48), and so that the
+password is tried once at any server and never again after a refusal (R27, A5). A server that took the password
+and gave no answer is not asked again; the next one is, while time is left: at worst, with hosts that hang, a wrong
+password counts once at each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from authproxy.backends.directory.binds import Credentials, NoVerdict, Right, Wrong
+from authproxy.backends.directory.connect import Connector, Unusable
+from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
+from authproxy.backends.directory.groups import Membership
+from authproxy.backends.directory.hosts import HostHealth, Hosts, State
+from authproxy.backends.directory.lookup import Lookup, User
+from authproxy.backends.directory.names import Name, read_name
+from authproxy.backends.directory.ntlm import PasswordNotText
+from authproxy.backends.directory.pool import Overloaded
+from authproxy.backends.directory.server import Server, ServiceAccount
+from authproxy.backends.directory.settings import AuthType, DirectorySettings, Transport
+from authproxy.backends.resolve import Resolver
+from authproxy.backends.tls import ServerCertificates
+from authproxy.observe.log import Log
+from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused, Verified
+from authproxy.pipeline.request import AuthRequest
+from authproxy.secret import Secret
+
+# The same mistake is told once in so many seconds, not once a login (A14).
+_REPEAT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryHealth:
+    """`service_account`: why it was refused, "" when it wasn't."""
+
+    hosts: tuple[HostHealth, ...]
+    service_account: str
+
+    @property
+    def ready(self) -> bool:
+        """Somebody can be asked. A host that was never asked counts: nothing speaks against it."""
+        return not self.service_account and any(host.state is not State.DOWN for host in self.hosts)
+
+
+class Directory:
+    """`ad_client`; a pipeline.ports.Primary."""
+
+    def __init__(
+        self,
+        settings: DirectorySettings,
+        *,
+        reactor: Any,
+        resolver: Resolver,
+        log: Log,
+        certificates: ServerCertificates | None = None,
+    ) -> None:
+        """Connects to nothing; `start` does. `certificates` is told what the servers' certificates say."""
+        self._settings = settings
+        self._reactor = reactor
+        self._log = log
+        self._service = ServiceAccount(settings, reactor=reactor, log=log)
+        connector = Connector(settings, reactor=reactor, resolver=resolver, certificates=certificates)
+        self._servers = [
+            Server(host, settings, connector, self._service, reactor=reactor) for host in settings.hosts
+        ]
+        self._hosts = Hosts(
+            [(server, server.probe) for server in self._servers],
+            reactor=reactor,
+            log=log,
+            section=settings.name,
+        )
+        self._lookup = Lookup(settings, clock=reactor.seconds, log=log)
+        group = settings.security_group_dn
+        self._membership = None if group is None else Membership(group, section=settings.name, log=log)
+        self._told: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Ask each host whether it is there."""
+        if self._settings.transport is Transport.CLEAR and self._settings.auth_type is AuthType.PLAIN:
+            self._log.warn(
+                "directory.clear_passwords",
+                section=self._settings.name,
+                todo="every password crosses the network readable: set transport to ldaps",
+            )
+        self._hosts.start()
+
+    async def close(self) -> None:
+        self._hosts.close()
+        for server in self._servers:
+            server.close()
+
+    def health(self) -> DirectoryHealth:
+        return DirectoryHealth(self._hosts.health(), self._service.refused)
+
+    async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
+        """See pipeline.ports.Primary. Within `timeout` and the request's deadline, all hosts together (A6)."""
+        # The pipeline's rule already; here too because it is this file that would bind anonymously (R25).
+        if not password:
+            return Refused("empty_password")
+        if not request.username.typed:
+            return Refused("unknown_user")
+        deadline = min(request.deadline, self._reactor.seconds() + self._settings.timeout)
+        name = read_name(request.username.typed)
+        problems: list[str] = []
+        servers = await self._hosts.usable(deadline)
+        for at, server in enumerate(servers):
+            now = self._reactor.seconds()
+            if now >= deadline:
+                break
+            # Each host that may still be asked gets an equal part of the time that is left.
+            until = now + (deadline - now) / (len(servers) - at)
+            try:
+                answer = await self._ask(server, name, password, until)
+            except (ConnectionFailed, NoVerdict) as failed:
+                self._hosts.failed(server, str(failed))
+                problems.append(f"{server}: {failed}")
+            except Overloaded as overloaded:
+                problems.append(f"{server}: {overloaded}")
+            except Unusable as unusable:
+                self._tell(str(unusable))
+                raise PrimaryUnavailable(f"{server}: {unusable}") from None
+            else:
+                self._hosts.answered(server)
+                return answer
+        raise PrimaryUnavailable("; ".join(problems) or self._why_nobody())
+
+    async def _ask(self, server: Server, name: Name, password: Secret, deadline: float) -> Verified | Refused:
+        async def find(connection: LdapConnection) -> User | Refused:
+            return await self._lookup.find(connection, server.root, name, deadline)
+
+        user = await server.search(find, deadline)
+        if isinstance(user, Refused):
+            return user
+        try:
+            proof = await server.prove(Credentials(user.dn, user.account, password), deadline)
+        except PasswordNotText:
+            return Refused("password_not_utf8")
+        match proof:
+            case Wrong(cause):
+                return Refused(cause)
+            case Right(grace_logins):
+                if grace_logins is not None:
+                    self._log.info(
+                        "directory.grace_login", section=self._settings.name, entry=user.dn, left=grace_logins
+                    )
+                return await self._in_group(server, user, deadline)
+
+    async def _in_group(self, server: Server, user: User, deadline: float) -> Verified | Refused:
+        membership = self._membership
+        if membership is not None:
+
+            async def holds(connection: LdapConnection) -> bool:
+                return await membership.holds(connection, server.root, user, deadline)
+
+            if not await server.search(holds, deadline):
+                return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
+        return Verified(user.username, user.dn)
+
+    def _tell(self, problem: str) -> None:
+        """What the administrator has to do, once in a while."""
+        now = self._reactor.seconds()
+        if now - self._told.get(problem, float("-inf")) >= _REPEAT:
+            self._told = {text: at for text, at in self._told.items() if now - at < _REPEAT} | {problem: now}
+            self._log.error("directory.unusable", section=self._settings.name, problem=problem)
+
+    def _why_nobody(self) -> str:
+        down = [f"{host.host}: {host.why}" for host in self._hosts.health() if host.state is State.DOWN]
+        return "; ".join(down) or "no time left"

@@ -1,0 +1,242 @@
+"""From what was typed to the one entry that it means (L26, L27), and the one name that entry has (R33)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from authproxy.backends.directory.binds import NoVerdict
+from authproxy.backends.directory.connect import Unusable
+from authproxy.backends.directory.connection import Found, LdapConnection
+from authproxy.backends.directory.names import (
+    DomainName,
+    EntryName,
+    Name,
+    PlainName,
+    PrincipalName,
+    dns_name,
+    domain_of,
+)
+from authproxy.backends.directory.ntlm import Account
+from authproxy.backends.directory.root import Forest, Root
+from authproxy.backends.directory.settings import AuthType, DirectorySettings
+from authproxy.observe.log import Log
+from authproxy.pipeline.ports import Clock, Refused
+from authproxy.pipeline.username import MalformedUsername, canonical, read_username
+from authproxy.protocols.ldap.dn import DN, MalformedDN, parse_dn
+from authproxy.protocols.ldap.filter import And, Equality, Filter, Or
+from authproxy.protocols.ldap.requests import Scope, SearchRequest
+from authproxy.protocols.ldap.responses import SearchResultEntry
+from authproxy.protocols.ldap.result import ResultCode, code_name
+
+ACCOUNT_NAME = "sAMAccountName"
+
+# Who can log in at all. Active Directory: neither computers nor contacts.
+_AD_PEOPLE: Filter = And((Equality("objectCategory", b"person"), Equality("objectClass", b"user")))
+_PEOPLE: Filter = Or(
+    tuple(
+        Equality("objectClass", name)
+        for name in (b"person", b"inetOrgPerson", b"posixAccount", b"account", b"user")
+    )
+)
+# One is right, two are too many (L27). In a forest each domain may have one of the name.
+_TWO = 2
+_ONE_PER_DOMAIN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An entry that may log in, if the password is right."""
+
+    dn: str
+    username: str  # canonical: the directory's name for it
+    account: Account | None  # for NTLM
+    member_of: tuple[str, ...] = ()  # read only when a group is wanted
+
+
+class Lookup:
+    """Finds a section's users."""
+
+    def __init__(self, settings: DirectorySettings, *, clock: Clock, log: Log) -> None:
+        self._settings = settings
+        self._forest = Forest(clock)
+        self._subtree = settings.subtree
+        self._log = log
+        wanted = [settings.username_attribute]
+        if settings.auth_type is AuthType.NTLM2:
+            wanted.append(ACCOUNT_NAME)
+        if settings.security_group_dn is not None:
+            wanted.append("memberOf")
+        self._attributes = tuple(dict.fromkeys(wanted))
+
+    async def find(
+        self, connection: LdapConnection, root: Root, name: Name, deadline: float
+    ) -> User | Refused:
+        """Exactly one entry below search_dn. Raises ConnectionFailed, NoVerdict, Unusable."""
+        entries = await self._entries(connection, root, name, deadline)
+        if not entries:
+            return Refused("unknown_user")
+        if len(entries) > 1:
+            self._log.warn(
+                "directory.name_ambiguous",
+                section=self._settings.name,
+                entries=[entry.dn for entry in entries[:_TWO]],
+                todo="make username_attribute or at_attribute one that is unique, or narrow search_dn or ldap_filter",
+            )
+            return Refused("ambiguous_user")
+        return self._user(entries[0])
+
+    # ---- searching
+
+    async def _entries(
+        self, connection: LdapConnection, root: Root, name: Name, deadline: float
+    ) -> Sequence[SearchResultEntry]:
+        settings = self._settings
+        match name:
+            case PlainName(plain):
+                return await self._search(connection, root, _is(settings.username_attribute, plain), deadline)
+            case EntryName(dn):
+                return await self._entry(connection, root, dn, deadline)
+            case PrincipalName():
+                return await self._by_principal(connection, root, name, deadline)
+            case DomainName():
+                return await self._by_domain(connection, root, name, deadline)
+
+    async def _by_principal(
+        self, connection: LdapConnection, root: Root, name: PrincipalName, deadline: float
+    ) -> Sequence[SearchResultEntry]:
+        by_attribute = _is(self._settings.at_attribute, name.name)
+        if not root.active_directory:
+            # There are directories whose users are called by their mail address.
+            whole = _is(self._settings.username_attribute, name.name)
+            return await self._search(connection, root, Or((by_attribute, whole)), deadline)
+        entries = await self._search(connection, root, by_attribute, deadline)
+        if entries or self._settings.at_attribute.lower() != "userprincipalname":
+            return entries
+        # MS-ADTS §5.1.1.1.1: account name and DNS name of the domain are a principal name that needs no attribute.
+        domain = await self._forest.domain(name.suffix, connection, root, deadline)
+        return [] if domain is None else await self._in_domain(connection, root, domain, name.local, deadline)
+
+    async def _by_domain(
+        self, connection: LdapConnection, root: Root, name: DomainName, deadline: float
+    ) -> Sequence[SearchResultEntry]:
+        own = name.domain.lower() == self._settings.ntlm_domain.lower()
+        if not root.active_directory:
+            # The word has no meaning here, and the entry's own name is what counts (R33).
+            if not own and self._settings.ntlm_domain:
+                return []
+            wanted = _is(self._settings.username_attribute, name.name)
+            return await self._search(connection, root, wanted, deadline)
+        domain = await self._forest.domain(name.domain, connection, root, deadline)
+        if domain is not None:
+            return await self._in_domain(connection, root, domain, name.name, deadline)
+        return await self._search(connection, root, _is(ACCOUNT_NAME, name.name), deadline) if own else []
+
+    async def _in_domain(
+        self, connection: LdapConnection, root: Root, domain: DN, name: str, deadline: float
+    ) -> Sequence[SearchResultEntry]:
+        wanted = _is(ACCOUNT_NAME, name)
+        entries = await self._search(connection, root, wanted, deadline, most=_ONE_PER_DOMAIN)
+        return [entry for entry in entries if _is_in(entry.dn, domain)]
+
+    async def _search(
+        self, connection: LdapConnection, root: Root, wanted: Filter, deadline: float, most: int = _TWO
+    ) -> Sequence[SearchResultEntry]:
+        request = SearchRequest(
+            self._settings.search_dn,
+            Scope.SUBTREE,
+            self._narrowed(wanted, root),
+            self._attributes,
+            size_limit=most,
+        )
+        found = await connection.search(request, deadline)
+        if found.result.code == ResultCode.NO_SUCH_OBJECT:
+            raise Unusable(
+                f"search_dn {self._settings.search_dn}: not there, or service_account_username may not see it"
+            )
+        return self._inside(self._checked(found))
+
+    async def _entry(
+        self, connection: LdapConnection, root: Root, dn: str, deadline: float
+    ) -> Sequence[SearchResultEntry]:
+        if dn not in self._subtree:
+            return []
+        request = SearchRequest(dn, Scope.BASE, self._narrowed(None, root), self._attributes, size_limit=_TWO)
+        found = await connection.search(request, deadline)
+        if found.result.code in (ResultCode.NO_SUCH_OBJECT, ResultCode.INVALID_DN_SYNTAX):
+            return []
+        return self._inside(self._checked(found))
+
+    def _narrowed(self, wanted: Filter | None, root: Root) -> Filter:
+        """And a person, and whatever else the administrator wants."""
+        people = _AD_PEOPLE if root.active_directory else _PEOPLE
+        return And(tuple(part for part in (wanted, people, self._settings.ldap_filter) if part is not None))
+
+    # ---- judging
+
+    def _checked(self, found: Found) -> Sequence[SearchResultEntry]:
+        code = found.result.code
+        if code == ResultCode.SUCCESS or (code == ResultCode.SIZE_LIMIT_EXCEEDED and len(found.entries) > 1):
+            return found.entries
+        described = f"search: {code_name(code)} {found.result.diagnostic}".rstrip()
+        if code == ResultCode.INSUFFICIENT_ACCESS_RIGHTS:
+            raise Unusable(f"{described}: let service_account_username read below search_dn")
+        if code == ResultCode.INVALID_DN_SYNTAX:
+            raise Unusable(f"{described}: search_dn")
+        raise NoVerdict(described)
+
+    def _inside(self, entries: Sequence[SearchResultEntry]) -> Sequence[SearchResultEntry]:
+        """An entry from elsewhere is not ours, whoever sends it; one without a name would bind as nobody (L27)."""
+        inside = [entry for entry in entries if entry.dn and entry.dn in self._subtree]
+        if len(inside) != len(entries):
+            self._log.warn(
+                "directory.entry_outside", section=self._settings.name, search_dn=str(self._subtree)
+            )
+        return inside
+
+    def _user(self, entry: SearchResultEntry) -> User | Refused:
+        attribute = self._settings.username_attribute
+        try:
+            username = _only_name(entry, attribute)
+            account = self._account(entry)
+        except MalformedUsername as malformed:
+            self._log.warn(
+                "directory.username_unusable",
+                section=self._settings.name,
+                entry=entry.dn,
+                problem=str(malformed),
+                todo="give the entry exactly one printable value, or set username_attribute to another attribute",
+            )
+            return Refused("username_attribute")
+        member_of = tuple(value.decode("utf-8", "replace") for value in entry.values("memberOf"))
+        return User(entry.dn, canonical(username), account, member_of)
+
+    def _account(self, entry: SearchResultEntry) -> Account | None:
+        """Raises MalformedUsername."""
+        if self._settings.auth_type is not AuthType.NTLM2:
+            return None
+        domain = dns_name(domain_of(parse_dn(entry.dn)))
+        return Account(_only_name(entry, ACCOUNT_NAME), domain or self._settings.ntlm_domain)
+
+
+def _only_name(entry: SearchResultEntry, attribute: str) -> str:
+    """Raises MalformedUsername."""
+    values = entry.values(attribute)
+    if len(values) != 1:
+        raise MalformedUsername(f"{attribute} has {len(values)} values")
+    try:
+        return read_username(values[0]).typed
+    except MalformedUsername as malformed:
+        raise MalformedUsername(f"{attribute}: {malformed}") from None
+
+
+def _is(attribute: str, name: str) -> Equality:
+    """The name is a value here, whatever it looks like (L26)."""
+    return Equality(attribute, name.encode("utf-8"))
+
+
+def _is_in(dn: str, domain: DN) -> bool:
+    try:
+        return domain_of(parse_dn(dn)) == domain
+    except MalformedDN:
+        return False

@@ -1,0 +1,164 @@
+"""Kept connections of one kind to one host: bounded in number, in age, in idleness, and in who waits for one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+
+
+class Kept(Protocol):
+    """What a pool needs of a connection. `opened` is in the reactor's seconds."""
+
+    opened: float
+    single_use: bool
+
+    @property
+    def closed(self) -> bool: ...
+
+    def unbind(self) -> None: ...
+
+    def abort(self, problem: str) -> None: ...
+
+
+C = TypeVar("C", bound=Kept)
+T = TypeVar("T")
+
+
+class Overloaded(Exception):
+    """Every connection is in use, and the queue is full or didn't move in time."""
+
+
+class Pool(Generic[C]):
+    """Whoever uses a connection has it alone."""
+
+    def __init__(
+        self,
+        open_connection: Callable[[float], Awaitable[C]],
+        *,
+        size: int,
+        waiting: int,
+        idle: float,
+        age: float,
+        reactor: Any,
+    ) -> None:
+        """`open_connection` takes a deadline. `idle` and `age`: seconds that an unused and any connection is kept."""
+        self._open = open_connection
+        self._free = size
+        self._most_waiting = waiting
+        self._idle_limit = idle
+        self._age_limit = age
+        self._reactor = reactor
+        self._idle: list[tuple[float, C]] = []  # since when; the last one used is the first one taken
+        self._waiting: deque[Deferred[None]] = deque()
+        self._sweep: Any = None
+        self._closed = False
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    async def use(self, work: Callable[[C], Awaitable[T]], deadline: float) -> T:
+        """What `work` returns for a connection. One that it leaves by an exception is closed.
+
+        Raises Overloaded, what opening raises, and what `work` raises.
+        """
+        if self._free > 0:
+            self._free -= 1
+        else:
+            await self._turn(deadline)
+        try:
+            connection = self._kept() or await self._open(deadline)
+            try:
+                result = await work(connection)
+            except BaseException:
+                connection.abort("left in the middle of an operation")
+                raise
+            self._keep(connection)
+            return result
+        finally:
+            self._pass_on()
+
+    def close(self) -> None:
+        """Close what is idle now, and what is in use as soon as it comes back."""
+        self._closed = True
+        self._stop_sweeping()
+        idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.unbind()
+
+    # ---- turns
+
+    async def _turn(self, deadline: float) -> None:
+        if len(self._waiting) >= self._most_waiting:
+            raise Overloaded(f"{len(self._waiting)} logins wait for a connection already")
+        turn: Deferred[None] = Deferred()
+        self._waiting.append(turn)
+        left = max(0.0, deadline - self._reactor.seconds())
+        timer = self._reactor.callLater(left, self._give_up, turn)
+        try:
+            await turn
+        except CancelledError:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def _give_up(self, turn: Deferred[None]) -> None:
+        self._waiting.remove(turn)
+        turn.errback(Overloaded("no connection became free in time"))
+
+    def _pass_on(self) -> None:
+        """The oldest that waits goes on; nobody: one more is free."""
+        if self._waiting:
+            self._waiting.popleft().callback(None)
+        else:
+            self._free += 1
+
+    # ---- keeping
+
+    def _kept(self) -> C | None:
+        now = self._reactor.seconds()
+        while self._idle:
+            since, connection = self._idle.pop()
+            if connection.closed:
+                continue
+            if self._is_fresh(connection, since, now):
+                return connection
+            connection.unbind()
+        return None
+
+    def _is_fresh(self, connection: C, since: float, now: float) -> bool:
+        return now - since < self._idle_limit and now - connection.opened < self._age_limit
+
+    def _keep(self, connection: C) -> None:
+        if connection.closed:
+            return
+        if self._closed or connection.single_use:
+            connection.unbind()
+            return
+        self._idle.append((self._reactor.seconds(), connection))
+        if self._sweep is None:
+            self._sweep = self._reactor.callLater(self._idle_limit, self._sweep_idle)
+
+    def _sweep_idle(self) -> None:
+        now = self._reactor.seconds()
+        kept = []
+        for since, connection in self._idle:
+            if connection.closed:
+                continue
+            if self._is_fresh(connection, since, now):
+                kept.append((since, connection))
+            else:
+                connection.unbind()
+        self._idle = kept
+        self._sweep = self._reactor.callLater(self._idle_limit, self._sweep_idle) if kept else None
+
+    def _stop_sweeping(self) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None

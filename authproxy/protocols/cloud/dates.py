@@ -1,0 +1,33 @@
+"""Dates in headers (RFC 2822 §3.3, RFC 9110 §5.6.7) and how long a service asks us to wait (§10.2.3). No clock."""
+
+from __future__ import annotations
+
+from email.utils import formatdate, parsedate_to_datetime
+
+
+class MalformedDate(ValueError):
+    """No date that can be placed in time."""
+
+
+def write_date(now: float) -> str:
+    """`now` is in Unix seconds."""
+    return formatdate(now)
+
+
+def read_date(text: str) -> float:
+    """Unix seconds. Raises MalformedDate."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        raise MalformedDate(f"no date: {text[:64]!r}") from None
+
+
+def read_retry_after(text: str, now: float) -> float | None:
+    """Seconds to wait, never negative; None when nothing of use is said. `now` is in Unix seconds."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) <= 9 else None
+    try:
+        return max(0.0, read_date(text) - now)
+    except MalformedDate:
+        return None

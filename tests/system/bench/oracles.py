@@ -1,0 +1,339 @@
+"""Oracle B2: no Access-Accept without both factors, or an exception that was written down and allowed.
+
+For each Accept the journals must show, for the same canonical user and in the login's own window, a primary success
+with the password that was typed, and behind it either the cloud's allow, asked for after that success, or an audited
+event that the section's configuration permits. Each success and each allow explains one login; logins that ask the
+same while one is waiting are that one login (R46).
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.system.bench.journal import CloudVerdict, Journal, PrimaryBind, RadiusReply, RadiusRequest
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_CHALLENGE, STATE, STATUS_SERVER, split_attributes
+
+AuditEvent = dict[str, Any]
+SLACK = 1.0  # seconds that an audit's clock may differ from ours
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What the daemon was told about a section, as far as it decides who may come in."""
+
+    name: str
+    port: int
+    host: str = "localhost"  # of its cloud
+    fail_mode: str = "secure"
+    exempt: frozenset[str] = frozenset()
+    delimiter: bytes = b","
+    codec: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes two requests the same login."""
+
+    section: Section
+    user: str
+    password: bytes = field(repr=False)
+    station: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An Accept and the request that it answers.
+
+    `identity`: of the login's first request, which had the password. `challenge`: the answer to that one,
+    None when it is the request itself.
+    """
+
+    identity: Identity
+    request: RadiusRequest
+    reply: RadiusReply
+    challenge: RadiusReply | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"Accept {self.reply.order} for {self.identity.user!r} ({self.request.user!r}, request "
+            f"{self.request.order}) from section {self.identity.section.name}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What one login may stand on: a primary success, and a verdict or an audited event."""
+
+    bind: PrimaryBind
+    verdict: CloudVerdict | None = None
+    audited: int | None = None  # which event
+
+
+def read_audit(path: Path) -> list[AuditEvent]:
+    """The events of authevents.log. Each line is one JSON object (S2)."""
+    if not path.is_file():
+        return []
+    events = [json.loads(line) for line in path.read_bytes().decode("utf-8").splitlines()]
+    assert all(isinstance(event, dict) for event in events)
+    return events
+
+
+@dataclass
+class Oracle:
+    """`canonical`: the one name of the account behind a typed name. `epoch`: wall clock less monotonic, None when
+
+    the daemon's clock is faked. `audit_works` False: the test has broken the audit, so it can't be asked for.
+    `passwords`: the right ones, where a real directory keeps no journal: whoever types the right one has had a success.
+    """
+
+    sections: Sequence[Section]
+    canonical: Callable[[str], str]
+    epoch: float | None = None
+    audit_works: bool = True
+    passwords: Mapping[str, bytes] | None = None
+
+    def unexplained(self, journal: Journal, audit: Sequence[AuditEvent]) -> list[str]:
+        """A sentence for each counter-example; empty when all is well."""
+        canonical = functools.cache(self.canonical)
+        requests = {
+            request.order: (request, _identity(request, self.sections, canonical))
+            for request in journal.all(RadiusRequest)
+        }
+        binds = journal.all(PrimaryBind) if self.passwords is None else self._typed(requests.values())
+        grounds = _Grounds(journal, binds, requests.values(), canonical, audit, self.epoch)
+        problems: list[str] = []
+        admissions: list[Admission] = []
+        for reply in _accepts(journal):
+            if reply.request not in requests:
+                problems.append(f"Accept {reply.order} answers no request of its NAS")
+            elif requests[reply.request][0].code != STATUS_SERVER:
+                admissions.append(_admission(reply, requests, journal))
+        for group in _by_user(admissions):
+            assigned = grounds.assign(group)
+            if isinstance(assigned, Admission):
+                problems.append(f"{assigned} has no ground of its own: {grounds.near(assigned)}")
+            elif self.audit_works:
+                problems += grounds.unaudited(group, assigned)
+        return problems
+
+    def _typed(self, requests: Iterable[tuple[RadiusRequest, Identity]]) -> Iterator[PrimaryBind]:
+        for request, identity in requests:
+            right = (self.passwords or {}).get(identity.user)
+            if right and _is_typed(right, identity):
+                yield PrimaryBind(
+                    order=request.order, name=request.user, user=identity.user, password=right, result=0
+                )
+
+
+def _admission(
+    reply: RadiusReply, requests: Mapping[int, tuple[RadiusRequest, Identity]], journal: Journal
+) -> Admission:
+    """Back from the answer over its challenges to the request that had the password."""
+    request, identity = requests[reply.request]
+    first: RadiusRequest = request
+    root: RadiusReply | None = None
+    while (state := _value(first.octets, STATE)) is not None:
+        asked = [
+            challenge
+            for challenge in journal.all(RadiusReply, lambda found: found.code == ACCESS_CHALLENGE)
+            if challenge.order < first.order and _value(challenge.octets, STATE) == state
+        ]
+        if not asked or requests[asked[0].request][1].user != identity.user:
+            break  # made up or another's: it has the ground that it has as a first request, which is none
+        root = asked[0]
+        first, identity = requests[asked[0].request]
+    return Admission(identity, request, reply, root)
+
+
+def _value(octets: bytes, kind: int) -> bytes | None:
+    try:
+        return next((value for found, value in split_attributes(octets[20:]) if found == kind), None)
+    except AssertionError:
+        return None
+
+
+def _identity(
+    request: RadiusRequest, sections: Sequence[Section], canonical: Callable[[str], str]
+) -> Identity:
+    section = next((section for section in sections if section.port == request.server[1]), None)
+    assert section is not None, f"a request to {request.server}, which is no section's"
+    return Identity(section, canonical(request.user), request.password, request.station)
+
+
+class _Grounds:
+    """The grounds that a journal and an audit offer, by user."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        binds: Iterable[PrimaryBind],
+        requests: Iterable[tuple[RadiusRequest, Identity]],
+        canonical: Callable[[str], str],
+        audit: Sequence[AuditEvent],
+        epoch: float | None,
+    ) -> None:
+        self._epoch = epoch
+        self._audit = audit
+        self._answered: dict[int, int] = {}
+        for reply in journal.all(RadiusReply):
+            self._answered.setdefault(reply.request, reply.order)
+        self._requests: defaultdict[Identity, list[int]] = defaultdict(list)
+        for request, identity in requests:
+            self._requests[identity].append(request.order)
+        self._binds: defaultdict[str, list[PrimaryBind]] = defaultdict(list)
+        for bind in binds:
+            if bind.result == 0 and bind.user:
+                self._binds[canonical(bind.user)].append(bind)
+        self._verdicts: defaultdict[tuple[str, str], list[CloudVerdict]] = defaultdict(list)
+        for verdict in journal.all(CloudVerdict):
+            self._verdicts[verdict.host, verdict.user].append(verdict)
+        self._events: defaultdict[str, list[int]] = defaultdict(list)
+        for number, event in enumerate(audit):
+            if event.get("decision") == "accept":
+                self._events[event.get("username", "")].append(number)
+
+    def near(self, admission: Admission) -> str:
+        """For whoever reads the failure: what there is for this user."""
+        user, host = admission.identity.user, admission.identity.section.host
+        binds = [bind.order for bind in self._binds[user]]
+        verdicts = [(v.began, v.order, v.endpoint, v.result) for v in self._verdicts[host, user]]
+        events = [self._audit[number].get("reason") for number in self._events[user]]
+        return f"primary successes {binds}, verdicts {verdicts}, audited accepts {events}"
+
+    def assign(self, admissions: Sequence[Admission]) -> list[Ground] | Admission:
+        """A ground for each of one user's admissions, or the first that no assignment reaches."""
+        deepest = 0
+
+        def search(at: int, taken: list[tuple[Ground, Identity]]) -> list[Ground] | None:
+            nonlocal deepest
+            deepest = max(deepest, at)
+            if at == len(admissions):
+                return [ground for ground, _ in taken]
+            identity = admissions[at].identity
+            for ground in self._for(admissions[at]):
+                # The same ground again is a join; half of one, or another identity's, is a theft.
+                if any(
+                    _shares(other, ground) and (other, owner) != (ground, identity) for other, owner in taken
+                ):
+                    continue
+                if (found := search(at + 1, [*taken, (ground, identity)])) is not None:
+                    return found
+            return None
+
+        return search(0, []) or admissions[deepest]
+
+    def _for(self, admission: Admission) -> Iterator[Ground]:
+        identity = admission.identity
+        for bind in self._binds[identity.user]:
+            if bind.order < admission.reply.order and _is_typed(bind.password, identity):
+                for verdict in self._verdicts[identity.section.host, identity.user]:
+                    if self._lets_in(verdict, admission, bind):
+                        yield Ground(bind, verdict)
+                for number in self._events[identity.user]:
+                    if self._permits(self._audit[number], admission, bind):
+                        yield Ground(bind, audited=number)
+
+    def _lets_in(self, verdict: CloudVerdict, admission: Admission, bind: PrimaryBind) -> bool:
+        asked = admission.request.order
+        if (
+            verdict.result != "allow"
+            or not bind.order < verdict.began < verdict.order < admission.reply.order
+        ):
+            return False
+        if admission.challenge is not None:
+            led = self._led(admission.identity, bind.order, admission.challenge.order - 1)
+            return led and bind.order < admission.challenge.order and asked < verdict.began
+        return asked < verdict.order and self._led(admission.identity, bind.order, verdict.order)
+
+    def _led(self, identity: Identity, bound: int, until: int) -> bool:
+        """Whether a request of this identity began the attempt: sent before the bind, not answered before `until`."""
+        return any(
+            order <= bound and self._answered.get(order, until + 1) > until
+            for order in self._requests[identity]
+        )
+
+    def _permits(self, event: AuditEvent, admission: Admission, bind: PrimaryBind) -> bool:
+        identity = admission.identity
+        section = identity.section
+        if (
+            admission.challenge is not None
+            or event.get("server_section") != section.name
+            or not self._led(identity, bind.order, max(bind.order, admission.request.order))
+            or not self._in_window(event, admission)
+        ):
+            return False
+        if event.get("reason") == "exempt":
+            return identity.user in section.exempt
+        if event.get("reason") != "fail_open" or event.get("fail_open") is not True:
+            return False
+        # F3: nothing opens behind an answer.
+        answered = any(
+            bind.order < verdict.began and verdict.order < admission.reply.order
+            for verdict in self._verdicts[section.host, identity.user]
+        )
+        return section.fail_mode == "safe" and not answered
+
+    def _in_window(self, event: AuditEvent, admission: Admission) -> bool:
+        if self._epoch is None:
+            return True
+        at = datetime.datetime.fromisoformat(event["timestamp"]).timestamp() - self._epoch
+        return admission.request.at - SLACK <= at <= admission.reply.at + SLACK
+
+    def unaudited(self, admissions: Sequence[Admission], grounds: Sequence[Ground]) -> list[str]:
+        """Logins let in by both factors that left no event of that reason: silence in the log."""
+        let_in = {ground: admission for admission, ground in zip(admissions, grounds, strict=True)}
+        wanted = Counter(
+            (admission.identity.section.name, _reason(ground.verdict))
+            for ground, admission in let_in.items()
+            if ground.verdict is not None
+        )
+        user = admissions[0].identity.user
+        events = [self._audit[number] for number in self._events[user]]
+        found = Counter((event.get("server_section"), event.get("reason")) for event in events)
+        return [
+            f"{count} logins of {user!r} let in as {key}, and {found[key]} such events"
+            for key, count in wanted.items()
+            if found[key] < count
+        ]
+
+
+def _is_typed(bound: bytes, identity: Identity) -> bool:
+    """Whether this is what the user typed, less a factor."""
+    codec = identity.section.codec
+    typed = identity.password.decode(codec, "surrogateescape").encode("utf-8", "surrogateescape")
+    return bool(bound) and (typed == bound or typed.startswith(bound + identity.section.delimiter))
+
+
+def _reason(verdict: CloudVerdict) -> str:
+    return "cloud_allow" if verdict.endpoint == "preauth" else "both_factors"
+
+
+def _accepts(journal: Journal) -> list[RadiusReply]:
+    """Each once: the same octets again are a retransmission (R45)."""
+    seen: dict[tuple[object, bytes], RadiusReply] = {}
+    for reply in journal.all(RadiusReply, lambda reply: reply.code == ACCESS_ACCEPT):
+        seen.setdefault((reply.nas, reply.octets), reply)
+    return list(seen.values())
+
+
+def _by_user(admissions: Sequence[Admission]) -> list[list[Admission]]:
+    groups: defaultdict[tuple[str, str], list[Admission]] = defaultdict(list)
+    for admission in sorted(admissions, key=lambda admission: admission.request.order):
+        groups[admission.identity.section.host, admission.identity.user].append(admission)
+    return list(groups.values())
+
+
+def _shares(one: Ground, other: Ground) -> bool:
+    """Whether they use the same success, the same allow or the same event."""
+    return (
+        one.bind is other.bind
+        or (one.verdict is not None and one.verdict is other.verdict)
+        or (one.audited is not None and one.audited == other.audited)
+    )

@@ -1,0 +1,357 @@
+"""A world: one journal, a directory, a cloud, the daemon between them, NASes before it, and the two oracles."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.system.bench.canaries import Canaries, Leak
+from tests.system.bench.cloud import Cloud, User
+from tests.system.bench.daemon import Daemon, free_port
+from tests.system.bench.directory import BASE, Directory, fold
+from tests.system.bench.journal import (
+    CloudRefused,
+    CloudRequest,
+    Journal,
+    PrimaryBind,
+    PrimaryRefused,
+    RadiusReply,
+)
+from tests.system.bench.loop import Loop
+from tests.system.bench.nas import Nas
+from tests.system.bench.oracles import AuditEvent, Oracle, Section, read_audit
+from tests.system.bench.pki import Authority
+from tests.system.bench.tap import Tap
+
+CLOUD_HOST = "localhost"
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user of this world, and what they type."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+class World:
+    """Build it, change `config`, then `start`. Every secret in it is a canary."""
+
+    live: list[World] = []
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.loop = Loop()
+        self.journal = Journal()
+        self.canaries = Canaries()
+        self.authority = Authority(folder / "pki")
+        self.cloud = self.new_cloud(CLOUD_HOST)
+        self.clouds = {self.cloud.host: self.cloud}
+        self.directory = Directory(self.loop, self.journal)
+        self.sections: list[Section] = []
+        self.secret = self.canaries.new("shared secret of 127.0.0.1")
+        self.daemon: Daemon | None = None
+        self.daemons: list[Daemon] = []
+        self.home = folder / "authproxy"  # what belongs to the daemon
+        self.home.mkdir()
+        self.admin = free_port()
+        self.config: Options = {
+            "main": {
+                "log_dir": str(self.home / "log"),
+                "state_dir": str(self.home / "state"),
+                "admin": f"127.0.0.1:{self.admin}",
+                "interface": "127.0.0.1",
+            }
+        }
+        # What a test breaks on purpose, and so allows.
+        self.expected_refusals = re.compile("(?!)")
+        self.expected_failures = re.compile("(?!)")
+        self.audit_works = True
+        self.clock_is_real = True
+        self._nases: list[Nas] = []
+        self._taps: list[Tap] = []
+        self._scanned: dict[str, int] = {}
+        self._passwords: dict[str, bytes] | None = None
+        self._use_directory()
+        World.live.append(self)
+
+    # ---- building
+
+    def new_cloud(self, host: str, **more: Any) -> Cloud:
+        """A service with an authority that the sections trust."""
+        return Cloud(self.loop, self.journal, self.authority.context(host), host=host, keys={}, **more)
+
+    def _use_directory(self) -> None:
+        password = self.canaries.new("the service account's password")
+        self.service = self.directory.add("svc-authproxy", password)
+        self.config["ad_client"] = {
+            "host": "127.0.0.1",
+            "port": self.directory.port,
+            "transport": "clear",
+            "auth_type": "plain",
+            "bind_dn": self.service.dn,
+            "service_account_password": password,
+            "search_dn": BASE,
+            "timeout": 5,
+        }
+
+    def use_real_directory(self, passwords: dict[str, str], **ad_client: Any) -> None:
+        """Instead of the scripted one. `passwords`: the right ones, which the oracles go by."""
+        secret = ad_client["service_account_password"]
+        for user, password in {"the service account": secret, **passwords}.items():
+            self.canaries.keep(f"the password of {user}", password)
+        self._passwords = {user: password.encode() for user, password in passwords.items()}
+        self.config["ad_client"] = ad_client
+        for cloud in self.clouds.values():
+            cloud.users.update({user: User() for user in passwords})
+
+    def add_section(
+        self,
+        name: str = "vpn",
+        *,
+        kind: str = "radius_server_auto",
+        cloud: Cloud | None = None,
+        failmode: str = "secure",
+        exempt: tuple[str, ...] = (),
+        port: int | None = None,
+        **options: Any,
+    ) -> Section:
+        """A RADIUS section with 127.0.0.1 as its client, an application of its own at its cloud."""
+        cloud = cloud or self.cloud
+        self.clouds[cloud.host] = cloud
+        ikey = "DI" + "".join(secrets.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(18))
+        skey = cloud.keys[ikey] = self.canaries.new(f"the secret key of {name}", 40)
+        section = Section(
+            name,
+            free_port() if port is None else port,
+            cloud.host,
+            failmode,
+            frozenset(exempt),
+            options.get("delimiter", ",").encode(),
+            options.get("pw_codec", "utf-8"),
+        )
+        number = sum(known.startswith(kind) for known in self.config) + 1
+        self.config[kind if number == 1 else f"{kind}{number}"] = {
+            "name": name,
+            "ikey": ikey,
+            "skey": skey,
+            "api_host": cloud.host,
+            "api_port": cloud.port,
+            "api_ca_certs_file": str(self.authority.ca),
+            "allow_local_api": True,
+            "failmode": failmode,
+            "port": section.port,
+            "clients": [{"name": "nas", "ip": "127.0.0.1", "secret": self.secret}],
+            **({"exempt_usernames": list(exempt)} if exempt else {}),
+            **options,
+        }
+        self.sections.append(section)
+        return section
+
+    def options(self, section: Section) -> Options:
+        """The section's options in `config`."""
+        return next(options for options in self.config.values() if options.get("name") == section.name)
+
+    def add_user(
+        self,
+        name: str,
+        password: str | bytes | None = None,
+        *,
+        refusal: tuple[int, str] | None = None,
+        **cloud_user: Any,
+    ) -> Login:
+        """Known to the directory, and to every cloud with the same settings. `refusal`: of the right password."""
+        if password is None:
+            password = self.canaries.new(f"the password of {name}")
+        else:
+            self.canaries.keep(f"the password of {name}", password)
+        self.directory.add(name, password, refusal=refusal)
+        for cloud in self.clouds.values():
+            cloud.users[name.lower()] = User(**cloud_user)
+        return Login(name, password if isinstance(password, str) else password.decode("latin-1"))
+
+    # ---- running
+
+    def write_config(self) -> Path:
+        """JSON is YAML, and says without doubt what is text and what is not."""
+        path = self.home / "authproxy.yaml"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(self.config, indent=1, ensure_ascii=False))
+        return path
+
+    def start(
+        self, *, config: Path | None = None, wait: bool = True, proven: bool = True, **more: Any
+    ) -> Daemon:
+        """`proven`: wait until each section's credentials have passed `check`, which a safe one needs to open."""
+        began = len(self.journal)
+        config = config or self.write_config()
+        self.daemon = Daemon(self.home, config, admin=self.admin, **more)
+        self.daemons.append(self.daemon)
+        if wait:
+            self.daemon.wait_ready()
+            if proven:
+                self.wait_proven(began)
+        return self.daemon
+
+    def wait_proven(self, since: int = 0) -> None:
+        """Until each application has been checked, and what follows from it is on the disk."""
+
+    @property
+    def running(self) -> Daemon:
+        assert self.daemon is not None
+        assert self.daemon.running, "the daemon has ended"
+        return self.daemon
+
+    def nas(self, section: Section | None = None, *, secret: str | None = None, **more: Any) -> Nas:
+        """A client of this section (of the first, if none is named). Closed with the test."""
+        section = section or self.sections[0]
+        server = (more.pop("address", "127.0.0.1"), section.port)
+        nas = Nas(self.journal, server, (secret or self.secret).encode(), **more)
+        self._nases.append(nas)
+        return nas
+
+    def tap(self, section: Section | None = None) -> Tap:
+        """A port to send somebody else's RADIUS client to. Closed with the test."""
+        section = section or self.sections[0]
+        self._taps.append(Tap(self.journal, ("127.0.0.1", section.port), self.secret.encode()))
+        return self._taps[-1]
+
+    def audit(self, **wanted: object) -> list[AuditEvent]:
+        """The events of authevents.log with these values."""
+        events = read_audit(self.home / "log" / "authevents.log")
+        return [event for event in events if wanted.items() <= event.items()]
+
+    def wait_audit(self, count: int = 1, timeout: float = 5, **wanted: object) -> list[AuditEvent]:
+        """The same, once there are `count` of them."""
+
+        def enough() -> list[AuditEvent]:
+            found = self.audit(**wanted)
+            return found if len(found) >= count else []
+
+        found: list[AuditEvent] = wait_for(enough, timeout)
+        return found
+
+    def binds(self, user: str) -> list[PrimaryBind]:
+        """What the directory was asked about this user's password."""
+        return self.journal.all(PrimaryBind, lambda bind: bind.user == user)
+
+    def asked(self, user: str, endpoint: str = "auth") -> list[dict[str, str]]:
+        """The parameters of what the clouds were asked about this user."""
+        name = user.lower()
+        requests = self.journal.all(
+            CloudRequest, lambda request: request.user == name and request.endpoint == endpoint
+        )
+        return [request.params for request in requests]
+
+    def log(self) -> str:
+        file = self.home / "log" / "authproxy.log"
+        return file.read_text() if file.exists() else ""
+
+    # ---- the oracles
+
+    def settle(self) -> None:
+        """After a test: no fault is left, nobody is waited for."""
+        for cloud in self.clouds.values():
+            cloud.settle()
+        self.directory.heal()
+        for open_ in (*self._nases, *self._taps):
+            open_.close()
+        self._nases.clear()
+        self._taps.clear()
+
+    def check(self) -> None:
+        """B2, B3, and what the strict fakes had to complain of. Raises AssertionError with every problem."""
+        problems = [*self._let_in_wrongly(), *map(str, self.leaks()), *self._complaints(), *self._failures()]
+        assert not problems, "\n".join(problems)
+
+    def _let_in_wrongly(self) -> list[str]:
+        epoch = time.time() - time.monotonic() if self.clock_is_real else None
+        oracle = Oracle(self.sections, self.canonical, epoch, self.audit_works, self._passwords)
+        return oracle.unexplained(self.journal, self.audit() if self.audit_works else [])
+
+    def canonical(self, name: str) -> str:
+        """The account that this name means; of a stranger, the name itself."""
+        if self._passwords is not None:
+            name = name.rpartition("\\")[2].partition("@")[0]
+        return fold(self.directory.user_of(name) or name)
+
+    def _complaints(self) -> Iterator[str]:
+        refused: list[CloudRefused | PrimaryRefused] = [
+            *self.journal.all(CloudRefused),
+            *self.journal.all(PrimaryRefused),
+        ]
+        for event in refused:
+            if not self.expected_refusals.search(event.why):
+                yield f"a strict peer turned this away: {event}"
+
+    def _failures(self) -> Iterator[str]:
+        """A traceback is a bug (A19)."""
+        for daemon in self.daemons:
+            text = daemon.stderr.text + daemon.stdout.text + self.log()
+            at = text.find("Traceback")
+            if at >= 0 and not self.expected_failures.search(text):
+                yield f"a traceback: {text[max(0, at - 500) : at + 3000]}"
+
+    def leaks(self) -> list[Leak]:
+        """What has not been looked at yet of all that the daemon has written and shows."""
+        found: list[Leak] = []
+        for where, octets in self._seen():
+            scanned = self._scanned.get(where, 0)
+            begin = max(0, scanned - 200) if scanned <= len(octets) else 0
+            self._scanned[where] = len(octets)
+            found += self.canaries.find(where, octets[begin:])
+        return found
+
+    def _seen(self) -> Iterator[tuple[str, bytes]]:
+        for number, daemon in enumerate(self.daemons):
+            yield f"stdout {number}", daemon.stdout.octets
+            yield f"stderr {number}", daemon.stderr.octets
+        for file in sorted(self.home.rglob("*")):
+            if file.is_file() and file.suffix not in {".yaml", ".cfg", ".secret"}:
+                with contextlib.suppress(OSError):
+                    yield str(file.relative_to(self.home)), file.read_bytes()
+        replies = self.journal.all(RadiusReply)
+        yield "replies on the wire", b"\n".join(reply.octets for reply in replies)
+        if self.daemon is not None and self.daemon.running:
+            yield from _process(self.daemon.pid)
+            for path in ("/livez", "/readyz", "/metrics", "/"):
+                self._scanned.pop(path, None)
+                with contextlib.suppress(OSError):
+                    yield path, self.daemon.get(path).body
+
+    def close(self, *, code: int = 0) -> None:
+        """Stop the daemon, which has to end well, and look at everything once more."""
+        World.live.remove(self)
+        try:
+            self.settle()
+            if self.daemon is not None and self.daemon.running:
+                self.check()
+                assert self.daemon.stop() == code
+            self.check()
+        finally:
+            for daemon in self.daemons:
+                daemon.kill()
+            self.loop.close()
+
+
+def _process(pid: int) -> Iterator[tuple[str, bytes]]:
+    for name in ("cmdline", "environ"):
+        with contextlib.suppress(OSError):
+            yield f"/proc/PID/{name}", Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def wait_for(ask: Any, timeout: float = 10, every: float = 0.02) -> Any:
+    """The first true answer. For what can't be waited for otherwise, such as a file's content."""
+    deadline = time.monotonic() + timeout
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, "nothing came of it"
+        time.sleep(every)
+    return answer

@@ -1,0 +1,50 @@
+"""The worlds of the system tests, and the two oracles behind every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.bench.world import World
+from tests.system.everyday import Everyday
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The slow ones run when they are asked for: `pytest -m slow`."""
+    if "slow" not in config.option.markexpr:
+        items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+
+
+@pytest.fixture(autouse=True)
+def _oracles(request: pytest.FixtureRequest) -> Iterator[None]:
+    """B2 and B3 after every test, in every world that is there. (A world looks once more when it ends.)"""
+    yield
+    for world in World.live:
+        world.settle()
+        world.check()
+
+
+@pytest.fixture(scope="session")
+def _everyday(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everyday]:
+    world = Everyday(tmp_path_factory.mktemp("everyday"))
+    world.start()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def everyday(_everyday: Everyday) -> Everyday:
+    """One daemon for all tests that leave it as it was, each with users of its own."""
+    assert _everyday.running.running
+    return _everyday
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world for this test alone, with nothing started yet."""
+    made = World(tmp_path)
+    yield made
+    if made in World.live:
+        made.close()

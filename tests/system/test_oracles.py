@@ -1,0 +1,587 @@
+"""Oracle B2 itself: it takes what is in order, and each forged journal is caught."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+import pytest
+
+from tests.system.bench.journal import CloudVerdict, Journal, PrimaryBind, RadiusReply, RadiusRequest
+from tests.system.bench.oracles import AuditEvent, Oracle, Section
+
+VPN = Section("vpn", 1812)
+SAFE = Section("safe", 1813, fail_mode="safe", exempt=frozenset({"robot"}))
+ELSEWHERE = Section("elsewhere", 1814, host="other.test")
+EPOCH = time.time() - time.monotonic()
+ACCEPT, REJECT, CHALLENGE = 2, 3, 11
+
+
+class Story:
+    """A journal, told. Names are as the canonical ones; a request's authenticator is its number."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.audit: list[AuditEvent] = []
+
+    def request(
+        self,
+        user: str = "alice",
+        password: bytes = b"right",
+        *,
+        section: Section = VPN,
+        station: bytes = b"",
+        port: int = 5000,
+        code: int = 1,
+        state: bytes = b"",
+    ) -> RadiusRequest:
+        return self.journal.add(
+            RadiusRequest,
+            nas=("127.0.0.1", port),
+            server=("127.0.0.1", section.port),
+            octets=self._octets(code, state),
+            user=user,
+            password=password,
+            station=station,
+        )
+
+    def _octets(self, code: int, state: bytes) -> bytes:
+        head = bytes((code,)) + len(self.journal).to_bytes(19, "big")
+        return head + (bytes((24, len(state) + 2)) + state if state else b"")
+
+    def bind(self, user: str = "alice", password: bytes = b"right", result: int = 0) -> PrimaryBind:
+        return self.journal.add(PrimaryBind, name=f"CN={user}", user=user, password=password, result=result)
+
+    def began(self) -> int:
+        """The factor is asked for."""
+        return self.journal.add(PrimaryBind, name="(the cloud)", user="", password=b"", result=1).order
+
+    def verdict(
+        self,
+        user: str = "alice",
+        result: str = "allow",
+        *,
+        began: int | None = None,
+        endpoint: str = "auth_status",
+        host: str = "localhost",
+    ) -> CloudVerdict:
+        began = self.began() if began is None else began
+        return self.journal.add(
+            CloudVerdict, endpoint=endpoint, user=user, result=result, began=began, host=host
+        )
+
+    def reply(
+        self, request: RadiusRequest, code: int = ACCEPT, *, to: int | None = None, state: bytes = b""
+    ) -> RadiusReply:
+        return self.journal.add(
+            RadiusReply,
+            nas=request.nas,
+            octets=bytes((code,)) + request.octets[1:20] + self._octets(0, state)[20:],
+            source=request.server,
+            request=request.order if to is None else to,
+        )
+
+    def record(
+        self, reason: str = "both_factors", user: str = "alice", section: str = "vpn", **more: object
+    ) -> None:
+        now = datetime.datetime.now(datetime.UTC).isoformat()
+        event = {"timestamp": now, "username": user, "decision": "accept", "reason": reason}
+        self.audit.append({**event, "server_section": section, **more})
+
+    def both_factors(self, request: RadiusRequest) -> RadiusReply:
+        self.bind(request.user, request.password)
+        self.verdict(request.user)
+        self.record(user=request.user)
+        return self.reply(request)
+
+    def problems(self, **more: Any) -> list[str]:
+        oracle = Oracle((VPN, SAFE, ELSEWHERE), str.lower, EPOCH, **more)
+        return oracle.unexplained(self.journal, self.audit)
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+# ---- what is in order
+
+
+def test_both_factors(story: Story) -> None:
+    story.both_factors(story.request())
+    assert story.problems() == []
+
+
+def test_a_name_in_another_form_is_the_same_user(story: Story) -> None:
+    """R33"""
+    request = story.request("ALICE")
+    story.bind()
+    story.verdict()
+    story.record()
+    story.reply(request)
+    assert story.problems() == []
+
+
+def test_a_factor_behind_the_password(story: Story) -> None:
+    request = story.request(password=b"right,123456")
+    story.bind()
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(request)
+    assert story.problems() == []
+
+
+def test_the_same_answer_twice_is_one_login(story: Story) -> None:
+    """R45"""
+    request = story.request()
+    story.both_factors(request)
+    story.reply(request)
+    assert story.problems() == []
+
+
+def test_who_asks_while_it_waits_has_joined(story: Story) -> None:
+    """R46"""
+    first = story.request()
+    story.bind()
+    began = story.began()
+    second = story.request(port=5001)
+    story.verdict(began=began)
+    story.record()
+    story.reply(first)
+    story.reply(second)
+    assert story.problems() == []
+
+
+def test_joining_before_the_password_is_known_right(story: Story) -> None:
+    first, second = story.request(), story.request(port=5001)
+    story.bind()
+    story.verdict()
+    story.record()
+    story.reply(second)
+    story.reply(first)
+    assert story.problems() == []
+
+
+def test_one_user_logs_in_often(story: Story) -> None:
+    for _ in range(20):
+        story.both_factors(story.request())
+    assert story.problems() == []
+
+
+def test_two_devices_at_once_each_with_their_own(story: Story) -> None:
+    laptop, phone = story.request(station=b"laptop"), story.request(station=b"phone")
+    story.bind()
+    story.bind()
+    story.verdict()
+    story.verdict()
+    story.record()
+    story.record()
+    story.reply(phone)
+    story.reply(laptop)
+    assert story.problems() == []
+
+
+def test_fail_open_that_was_written_down(story: Story) -> None:
+    """F8"""
+    request = story.request(section=SAFE)
+    story.bind()
+    story.record("fail_open", section="safe", fail_open=True)
+    story.reply(request)
+    assert story.problems() == []
+
+
+def test_joined_fail_open(story: Story) -> None:
+    first, second = story.request(section=SAFE), story.request(section=SAFE, port=5001)
+    story.bind()
+    story.record("fail_open", section="safe", fail_open=True)
+    story.reply(first)
+    story.reply(second)
+    assert story.problems() == []
+
+
+def test_exempt(story: Story) -> None:
+    request = story.request("robot", section=SAFE)
+    story.bind("robot")
+    story.record("exempt", "robot", "safe")
+    story.reply(request)
+    assert story.problems() == []
+
+
+def test_bypass_by_the_cloud(story: Story) -> None:
+    request = story.request()
+    story.bind()
+    story.verdict(endpoint="preauth")
+    story.record("cloud_allow")
+    story.reply(request)
+    assert story.problems() == []
+
+
+def test_status_server_is_no_login(story: Story) -> None:
+    """R50"""
+    story.reply(story.request("", b"", code=12))
+    assert story.problems() == []
+
+
+def test_rejects_need_no_ground(story: Story) -> None:
+    story.reply(story.request(), REJECT)
+    assert story.problems() == []
+
+
+def challenged(story: Story, state: bytes = b"sealed", user: str = "alice") -> RadiusRequest:
+    """A right password, answered by a question."""
+    first = story.request(user)
+    story.bind(user)
+    story.verdict(user, "auth", endpoint="preauth")
+    story.reply(first, CHALLENGE, state=state)
+    return first
+
+
+def test_an_answered_challenge(story: Story) -> None:
+    challenged(story)
+    answer = story.request(password=b"123456", state=b"sealed")
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(answer)
+    assert story.problems() == []
+
+
+def test_a_challenge_behind_a_challenge(story: Story) -> None:
+    """`sms`, then the code from it."""
+    challenged(story)
+    sms = story.request(password=b"sms", state=b"sealed")
+    story.verdict(result="deny", endpoint="auth")
+    story.reply(sms, CHALLENGE, state=b"sealed again")
+    code = story.request(password=b"123456", state=b"sealed again")
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(code)
+    assert story.problems() == []
+
+
+def test_a_real_directory_keeps_no_journal(story: Story) -> None:
+    request = story.request(password=b"right,push")
+    story.verdict()
+    story.record()
+    story.reply(request)
+    assert story.problems(passwords={"alice": b"right"}) == []
+    assert story.problems()
+    assert story.problems(passwords={"alice": b"another"})
+    assert story.problems(passwords={"bob": b"right"})
+
+
+# ---- forgeries
+
+
+def test_a_made_up_state(story: Story) -> None:
+    """R39"""
+    challenged(story)
+    answer = story.request(password=b"123456", state=b"made up")
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(answer)
+    assert story.problems()
+
+
+def test_another_users_state(story: Story) -> None:
+    """R39"""
+    challenged(story, user="bob")
+    answer = story.request(password=b"123456", state=b"sealed")
+    story.verdict(endpoint="auth")
+    story.record()
+    story.reply(answer)
+    assert story.problems()
+
+
+def test_a_state_that_lets_in_twice(story: Story) -> None:
+    """R40"""
+    challenged(story)
+    for port in (5000, 5001):
+        answer = story.request(password=b"123456", state=b"sealed", port=port)
+        story.verdict(endpoint="auth")
+        story.record()
+        story.reply(answer)
+    assert story.problems()
+
+
+def test_an_answer_without_an_allow_of_its_own(story: Story) -> None:
+    """The allow was asked for before the user had answered."""
+    challenged(story)
+    began = story.began()
+    answer = story.request(password=b"123456", state=b"sealed")
+    story.verdict(endpoint="auth", began=began)
+    story.record()
+    story.reply(answer)
+    assert story.problems()
+
+
+def test_fail_open_behind_a_challenge(story: Story) -> None:
+    """F3"""
+    first = story.request(section=SAFE)
+    story.bind()
+    story.reply(first, CHALLENGE, state=b"sealed")
+    answer = story.request(password=b"123456", state=b"sealed", section=SAFE)
+    story.record("fail_open", section="safe", fail_open=True)
+    story.reply(answer)
+    assert story.problems()
+
+
+def test_no_allow(story: Story) -> None:
+    request = story.request()
+    story.bind()
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+def test_no_primary_success(story: Story) -> None:
+    request = story.request()
+    story.verdict()
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+@pytest.mark.parametrize("result", [49, 8, 10, -1])
+def test_a_primary_that_said_no(story: Story, result: int) -> None:
+    request = story.request()
+    story.bind(result=result)
+    story.verdict()
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+@pytest.mark.parametrize("result", ["deny", "auth", "enroll"])
+def test_a_cloud_that_did_not_allow(story: Story, result: str) -> None:
+    request = story.request()
+    story.bind()
+    story.verdict(result=result)
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+def test_an_empty_password_is_no_success(story: Story) -> None:
+    """R25: the directory says yes to an unauthenticated bind."""
+    request = story.request(password=b"")
+    story.bind(password=b"")
+    story.verdict()
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+@pytest.mark.parametrize("bound", [b"righ", b"right ", b"RIGHT", b"right,push,x"])
+def test_another_password_than_was_typed(story: Story, bound: bytes) -> None:
+    """R24"""
+    request = story.request(password=b"right,push")
+    story.bind(password=bound)
+    story.verdict()
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+def test_another_users_password(story: Story) -> None:
+    request = story.request()
+    story.bind("bob")
+    story.verdict()
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+def test_another_users_allow(story: Story) -> None:
+    request = story.request()
+    story.bind()
+    story.verdict("bob")
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+def test_another_clouds_allow(story: Story) -> None:
+    request = story.request(section=ELSEWHERE)
+    story.bind()
+    story.verdict(host="localhost")
+    story.record(section="elsewhere")
+    story.reply(request)
+    assert story.problems()
+
+
+def test_an_allow_from_before_the_request(story: Story) -> None:
+    began = story.began()
+    story.verdict(began=began)
+    request = story.request()
+    story.bind()
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+def test_a_factor_asked_for_before_the_password_was_right(story: Story) -> None:
+    request = story.request()
+    began = story.began()
+    story.bind()
+    story.verdict(began=began)
+    story.record()
+    story.reply(request)
+    assert story.problems()
+
+
+def test_an_answer_before_the_allow(story: Story) -> None:
+    request = story.request()
+    story.bind()
+    began = story.began()
+    story.record()
+    story.reply(request)
+    story.verdict(began=began)
+    assert story.problems()
+
+
+def test_one_allow_for_two_logins(story: Story) -> None:
+    """The second asked when the first was over."""
+    story.both_factors(story.request())
+    second = story.request(port=5001)
+    story.bind()
+    story.record()
+    story.reply(second)
+    assert story.problems()
+
+
+def test_one_bind_for_two_logins(story: Story) -> None:
+    story.both_factors(story.request())
+    second = story.request(port=5001)
+    story.verdict()
+    story.record()
+    story.reply(second)
+    assert story.problems()
+
+
+def test_joining_what_was_decided_already(story: Story) -> None:
+    first = story.request()
+    story.bind()
+    story.verdict()
+    late = story.request(port=5001)
+    story.record()
+    story.reply(first)
+    story.reply(late)
+    assert story.problems()
+
+
+def test_another_password_does_not_join(story: Story) -> None:
+    """R46"""
+    first, second = story.request(), story.request(password=b"wrong", port=5001)
+    story.bind()
+    story.verdict()
+    story.record()
+    story.reply(first)
+    story.reply(second)
+    assert story.problems()
+
+
+def test_another_station_does_not_join(story: Story) -> None:
+    first, second = story.request(station=b"laptop"), story.request(station=b"phone", port=5001)
+    story.bind()
+    story.bind()
+    story.verdict()
+    story.record()
+    story.record()
+    story.reply(first)
+    story.reply(second)
+    assert story.problems()
+
+
+def test_two_users_one_allow_each_way_round(story: Story) -> None:
+    alice, bob = story.request(), story.request("bob")
+    story.bind()
+    story.bind("bob")
+    story.verdict("bob")
+    story.verdict("bob")
+    story.record()
+    story.record(user="bob")
+    story.reply(alice)
+    story.reply(bob)
+    assert len(story.problems()) == 1
+
+
+def test_an_accept_that_answers_nothing(story: Story) -> None:
+    request = story.request()
+    story.bind()
+    story.verdict()
+    story.record()
+    story.reply(request, to=0)
+    assert story.problems()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"section": "vpn"},
+        {"user": "bob"},
+        {"decision": "reject"},
+        {"fail_open": False},
+        {"reason": "duo_only"},
+        {"reason": "cloud_allow"},
+        {"reason": "exempt"},
+        {"timestamp": "2026-01-01T00:00:00.000000Z"},
+    ],
+)
+def test_an_event_that_does_not_fit(story: Story, event: dict[str, object]) -> None:
+    """F8: another section's, another user's, a refusal, an exception that isn't configured, another time's."""
+    request = story.request(section=SAFE)
+    story.bind()
+    story.record(**{"reason": "fail_open", "section": "safe", "fail_open": True, **event})  # type: ignore[arg-type]
+    story.reply(request)
+    assert story.problems()
+
+
+def test_fail_open_in_a_secure_section(story: Story) -> None:
+    request = story.request()
+    story.bind()
+    story.record("fail_open", fail_open=True)
+    story.reply(request)
+    assert story.problems()
+
+
+def test_fail_open_with_a_wrong_password(story: Story) -> None:
+    request = story.request(section=SAFE)
+    story.bind(result=49)
+    story.record("fail_open", section="safe", fail_open=True)
+    story.reply(request)
+    assert story.problems()
+
+
+@pytest.mark.parametrize("answered", ["auth", "deny", "enroll", "allow"])
+def test_fail_open_behind_an_answer(story: Story, answered: str) -> None:
+    """F3"""
+    request = story.request(section=SAFE)
+    story.bind()
+    story.verdict(result=answered, endpoint="preauth")
+    story.record("fail_open", section="safe", fail_open=True)
+    story.reply(request)
+    assert story.problems()
+
+
+def test_one_fail_open_event_for_two_logins(story: Story) -> None:
+    """F8"""
+    for port in (5000, 5001):
+        request = story.request(section=SAFE, port=port)
+        story.bind()
+        if port == 5000:
+            story.record("fail_open", section="safe", fail_open=True)
+        story.reply(request)
+    assert story.problems()
+
+
+def test_silence_in_the_audit(story: Story) -> None:
+    """An Accept that stands on both factors still has to be written down, once for each login."""
+    for _ in range(2):
+        request = story.request()
+        story.bind()
+        story.verdict()
+        story.reply(request)
+    story.record()
+    assert story.problems()
+    assert story.problems(audit_works=False) == []

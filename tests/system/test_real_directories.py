@@ -1,0 +1,194 @@
+"""Accept, Reject and Accept by fail open, for radclient, against a real slapd and a real Samba domain controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.bench.oracles import Section
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, codes
+from tests.system.bench.world import World
+from tests.system.parts import samba as ad
+from tests.system.parts import slapd as openldap
+from tests.system.parts.clients import radclient
+from tests.system.parts.samba import Samba
+from tests.system.parts.slapd import Slapd
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    with Slapd(tmp_path_factory.mktemp("slapd"), users=10_000) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def samba(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
+    with Samba(tmp_path_factory.mktemp("samba")) as running:
+        yield running
+
+
+SLAPD_USERS = ("alice", "bob", "carol", *openldap.POLICY_USERS)
+
+
+def at_slapd(world: World, slapd: Slapd, transport: str) -> None:
+    users = {user: openldap.password_of(user) for user in SLAPD_USERS}
+    users |= {f"u{number:05}": openldap.MANY_PASSWORD for number in range(50)}
+    world.use_real_directory(
+        users,
+        host="127.0.0.1",
+        port=slapd.ldaps_port if transport == "ldaps" else slapd.port,
+        transport=transport,
+        ssl_ca_certs_file=str(slapd.ca_file),
+        auth_type="plain",
+        bind_dn=openldap.SERVICE,
+        service_account_password=openldap.SERVICE_PASSWORD,
+        search_dn=openldap.SUFFIX,
+        username_attribute="uid",
+        at_attribute="mail",
+        security_group_dn=f"cn=staff,{openldap.GROUPS}" if transport == "starttls" else None,
+    )
+    if world.config["ad_client"]["security_group_dn"] is None:
+        del world.config["ad_client"]["security_group_dn"]
+
+
+AD_WAYS: dict[str, dict[str, Any]] = {
+    "the four lines": {"transport": "clear", "auth_type": "ntlm2", "service_account_username": ad.SERVICE},
+    "ntlm2 over ldaps": {"transport": "ldaps", "auth_type": "ntlm2", "service_account_username": ad.SERVICE},
+    "plain over ldaps": {"transport": "ldaps", "auth_type": "plain", "bind_dn": ad.SERVICE_DN},
+}
+
+
+def at_samba(world: World, samba: Samba, way: str) -> None:
+    options = dict(AD_WAYS[way])
+    if options["transport"] != "clear":
+        options |= {"ssl_ca_certs_file": str(samba.ca_file)}
+    world.use_real_directory(
+        {user: ad.password_of(user) for user in ad.USERS},
+        host=samba.address,
+        service_account_password=ad.SERVICE_PASSWORD,
+        search_dn=ad.BASE,
+        **options,
+    )
+
+
+def three_answers(world: World, safe: Section, secure: Section, password: str) -> None:
+    """What has to be seen: Accept, Reject, and Accept by fail open (and Reject by its opposite)."""
+    doors = [world.tap(section).port for section in (safe, secure)]
+
+    def ask(door: int, typed: str) -> str:
+        return radclient("127.0.0.1", door, world.secret, "alice", typed).reply
+
+    assert ask(doors[1], password) == "Access-Accept"
+    assert ask(doors[1], world.canaries.new("a wrong password")) == "Access-Reject"
+    world.cloud.users["alice"].answer = "deny"
+    assert ask(doors[0], password) == "Access-Reject"
+    world.cloud.users["alice"].answer = "allow"
+    world.cloud.become("refused")
+    assert ask(doors[0], f"{password},phone") == "Access-Accept"
+    assert ask(doors[1], password) == "Access-Reject"
+    world.cloud.become("well")
+    assert len(world.wait_audit(reason="fail_open", username="alice")) == 1
+
+
+def two_sections(world: World) -> tuple[Section, Section]:
+    timing = {"api_timeout": 2, "denial_memory": 0}
+    return world.add_section("safe", failmode="safe", **timing), world.add_section("secure", **timing)
+
+
+@pytest.mark.parametrize("transport", ["ldaps", "starttls"])
+def test_slapd(world: World, slapd: Slapd, transport: str) -> None:
+    """Among 10,000 users, over verified TLS; with StartTLS also through a nested group."""
+    safe, secure = two_sections(world)
+    at_slapd(world, slapd, transport)
+    world.start()
+    three_answers(world, safe, secure, openldap.password_of("alice"))
+    nas = world.nas(secure)
+    if transport == "ldaps":
+        many = [nas.login(f"u{number:05}", openldap.MANY_PASSWORD) for number in range(50)]
+        assert codes(nas.exchange_all(many)) == [ACCESS_ACCEPT] * 50
+        byname = [nas.login(name, openldap.password_of("bob")) for name in ("BOB", "bob@example.test")]
+        assert codes(nas.exchange_all(byname)) == [ACCESS_ACCEPT] * 2
+    refused = ["locked", "expired"]
+    requests = [nas.login(user, openldap.password_of(user)) for user in refused]
+    assert codes(nas.exchange_all(requests)) == [ACCESS_REJECT] * 2
+    must_change = nas.ask("mustchange", openldap.password_of("mustchange"))
+    assert codes([must_change]) == [ACCESS_REJECT]
+
+
+def test_slapd_with_another_authority(world: World, slapd: Slapd) -> None:
+    """T1: an unknown CA is nobody's directory, and its password is sent to nobody."""
+    two_sections(world)
+    at_slapd(world, slapd, "ldaps")
+    world.config["ad_client"]["ssl_ca_certs_file"] = str(world.authority.ca)
+    world.start()
+    before = slapd.log.count(" BIND ")
+    assert codes([world.nas().ask("alice", openldap.password_of("alice"))]) == [ACCESS_REJECT]
+    (event,) = world.wait_audit(username="alice", decision="reject")
+    assert event["reason"] == "primary_unavailable"
+    assert slapd.log.count(" BIND ") == before
+
+
+@pytest.mark.parametrize("way", AD_WAYS)
+def test_samba(world: World, samba: Samba, way: str) -> None:
+    """A domain that demands signing: NTLMv2 signed and sealed on a clear connection, channel-bound under TLS, plain."""
+    safe, secure = two_sections(world)
+    at_samba(world, samba, way)
+    world.start()
+    three_answers(world, safe, secure, ad.password_of("alice"))
+    nas = world.nas(secure)
+    names = ["ALICE", "alice@ad.test", "AD\\alice"]
+    requests = [nas.login(name, ad.password_of("alice")) for name in names]
+    assert codes(nas.exchange_all(requests)) == [ACCESS_ACCEPT] * 3
+    causes = {
+        "expired": "expired",
+        "disabled": "disabled",
+        "accexpired": "account_expired",
+        "mustchange": "must_change",
+        "locked": "locked",
+    }
+    refused = [nas.login(user, ad.password_of(user)) for user in causes]
+    assert codes(nas.exchange_all(refused)) == [ACCESS_REJECT] * len(causes)
+    for user, cause in causes.items():
+        (event,) = world.wait_audit(username=user, decision="reject")
+        assert (event["reason"], event["cause"]) == ("primary_rejected", cause)
+
+
+def test_a_wrong_password_counts_once(world: World, samba: Samba) -> None:
+    """R27, A5: at a real domain controller, whose lock-out counter moves with each."""
+    two_sections(world)
+    at_samba(world, samba, "plain over ldaps")
+    world.start()
+    nas = world.nas()
+    assert codes([nas.ask("carol", ad.password_of("carol"))]) == [ACCESS_ACCEPT]
+    assert samba.attribute("carol", "badPwdCount") in {"", "0"}
+    assert codes([nas.ask("carol", "wrong words,push")]) == [ACCESS_REJECT]
+    assert samba.attribute("carol", "badPwdCount") == "1"
+    assert codes([nas.ask("carol", ad.password_of("carol"))]) == [ACCESS_ACCEPT]
+
+
+def test_an_outage_of_a_real_directory(world: World, tmp_path: Path) -> None:
+    """slapd goes and comes; paused, it accepts connections and answers nothing."""
+    with Slapd(tmp_path / "slapd") as slapd:
+        two_sections(world)
+        at_slapd(world, slapd, "ldaps")
+        world.config["ad_client"]["timeout"] = 1
+        world.start()
+        nas = world.nas()
+        assert codes([nas.ask("alice", openldap.password_of("alice"))]) == [ACCESS_ACCEPT]
+        assert slapd.process is not None
+        slapd.process.pause()
+        assert codes([nas.ask("alice", openldap.password_of("alice"))]) == [ACCESS_REJECT]
+        slapd.process.resume()
+        slapd.stop()
+        assert codes([nas.ask("bob", openldap.password_of("bob"))]) == [ACCESS_REJECT]
+        slapd.start()
+        for _ in range(20):
+            if codes([nas.ask("carol", openldap.password_of("carol"))]) == [ACCESS_ACCEPT]:
+                break
+        else:
+            pytest.fail("it never came back")
