@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.fuzz import cloud, radius
+from tests.fuzz import cloud, ldap, radius
 from tests.fuzz.report import Report
 
 Run = Callable[[float, int], Report]
@@ -14,4 +14,5 @@ TARGETS: dict[str, Run] = {
     "proxy": cloud.run_proxy,
     "radius": radius.run,
     "signatures": cloud.run_signatures,
+    "ldap": ldap.run,
 }
