@@ -11,8 +11,8 @@ Run = Callable[[float, int], Report]
 
 TARGETS: dict[str, Run] = {
     "cloud": cloud.run,
+    "ldap": ldap.run,
     "proxy": cloud.run_proxy,
     "radius": radius.run,
-    "ldap": ldap.run,
     "signatures": cloud.run_signatures,
 }
