@@ -6,19 +6,27 @@ sees an octet of what would have been said to it. Only subjectAltName counts, a 
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
-from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
+from service_identity.hazmat import (
+    DNS_ID,
+    CertificatePattern,
+    DNSPattern,
+    IPAddress_ID,
+    IPAddressPattern,
+    verify_service_identity,
+)
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -118,9 +126,9 @@ class ClientTls:
             self._seen.note(self._name, certificate.not_valid_after_utc.timestamp())
         if not self._verify_hostname:
             return
-        verify = verify_certificate_ip_address if _is_address(self._name) else verify_certificate_hostname
+        wanted = IPAddress_ID(self._name) if _is_address(self._name) else DNS_ID(self._name)
         try:
-            verify(certificate, self._name)
+            verify_service_identity(_patterns(certificate), [wanted], [])
         except (VerificationError, CertificateError, ValueError):
             raise Untrusted(f"the certificate is not for {self._name}") from None
 
@@ -193,6 +201,23 @@ def _is_eof(error: SSL.Error) -> bool:
     """OpenSSL 3 says so in words, OpenSSL 4 by an empty queue."""
     queue = error.args[0] if error.args else None
     return not queue or str(queue[-1][-1]).casefold().startswith("unexpected eof")
+
+
+def _patterns(certificate: x509.Certificate) -> list[CertificatePattern]:
+    """The names that it is for. One that is none (an address written as a DNS name) doesn't spoil the others."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    patterns: list[CertificatePattern] = [
+        IPAddressPattern(address)
+        for address in names.get_values_for_type(x509.IPAddress)
+        if isinstance(address, (IPv4Address, IPv6Address))
+    ]
+    for name in names.get_values_for_type(x509.DNSName):
+        with contextlib.suppress(CertificateError):
+            patterns.append(DNSPattern.from_bytes(name.encode()))
+    return patterns
 
 
 def _is_address(name: str) -> bool:

@@ -127,7 +127,7 @@ def _gather_groups(section: Entries, family: GroupFamily, flaws: list[Flaw]) -> 
         flaws.append(Flaw(line, (first,), f"{family.option} is there as a list, too; put it in there"))
         return _copy(section, keys)
     numbers = sorted({number for numbered in members.values() for number in numbered})
-    if gap := _gap(numbers, family.required[0]):
+    if gap := _gap(frozenset(numbers), family.required[0]):
         last = next(numbered[numbers[-1]] for numbered in members.values() if numbers[-1] in numbered)
         flaws.append(Flaw(section.lines[last], (last,), gap))
     items: list[Node] = []

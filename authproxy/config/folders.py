@@ -15,7 +15,8 @@ def state_dir_of(tree: Entries, folder: Path, environ: Mapping[str, str]) -> Pat
     """`main.state_dir` before anything else is read: the key to sealed secrets is in there."""
     main = tree.get("main")
     given = main.get("state_dir") if isinstance(main, Entries) else None
-    return folder / given.text if isinstance(given, Scalar) and given.text else default_state_dir(environ)
+    usable = isinstance(given, Scalar) and given.text and given.text.isprintable()
+    return folder / given.text if usable and isinstance(given, Scalar) else default_state_dir(environ)
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:

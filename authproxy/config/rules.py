@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
 from authproxy.config.model import Main, RadiusServer, Section, ServerSection
@@ -91,27 +92,48 @@ def _on_one_port(one: str, first: RadiusServer, other: str, second: RadiusServer
                 other,
                 Finding(option, f"differs from {one}'s, and both share port {second.port}: it has one"),
             )
-    yield from ((other, finding) for finding in _overlaps(one, first, second))
+    yield from ((other, finding) for finding in _overlaps(one, first, other, second))
 
 
 def _listens_to_all(section: RadiusServer) -> bool:
     return not section.interface or bool(_ALL_ADDRESSES & set(section.interface))
 
 
-def _overlaps(one: str, first: RadiusServer, second: RadiusServer) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A network, whose it is, and its client's place there."""
+
+    network: Network
+    section: str
+    index: int
+    client: str
+
+
+def _overlaps(one: str, first: RadiusServer, other: str, second: RadiusServer) -> Iterator[Finding]:
     """R15: which section answers must not depend on which prefix is longer."""
-    for index, client in enumerate(second.clients):
-        for mine in client.ip:
-            clash = next((f"{name} ({its})" for name, its in _networks(first) if _overlap(mine, its)), "")
-            if clash:
-                what = f"{mine} overlaps client {clash} of {one} on port {second.port}: another port, or other networks"
-                yield Finding(("clients", index, "ip"), what)
+    held = [*_held(one, first), *_held(other, second)]
+    # Networks lie within each other or apart; in this order, those around one are the ones still open before it.
+    held.sort(
+        key=lambda each: (each.network.version, int(each.network.network_address), each.network.prefixlen)
+    )
+    around: list[_Held] = []
+    for each in held:
+        while around and not _within(each.network, around[-1].network):
+            around.pop()
+        clash = next((outer for outer in around if outer.section != each.section), None)
+        if clash is not None:
+            mine, its = (each, clash) if each.section == other else (clash, each)
+            what = (
+                f"{mine.network} overlaps client {its.client} ({its.network}) of {one} on port {second.port}"
+            )
+            yield Finding(("clients", mine.index, "ip"), f"{what}: another port, or other networks")
+        around.append(each)
 
 
-def _networks(section: RadiusServer) -> Iterator[tuple[str, Network]]:
-    for client in section.clients:
-        yield from ((client.name, network) for network in client.ip)
+def _held(name: str, section: RadiusServer) -> Iterator[_Held]:
+    for index, client in enumerate(section.clients):
+        yield from (_Held(network, name, index, client.name) for network in client.ip)
 
 
-def _overlap(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.overlaps(other)
+def _within(inner: Network, outer: Network) -> bool:
+    return inner.version == outer.version and inner.network_address in outer

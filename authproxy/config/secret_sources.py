@@ -7,6 +7,7 @@ from pathlib import Path
 
 from authproxy.config.document import Entries, Scalar, Style
 from authproxy.config.reading import Reading, SecretUnavailable
+from authproxy.config.regular import read_regular
 from authproxy.config.sealing import NOT_OURS, is_sealed
 from authproxy.config.yaml_syntax import other_meaning
 from authproxy.secret import Secret
@@ -58,8 +59,7 @@ def _protected(token: Scalar, reading: Reading) -> Secret:
 def read_secret_file(path: Path) -> Secret:
     """A file's octets without the one line end that editors put behind the last line. Raises SecretUnavailable."""
     try:
-        with path.open("rb") as file:
-            octets = file.read(_MOST_OCTETS + 1)
+        octets = read_regular(path, _MOST_OCTETS + 1)
     except OSError as error:
         raise SecretUnavailable(f"{path}: {error.strerror}") from None
     if len(octets) > _MOST_OCTETS:

@@ -10,6 +10,7 @@ from authproxy.config.cfg_syntax import read_cfg
 from authproxy.config.document import Entries, Flaw, Malformed
 from authproxy.config.folders import CFG_SUFFIXES
 from authproxy.config.problems import InvalidConfig, Problem, Report
+from authproxy.config.regular import read_regular
 from authproxy.config.yaml_syntax import read_yaml
 
 MOST_OCTETS = 1024 * 1024
@@ -25,13 +26,12 @@ def read_text(path: Path) -> str:
     if path.suffix.lower() not in YAML_SUFFIXES | CFG_SUFFIXES:
         _refuse(path, 0, "its name ends in none of .yaml, .yml, .cfg, .ini, and that says the syntax")
     try:
-        with path.open("rb") as file:
-            octets = file.read(MOST_OCTETS + 1)
+        octets = read_regular(path, MOST_OCTETS + 1)
     except OSError as error:
         _refuse(path, 0, error.strerror or "can't be read")
     if len(octets) > MOST_OCTETS:
         _refuse(path, 0, f"over {MOST_OCTETS} octets, hardly a configuration")
-    return _decoded(octets, path)
+    return decoded(octets, path)
 
 
 def _refuse(path: Path, line: int, what: str) -> NoReturn:
@@ -42,7 +42,8 @@ def _refuse(path: Path, line: int, what: str) -> NoReturn:
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def _decoded(octets: bytes, path: Path) -> str:
+def decoded(octets: bytes, path: Path) -> str:
+    """The text that these octets are. Raises InvalidConfig."""
     try:
         text = octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:

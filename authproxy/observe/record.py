@@ -7,9 +7,9 @@ from authproxy.observe.lines import capped, timestamp
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import Recent
-from authproxy.pipeline.authenticate import Facts
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.ports import AuditUnavailable
+from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
 
 PRIMARY, SECONDARY, UNKNOWN = "Primary authentication", "Secondary authentication", "Unknown"

@@ -7,7 +7,6 @@ joins it too.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -65,6 +64,11 @@ class Logins:
         self._waiting: dict[bytes, _Attempt] = {}
         self._denied: OrderedDict[bytes, tuple[float, Reject]] = OrderedDict()
 
+    def use(self, authenticator: Authenticator, denial_memory: float) -> None:
+        """Decide logins that come from now on this way; those that wait go on as they began (A13)."""
+        self._authenticator = authenticator
+        self._denial_memory = denial_memory
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -82,15 +86,15 @@ class Logins:
             answer(self._authenticator.reject(request, denied.reason, "repeated"))
             return None
         self._waiting[identity] = attempt = _Attempt(request, [answer])
-        return self._run(identity, attempt)
+        return self._run(identity, attempt, self._authenticator)
 
-    async def _run(self, identity: bytes, attempt: _Attempt) -> None:
+    async def _run(self, identity: bytes, attempt: _Attempt, authenticator: Authenticator) -> None:
         decision: Decision = Reject(Reason.INTERNAL)
         try:
-            decision = await self._authenticator.authenticate(attempt.request)
+            decision = await authenticator.authenticate(attempt.request)
         except Exception as error:  # noqa: BLE001 - the one catch-all: a bug rejects, and is told (A19)
             self._failed(attempt.request, error)
-            self._authenticator.reject(attempt.request, Reason.INTERNAL, type(error).__name__)
+            authenticator.reject(attempt.request, Reason.INTERNAL, type(error).__name__)
         finally:
             # Also when the work is cancelled: nobody is left waiting.
             del self._waiting[identity]
@@ -101,17 +105,15 @@ class Logins:
 
     def _identify(self, request: AuthRequest) -> bytes:
         """Keyed, so that what lies in memory tells nobody a password."""
-        digest = hmac.new(self._key, digestmod=hashlib.sha256)
-        for part in (
+        parts = (
             request.section.encode(),
             request.username.canonical.encode(),
             request.password.reveal(),
             request.calling_station,
             request.state,
-        ):
-            digest.update(len(part).to_bytes(4, "big"))
-            digest.update(part)
-        return digest.digest()
+        )
+        lengths = b"".join([len(part).to_bytes(4, "big") for part in parts])
+        return hmac.digest(self._key, lengths + b"".join(parts), "sha256")
 
     def _recent_denial(self, identity: bytes) -> Reject | None:
         if (known := self._denied.get(identity)) is None:

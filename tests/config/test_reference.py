@@ -22,6 +22,8 @@ from tests.config.files import SKEY, WHOLE
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 CONFIGURATIONS = sorted(path.name for path in CONF.iterdir() if path.suffix in (".yaml", ".cfg"))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"(?s)```yaml\n(.*?)```")
 SECRET_FILES = [
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
     *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret"),
@@ -79,6 +81,22 @@ def environ(folder: Path) -> dict[str, str]:
 def test_what_is_shipped_loads(tmp_path: Path, name: str) -> None:
     path = beside(tmp_path, name)
     assert load(path, environ(tmp_path)).config.sections
+
+
+@pytest.mark.parametrize(
+    ("document", "example"),
+    [
+        (path.name, example)
+        for path in DOCUMENTS
+        for example in FENCED.findall(path.read_text())
+        if "ad_client" in example
+    ],
+)
+def test_what_the_documents_show_loads(tmp_path: Path, document: str, example: str) -> None:
+    path = beside(tmp_path, "reference.yaml")
+    path.write_text(example)
+    path.chmod(0o600)
+    assert load(path, environ(tmp_path)).config.sections, document
 
 
 def test_a_file_that_the_daemon_would_find_by_itself_is_not_shipped() -> None:

@@ -12,9 +12,10 @@ from authproxy.observe.audit import AuditLog
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import WITHOUT_FACTOR, Recent
 from authproxy.observe.record import _MESSAGES, SectionRecorder
-from authproxy.pipeline.authenticate import Facts, Pipeline, Policy
+from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.policy import Policy
 from authproxy.pipeline.ports import (
     AuditUnavailable,
     FactorAllow,
@@ -25,9 +26,11 @@ from authproxy.pipeline.ports import (
     Refused,
     Verified,
 )
+from authproxy.pipeline.record import Facts
+from authproxy.pipeline.second_step import SecondStep
 from tests.observe.fakes import Remembered
 from tests.observe.test_metrics import values
-from tests.pipeline.fakes import Cloud, Directory, Door, request, run
+from tests.pipeline.fakes import Cloud, Directory, Door, challenges, request, run
 
 
 class Bench:
@@ -50,7 +53,8 @@ class Bench:
     ) -> Decision:
         policy = Policy(fail_mode, exempt=frozenset({"svc"}))
         clock = iter(range(100)).__next__
-        pipeline = Pipeline(policy, directory, cloud, Door(), self.recorder, clock)
+        second = SecondStep(policy, cloud, Door(), challenges(), clock)
+        pipeline = Pipeline(policy, directory, second, self.recorder, clock)
         return run(pipeline.authenticate(request(client_ip="198.51.100.7", **changes)))
 
     def lines(self) -> list[dict[str, Any]]:

@@ -164,3 +164,17 @@ def test_denials_are_bounded() -> None:
         desk.ask(username=f"u{number}")
         desk.finish(Reject(Reason.FACTOR_DENIED))
     assert len(desk.logins._denied) <= 16_384
+
+
+def test_another_configuration_is_for_later_logins() -> None:
+    """A13: what waits ends as it began, and is joined still."""
+    desk = Desk()
+    desk.ask(login="A")
+    later = Authenticator()
+    desk.logins.use(later, 30.0)
+    desk.ask(login="B")
+    assert desk.joins == [("B", "A")]
+    desk.ask(username="bob")
+    assert len(later.pending) == 1
+    desk.finish(Accept(Reason.BOTH_FACTORS), 0)
+    assert desk.answers == [Accept(Reason.BOTH_FACTORS)] * 2

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from authproxy.config.document import Entries, Items, Scalar
+from authproxy.config.document import Entries, Items, Scalar, Style
 from authproxy.config.model.main import Main
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
@@ -89,7 +89,9 @@ class Client(Options):
             return given
         ip = given.get("ip")
         first = ip[0] if isinstance(ip, Items) and ip else ip
-        return {**given, "name": first} if isinstance(first, Scalar) else given
+        if not isinstance(first, Scalar):
+            return given
+        return {**given, "name": Scalar(first.text, first.line, Style.QUOTED)}
 
 
 class RadiusServer(ServerSection):

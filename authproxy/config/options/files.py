@@ -9,6 +9,7 @@ from typing import Annotated
 from authproxy.config.document import Scalar
 from authproxy.config.options.reads import NAMED, Reads, text_of, wrong
 from authproxy.config.reading import Reading
+from authproxy.config.regular import read_regular
 
 
 def _path(node: object, reading: Reading) -> Path:
@@ -19,8 +20,7 @@ def _opened(node: object, reading: Reading, *, secret: bool) -> Path:
     path = _path(node, reading)
     if reading.touch:
         try:
-            with path.open("rb") as file:
-                file.read(1)
+            read_regular(path, 1)
         except OSError as error:
             wrong(f"{path}: {error.strerror}")
         if isinstance(node, Scalar):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -160,12 +161,16 @@ class RadiusSection:
         if self._client_ip_attribute is None or not (asked.authentic or self._trust_unsigned_client_ip):
             return None
         value = first(packet, self._client_ip_attribute)
-        if not value:
-            return None
-        try:
-            return str(ip_address(value.decode("ascii")))
-        except (UnicodeDecodeError, ValueError):
-            return None
+        return _address(value) if value else None
+
+
+@lru_cache(maxsize=4096)
+def _address(octets: bytes) -> str | None:
+    """Users come back, and reading an address costs more than checking the packet's signature does."""
+    try:
+        return str(ip_address(octets.decode("ascii")))
+    except ValueError:
+        return None
 
 
 def reply_of(decision: Decision) -> tuple[Code, Sequence[Attribute]]:

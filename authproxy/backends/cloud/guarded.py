@@ -1,0 +1,131 @@
+"""The cloud behind its breaker: while it is open, nobody waits, and one probe at a time looks for recovery (A7)."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from authproxy.backends.cloud.breaker import PROBE_EVERY, Breaker, State
+from authproxy.backends.cloud.probe import Probe
+from authproxy.observe.log import Log
+from authproxy.pipeline.ports import (
+    CloudFailure,
+    FactorAllow,
+    FactorCall,
+    FactorDeny,
+    Preauth,
+    SecondFactor,
+)
+from authproxy.pipeline.request import AuthRequest
+
+
+class Outages(Protocol):
+    """Who is told; the metric is one."""
+
+    def breaker_changed(self, *, is_open: bool) -> None: ...
+
+
+class GuardedCloud:
+    """Implements pipeline.ports.SecondFactor."""
+
+    def __init__(
+        self,
+        cloud: SecondFactor,
+        probe: Probe,
+        *,
+        section: str,
+        reactor: Any,
+        log: Log,
+        outages: Outages | None = None,
+        probe_every: float = PROBE_EVERY,
+    ) -> None:
+        self._cloud = cloud
+        self._probe = probe
+        self._section = section
+        self._reactor = reactor
+        self._log = log
+        self._outages = outages
+        self._probe_every = probe_every
+        self._breaker = Breaker()
+        self._asking: set[Deferred[Preauth]] = set()
+        self._timer: Any = None
+        self._closed = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._breaker.state is State.OPEN
+
+    @property
+    def opened_at(self) -> float | None:
+        """The reactor's seconds; None while it is closed."""
+        return self._breaker.opened_at
+
+    async def preauth(self, request: AuthRequest, username: str) -> Preauth:
+        """Raises CloudFailure: at once while the breaker is open, and as soon as it opens."""
+        self._refuse_if_open()
+        asking = Deferred.fromCoroutine(self._noting(self._cloud.preauth(request, username)))
+        self._asking.add(asking)
+        try:
+            return await asking
+        except CancelledError:
+            self._refuse_if_open()
+            raise
+        finally:
+            self._asking.discard(asking)
+
+    async def auth(self, request: AuthRequest, username: str, call: FactorCall) -> FactorAllow | FactorDeny:
+        """Raises CloudFailure. A factor that was asked for is not given up for the breaker's sake."""
+        return await self._cloud.auth(request, username, call)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._probe.close()
+
+    # ---- within
+
+    def _refuse_if_open(self) -> None:
+        met = self._breaker.failure
+        if met is not None:
+            raise CloudFailure(met.failure, f"not asked: the breaker is open; the probe met: {met.detail}")
+
+    async def _noting(self, asking: Coroutine[Any, Any, Preauth]) -> Preauth:
+        try:
+            answer = await asking
+        except CloudFailure as failure:
+            self._noted(failure)
+            raise
+        self._noted(None)
+        return answer
+
+    def _noted(self, failure: CloudFailure | None) -> None:
+        if self._breaker.noted(failure, self._reactor.seconds()):
+            self._send_probe()
+
+    def _send_probe(self) -> None:
+        self._timer = None
+        Deferred.fromCoroutine(self._look())
+
+    async def _look(self) -> None:
+        try:
+            verdict = await self._probe.ask(max_age=0.0)
+            if self._breaker.probed(verdict.failure, self._reactor.seconds()):
+                self._changed(verdict.failure)
+        except Exception as bug:  # noqa: BLE001 - whatever happens, it looks again: nothing may stay open for good
+            self._log.failure("cloud.bug", bug, section=self._section)
+        finally:
+            if self.is_open and not self._closed:
+                self._timer = self._reactor.callLater(self._probe_every, self._send_probe)
+
+    def _changed(self, failure: CloudFailure | None) -> None:
+        if self.is_open:
+            self._log.warn("cloud.breaker_opened", section=self._section, met=str(failure))
+            for asking in list(self._asking):
+                asking.cancel()
+        else:
+            self._log.warn("cloud.breaker_closed", section=self._section, met=str(failure or "an answer"))
+        if self._outages is not None:
+            self._outages.breaker_changed(is_open=self.is_open)

@@ -1,0 +1,77 @@
+"""The gates between a safe section's outage and an Accept (pipeline.ports.OpenDoor; the contract, section 8; F4 to F6).
+
+All of them have to agree. A gate that can't tell says no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from authproxy.backends.cloud.probe import FRESH, Probe, Verdict
+from authproxy.pipeline.fail_mode import OUTAGE
+from authproxy.pipeline.ports import CloudFailure
+from authproxy.pipeline.request import AuthRequest
+
+
+class Gate(Protocol):
+    """A further condition of a section: minutes, numbers, groups."""
+
+    async def __call__(self, request: AuthRequest, failure: CloudFailure, /) -> str:
+        """'' or the gate's name."""
+
+
+class OpenDoorGates:
+    """One section's door."""
+
+    def __init__(
+        self,
+        *,
+        proven: Callable[[], bool],
+        probe: Probe,
+        reactor: Any,
+        breaker_is_open: Callable[[], bool] = lambda: False,
+        further: Sequence[Gate] = (),
+    ) -> None:
+        """`proven`: whether these credentials ever worked at this host."""
+        self._proven = proven
+        self._probe = probe
+        self._reactor = reactor
+        self._breaker_is_open = breaker_is_open
+        self._gates: Sequence[Gate] = (
+            self._class,
+            self._has_been_proven,
+            self._probe_agrees,
+            self._in_time,
+            *further,
+        )
+
+    async def may_open(self, request: AuthRequest, failure: CloudFailure) -> str:
+        """'' when every gate agrees, else the name of the first that does not."""
+        for gate in self._gates:
+            if shut := await gate(request, failure):
+                return shut
+        return ""
+
+    async def _class(self, _: AuthRequest, failure: CloudFailure) -> str:
+        """F3 once more: this is the last place where it can be seen to."""
+        return "" if failure.failure in OUTAGE else "class"
+
+    async def _has_been_proven(self, _: AuthRequest, __: CloudFailure) -> str:
+        return "" if self._proven() else "not_proven"
+
+    async def _probe_agrees(self, _: AuthRequest, __: CloudFailure) -> str:
+        met = (await self._verdict()).failure
+        if met is None:
+            # The fault is this request's alone: a user name that breaks the service, a flow that somebody cuts.
+            return "probe_disagrees"
+        return "" if met.failure in OUTAGE else f"probe_{met.failure.value}"
+
+    async def _in_time(self, request: AuthRequest, _: CloudFailure) -> str:
+        return "" if self._reactor.seconds() < request.deadline else "too_late"
+
+    async def _verdict(self) -> Verdict:
+        """While the breaker is open it keeps probing: its last word is the newest there is, and nobody waits."""
+        if self._breaker_is_open() and self._probe.last is not None:
+            return self._probe.last
+        return await self._probe.ask(max_age=FRESH)

@@ -1,0 +1,57 @@
+"""`authproxy cloud`: the embedded second-factor service, and all that it keeps."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from pathlib import Path
+
+from authproxy.cli.cloud.output import Failed, complain
+
+SUMMARY = (
+    "The embedded second-factor service: an API that the proxy (and other clients of Auth API v2) calls over HTTPS,\n"
+    "with a phone page to approve logins on. For trials, labs and sites without a vendor."
+)
+EXAMPLE = (
+    "authproxy cloud application add vpn\n"
+    "  authproxy cloud user add alice --invite\n"
+    "  authproxy cloud serve --listen 0.0.0.0:8443 --name cloud.corp.example"
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="thing", metavar="WHAT", required=True)
+    importlib.import_module("authproxy.cli.cloud.serve").arguments(actions, _shared())
+    for name in ("applications", "users", "devices", "pushes"):
+        importlib.import_module(f"authproxy.cli.cloud.{name}").arguments(actions, _shared())
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        return int(options.does(options))
+    except Failed as failed:
+        return complain(str(failed))
+
+
+def _shared() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--data",
+        type=Path,
+        default=default_folder(),
+        metavar="FOLDER",
+        help="where the service keeps everything; default %(default)s",
+    )
+    shared.add_argument("--json", action="store_true", help="JSON, for programs")
+    return shared
+
+
+def default_folder() -> Path:
+    """$AUTHPROXY_CLOUD_DATA, else beside the other state of this user."""
+    if named := os.environ.get("AUTHPROXY_CLOUD_DATA"):
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/lib/authproxy/cloud")
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "authproxy" / "cloud"

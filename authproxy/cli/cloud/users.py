@@ -1,0 +1,125 @@
+"""`authproxy cloud user`: who can log in, with what, and whether they are asked at all."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from authproxy.cli.cloud.output import Failed, known_user, opened, show, tell, username_of, when
+from authproxy.embedded.cloud.model import User, UserStatus
+from authproxy.embedded.cloud.store.applications import NameTaken
+from authproxy.embedded.cloud.store.store import Store
+
+_DAY = 86400.0
+
+
+def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
+    parser = actions.add_parser("user", help="who can log in, with what")
+    verbs = parser.add_subparsers(metavar="ACTION", required=True)
+    add = verbs.add_parser("add", parents=[shared], help="a new one")
+    add.add_argument("user", metavar="NAME")
+    add.add_argument("--invite", action="store_true", help="print a link that makes a browser their phone")
+    add.set_defaults(does=_add)
+    listing = verbs.add_parser("list", parents=[shared], help="all of them")
+    listing.set_defaults(does=_list)
+    for name, does, words in (
+        ("remove", _remove, "forget them, with devices and logins"),
+        ("invite", _invite, "print a link that makes a browser their phone; works once, for a day"),
+        ("unlock", _unlock, "after too many wrong passcodes"),
+    ):
+        verb = verbs.add_parser(name, parents=[shared], help=words)
+        verb.add_argument("user", metavar="NAME")
+        verb.set_defaults(does=does)
+    status = verbs.add_parser("status", parents=[shared], help="active, bypass (is not asked) or disabled")
+    status.add_argument("user", metavar="NAME")
+    status.add_argument("status", choices=[choice.value for choice in UserStatus])
+    status.set_defaults(does=_status)
+    codes = verbs.add_parser(
+        "bypass", parents=[shared], help="new bypass codes, for somebody without their phone"
+    )
+    codes.add_argument("user", metavar="NAME")
+    codes.add_argument("--count", type=int, default=1, metavar="N", help="1 to 10; default 1")
+    codes.add_argument("--hours", type=float, default=24, help="how long they are good; default 24")
+    codes.set_defaults(does=_bypass)
+
+
+def _add(options: argparse.Namespace) -> int:
+    with opened(options) as store:
+        try:
+            user = store.users.add(username_of(options.user))
+        except NameTaken:
+            raise Failed(f"there is a user {options.user} already") from None
+        store.events.add("command line", "user.added", username=user.username)
+        link = _link(store, user) if options.invite else {}
+    return tell(options, {"username": user.username, "user_id": user.user_id, **link})
+
+
+def _link(store: Store, user: User) -> Mapping[str, str]:
+    code = store.activations.add(user.user_id, None, _DAY).reveal().decode()
+    base = store.pages()
+    return (
+        {"link": f"{base}/enroll/{code}"} if base else {"code": code, "link": f"/enroll/{code} of the pages"}
+    )
+
+
+def _list(options: argparse.Namespace) -> int:
+    now = time.time()
+    with opened(options) as store:
+        rows = [
+            {
+                "username": user.username,
+                "user_id": user.user_id,
+                "status": "locked out" if user.is_locked(now) else user.status.value,
+                "devices": len(store.devices.of(user.user_id)),
+                "created": when(user.created),
+            }
+            for user in store.users.list()
+        ]
+    return show(options, rows, "No users. `authproxy cloud user add NAME` makes one.")
+
+
+def _remove(options: argparse.Namespace) -> int:
+    with opened(options) as store:
+        user = known_user(store, options.user)
+        store.users.remove(user.user_id)
+        store.events.add("command line", "user.removed", username=user.username)
+    return tell(options, {"removed": user.username})
+
+
+def _invite(options: argparse.Namespace) -> int:
+    with opened(options) as store:
+        user = known_user(store, options.user)
+        store.events.add("command line", "user.invited", username=user.username)
+        link = _link(store, user)
+    return tell(options, {"username": user.username, **link})
+
+
+def _unlock(options: argparse.Namespace) -> int:
+    with opened(options) as store:
+        user = known_user(store, options.user)
+        store.users.unlock(user.user_id)
+        store.events.add("command line", "user.unlocked", username=user.username)
+    return tell(options, {"unlocked": user.username})
+
+
+def _status(options: argparse.Namespace) -> int:
+    with opened(options) as store:
+        user = known_user(store, options.user)
+        store.users.set_status(user.user_id, UserStatus(options.status))
+        store.events.add("command line", "user.status_changed", username=user.username, status=options.status)
+    return tell(options, {"username": user.username, "status": options.status})
+
+
+def _bypass(options: argparse.Namespace) -> int:
+    if not 1 <= options.count <= 10 or not 0 < options.hours <= 24 * 30:
+        raise Failed("--count: 1 to 10; --hours: up to 720")
+    with opened(options) as store:
+        user = known_user(store, options.user)
+        codes = store.codes.bypass(user.user_id, options.count, options.hours * 3600)
+        store.events.add("command line", "user.bypass_codes_made", username=user.username)
+    shown = [code.reveal().decode() for code in codes]
+    return tell(
+        options, {"username": user.username, "codes": shown}, "", "They are not shown again; each works once."
+    )

@@ -1,0 +1,36 @@
+"""Who calls: the signature of a request, checked over what was received."""
+
+from __future__ import annotations
+
+from authproxy.embedded.cloud.api.errors import ApiError, Code
+from authproxy.embedded.cloud.model import Application, WallClock
+from authproxy.embedded.cloud.store.applications import Applications
+from authproxy.embedded.cloud.web import Call
+from authproxy.protocols.cloud.signing import Received, Unsigned, verify
+from authproxy.secret import Secret
+
+
+class Authenticity:
+    """Checks each call. It keeps no memory of signatures: clients send the same one again when they try again."""
+
+    def __init__(self, applications: Applications, clock: WallClock, *, legacy: bool) -> None:
+        """`legacy`: signatures without a date or with SHA-1 count, too."""
+        self._applications = applications
+        self._clock = clock
+        self._legacy = legacy
+
+    def check(self, call: Call) -> Application:
+        """The application that signed this. Raises ApiError."""
+        received = Received(call.method, call.host, call.path, call.query, call.headers, call.body)
+        try:
+            signed = verify(received, skey_of=self._skey_of, now=self._clock(), legacy=self._legacy)
+        except Unsigned as unsigned:
+            raise ApiError(Code(unsigned.refusal.value)) from None
+        application = self._applications.find(signed.ikey)
+        if application is None:
+            raise ApiError(Code.UNKNOWN_KEY)
+        return application
+
+    def _skey_of(self, ikey: str) -> Secret | None:
+        known = self._applications.credentials(ikey)
+        return None if known is None else known.skey

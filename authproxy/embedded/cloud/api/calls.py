@@ -1,0 +1,100 @@
+"""What the API's generations share: whose login, what is told about it, beginning it, waiting for it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from authproxy.embedded.cloud import texts
+from authproxy.embedded.cloud.api.errors import ApiError, Code
+from authproxy.embedded.cloud.api.parameters import Parameters
+from authproxy.embedded.cloud.model import Application, Factor, Login, Result, Status, User, WallClock
+from authproxy.embedded.cloud.second_factor import Ask, Invalid, SecondFactor, TooMany
+from authproxy.embedded.cloud.store.store import Store
+from authproxy.pipeline.username import MalformedUsername, read_username
+
+MOST_NAME = 16_384  # characters that are looked at, to be refused in the name's own words
+_ANSWERED_FOR = 3600.0  # seconds that a decided login can be asked about
+_MOST_POLLED = 65_536
+_SYNC_HOLD = 30.0
+# What a person may be shown or a log may need; each is a text of the application's. Characters, at most.
+_DETAILS = {"ipaddr": 64, "hostname": 255, "type": 64, "display_username": 253, "pushinfo": 20_000}
+
+
+def username_of(name: str) -> str:
+    """The canonical name. Raises ApiError."""
+    try:
+        return read_username(name.encode()).canonical
+    except MalformedUsername:
+        raise ApiError(Code.INVALID_PARAMETER, "username") from None
+
+
+def named(store: Store, name: str) -> User | str:
+    """The user, or the canonical name of nobody. Raises ApiError."""
+    username = username_of(name)
+    return store.users.named(username) or username
+
+
+def details_of(sent: Parameters) -> Mapping[str, str]:
+    """Raises ApiError."""
+    found = {name: sent.get(name, most) for name, most in _DETAILS.items()}
+    return {name: value for name, value in found.items() if value}
+
+
+def begin(core: SecondFactor, application: Application, user: User | str, ask: Ask) -> Login:
+    """Raises ApiError."""
+    try:
+        return core.ask(application, user, ask)
+    except Invalid as invalid:
+        raise ApiError(Code.INVALID_PARAMETER, str(invalid)) from None
+    except TooMany as many:
+        raise ApiError(Code.TOO_MANY, "", many.retry_after) from None
+
+
+async def until_decided(core: SecondFactor, login: Login, clock: WallClock) -> Login:
+    """For callers that wait in one call. Raises ApiError when it is gone, with its user."""
+    decided: Login | None = login
+    while decided is not None and decided.at(clock())[0] is Result.WAITING:
+        decided = await core.settled(login.txid, _SYNC_HOLD)
+    if decided is None:
+        raise ApiError(Code.INVALID_PARAMETER, "username")
+    return decided
+
+
+class Polls:
+    """Questions for how a login stands. The first is answered at once; those after it are held until there is news."""
+
+    def __init__(self, store: Store, core: SecondFactor, clock: WallClock, hold: float) -> None:
+        """`hold`: seconds."""
+        self._store = store
+        self._core = core
+        self._clock = clock
+        self._hold = hold
+        self._polled: OrderedDict[str, None] = OrderedDict()
+
+    async def poll(self, application: Application, txid: str) -> Login:
+        """Raises ApiError: unknown, another application's, or long over."""
+        login = self._store.logins.find(txid)
+        if login is None or login.ikey != application.ikey or self._is_long_over(login):
+            raise ApiError(Code.INVALID_PARAMETER, "txid")
+        login = await self._core.settled(txid, self._hold if self._was_polled(txid) else 0.0)
+        if login is None:
+            raise ApiError(Code.INVALID_PARAMETER, "txid")
+        return login
+
+    def _is_long_over(self, login: Login) -> bool:
+        return self._clock() > login.expires + _ANSWERED_FOR
+
+    def _was_polled(self, txid: str) -> bool:
+        if txid in self._polled:
+            return True
+        self._polled[txid] = None
+        if len(self._polled) > _MOST_POLLED:
+            self._polled.popitem(last=False)
+        return False
+
+
+def text_of(login: Login, status: Status) -> str:
+    if status is Status.DENY and login.factor is Factor.PASSCODE:
+        return texts.WRONG_PASSCODE
+    return texts.TEXT[status]

@@ -1,0 +1,49 @@
+"""Who waits for something to change: a held poll for its login, a live page for its device."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IReactorTime
+
+
+class Changes:
+    """Waiters by key (a txid, a device's id). Telling wakes them; they look for themselves what has changed."""
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+        self._waiting: defaultdict[str, list[Deferred[None]]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    async def wait(self, keys: tuple[str, ...], seconds: float) -> bool:
+        """True when one of these changed, False when the time was over first."""
+        woken: Deferred[None] = Deferred()
+        for key in keys:
+            self._waiting[key].append(woken)
+        woken.addTimeout(max(seconds, 0.0), self._reactor)
+        try:
+            await woken
+        except TimeoutError:
+            return False
+        finally:
+            self._forget(keys, woken)
+        return True
+
+    def tell(self, *keys: str) -> None:
+        for key in keys:
+            for woken in list(self._waiting.get(key, ())):
+                if not woken.called:
+                    woken.callback(None)
+
+    def tell_all(self) -> None:
+        """Somebody else changed the file: nobody knows what."""
+        self.tell(*list(self._waiting))
+
+    def _forget(self, keys: tuple[str, ...], woken: Deferred[None]) -> None:
+        for key in keys:
+            self._waiting[key].remove(woken)
+            if not self._waiting[key]:
+                del self._waiting[key]

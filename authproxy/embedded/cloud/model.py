@@ -1,0 +1,179 @@
+"""The words of the service: applications, users, devices, logins. Values only."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from authproxy.secret import Secret
+
+# Wall-clock seconds: what users, devices and TOTP share. It may jump; nothing here needs it not to.
+WallClock = Callable[[], float]
+
+_LETTERS = string.ascii_uppercase + string.digits
+
+
+def new_id(prefix: str) -> str:
+    """20 characters as the API's clients know them (`DI…`, `DU…`, `DP…`, `DH…`): 93 bits after the prefix."""
+    return prefix + "".join(secrets.choice(_LETTERS) for _ in range(20 - len(prefix)))
+
+
+def new_secret_key() -> Secret:
+    """40 letters and digits: 238 bits."""
+    return Secret.of("".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40)))
+
+
+class UserStatus(StrEnum):
+    ACTIVE = "active"
+    BYPASS = "bypass"  # no factor is asked for
+    DISABLED = "disabled"
+
+
+class DeviceKind(StrEnum):
+    PHONE = "phone"
+    TOKEN = "token"
+
+
+class Otp(StrEnum):
+    TOTP = "totp"
+    HOTP = "hotp"
+
+
+class Factor(StrEnum):
+    PUSH = "push"
+    PHONE = "phone"
+    SMS = "sms"
+    PASSCODE = "passcode"
+
+
+class Result(StrEnum):
+    """Only this decides; the status is for texts and logs."""
+
+    WAITING = "waiting"
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Status(StrEnum):
+    PUSHED = "pushed"
+    CALLING = "calling"
+    ANSWERED = "answered"
+    ALLOW = "allow"
+    BYPASS = "bypass"
+    DENY = "deny"
+    TIMEOUT = "timeout"
+    FRAUD = "fraud"
+    LOCKED_OUT = "locked_out"
+    SENT = "sent"
+
+
+class NewUsers(StrEnum):
+    """What an application does with somebody who isn't known, or has no device."""
+
+    ENROLL = "enroll"
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """An application's rules."""
+
+    new_users: NewUsers = NewUsers.ENROLL
+    factors: frozenset[Factor] = frozenset(Factor)
+    number_matching: bool = False  # where the client can show a number
+    remember_hours: float = 0.0  # 0: no device is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    ikey: str
+    name: str
+    policy: Policy
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    user_id: str
+    username: str
+    status: UserStatus
+    failures: int
+    locked_until: float
+    created: float
+
+    def is_locked(self, now: float) -> bool:
+        return now < self.locked_until
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    device_id: str
+    user_id: str
+    kind: DeviceKind
+    name: str
+    number: str
+    has_page: bool
+    otp: Otp | None
+    otp_digits: int
+    confirmed: bool
+    created: float
+    seen: float
+
+    @property
+    def display_name(self) -> str:
+        """What a user tells their devices apart by; only the last digits of a number (it goes to applications)."""
+        shown = self.name or ("Phone" if self.kind is DeviceKind.PHONE else "Token")
+        return f"{shown} ({masked(self.number)})" if self.number else shown
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether any factor can come from it: a phone that was announced, but never activated, has none."""
+        return self.confirmed and bool(self.otp or self.has_page or self.number)
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """As preauth lists them for a phone; a token has none but its passcodes."""
+        if self.kind is DeviceKind.TOKEN:
+            return ()
+        able = []
+        if self.has_page:
+            able.append("push")
+        if self.number:
+            able += ["sms", "phone"]
+        if self.otp and self.confirmed:
+            able.append("mobile_otp")
+        if self.has_page or self.number:
+            able.insert(0, "auto")
+        return tuple(able)
+
+
+def masked(number: str) -> str:
+    digits = "".join(character for character in number if character.isdigit())
+    return f"XXX-XXX-{digits[-4:]}" if digits else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One request for a factor, from the call to its end. `details` is what the application told about it."""
+
+    txid: str
+    ikey: str
+    user_id: str
+    device_id: str | None
+    factor: Factor
+    result: Result
+    status: Status
+    number: str
+    details: Mapping[str, str] = field(repr=False)
+    created: float
+    expires: float
+
+    def at(self, now: float) -> tuple[Result, Status]:
+        """What it is now: nobody has to come by for it to run out."""
+        if self.result is Result.WAITING and now >= self.expires:
+            return Result.DENY, Status.TIMEOUT
+        return self.result, self.status

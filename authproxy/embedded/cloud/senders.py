@@ -1,0 +1,60 @@
+"""How texts and calls leave: by default they don't, and stand in the outbox and on the phone's page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from twisted.internet import protocol
+from twisted.internet.error import ProcessDone
+from twisted.python.failure import Failure
+
+from authproxy.observe.log import Log
+from authproxy.secret import Secret
+
+
+class Sender(Protocol):
+    """Hands a message to whatever carries it; a failure is logged, and the login runs out by itself."""
+
+    def send(self, kind: str, number: str, message: Secret) -> None:
+        """`kind`: sms or phone."""
+
+
+class PageOnly:
+    """Nothing leaves the machine."""
+
+    def send(self, kind: str, number: str, message: Secret) -> None: ...
+
+
+class Command:
+    """A program of the administrator's, started once for each message with JSON on its standard input.
+
+    `{"kind": "sms", "number": "+49…", "message": "…"}`; codes never stand in the arguments.
+    """
+
+    def __init__(self, program: str, reactor: Any, log: Log) -> None:
+        self._program = program
+        self._reactor = reactor
+        self._log = log
+
+    def send(self, kind: str, number: str, message: Secret) -> None:
+        told = {"kind": kind, "number": number, "message": message.reveal().decode()}
+        self._reactor.spawnProcess(
+            _Told(json.dumps(told).encode(), kind, self._log), self._program, [self._program], env=None
+        )
+
+
+class _Told(protocol.ProcessProtocol):
+    def __init__(self, octets: bytes, kind: str, log: Log) -> None:
+        self._octets = octets
+        self._kind = kind
+        self._log = log
+
+    def connectionMade(self) -> None:  # noqa: N802 - twisted's name
+        if (process := self.transport) is not None:
+            process.write(self._octets)
+            process.closeStdin()
+
+    def processEnded(self, reason: Failure) -> None:  # noqa: N802 - twisted's name
+        if not isinstance(reason.value, ProcessDone):
+            self._log.warn("cloud.message_failed", kind=self._kind, problem=str(reason.value))

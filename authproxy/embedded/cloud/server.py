@@ -1,0 +1,191 @@
+"""The service put together: one store, its API and its pages, and what keeps it tidy."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+
+from authproxy.embedded.cloud.api import auth_v1
+from authproxy.embedded.cloud.api.auth_v1 import AuthV1
+from authproxy.embedded.cloud.api.auth_v2 import AuthV2, Links
+from authproxy.embedded.cloud.api.authentic import Authenticity
+from authproxy.embedded.cloud.api.calls import Polls
+from authproxy.embedded.cloud.api.envelope import refused
+from authproxy.embedded.cloud.api.errors import ApiError, Code
+from authproxy.embedded.cloud.api.parameters import Parameters, read_parameters
+from authproxy.embedded.cloud.changes import Changes
+from authproxy.embedded.cloud.enrolment import Enrolment
+from authproxy.embedded.cloud.model import Application, WallClock
+from authproxy.embedded.cloud.pages.browser import Forms, Templates, static_files
+from authproxy.embedded.cloud.pages.enrol import EnrolmentPages
+from authproxy.embedded.cloud.pages.phone import PhonePages
+from authproxy.embedded.cloud.passcodes import Passcodes
+from authproxy.embedded.cloud.second_factor import Limits, SecondFactor
+from authproxy.embedded.cloud.senders import PageOnly, Sender
+from authproxy.embedded.cloud.store.store import Store
+from authproxy.embedded.cloud.web import Answer, Call, Handler, Reply, WebFactory
+from authproxy.observe.log import Log
+
+_TIDIED_EVERY = 3600.0  # seconds
+_LOOKED_EVERY = 0.25  # seconds, for what the command line changed
+_CONNECTIONS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`names`: the hosts that this service answers to. `pages`: the address of the pages as browsers reach them."""
+
+    names: frozenset[str]
+    pages: str
+    hold: float = 20.0  # seconds that a poll is held while nothing happens
+    legacy: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+class CloudService:
+    """Serves any number of ports; `start` before, `stop` after."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        reactor: Any,
+        clock: WallClock,
+        log: Log,
+        sender: Sender | None = None,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._reactor = reactor
+        self._log = log
+        self.changes = Changes(reactor)
+        passcodes = Passcodes(store.devices, store.codes, clock)
+        self.core = SecondFactor(store, self.changes, passcodes, sender or PageOnly(), settings.limits, clock)
+        self.enrolment = Enrolment(store, passcodes, clock)
+        self.links = Links(settings.pages)
+        self._authenticity = Authenticity(store.applications, clock, legacy=settings.legacy)
+        shared: dict[str, Any] = {
+            "store": store,
+            "core": self.core,
+            "enrolment": self.enrolment,
+            "links": self.links,
+            "clock": clock,
+            "polls": Polls(store, self.core, clock, settings.hold),
+        }
+        self._v2 = AuthV2(**shared)
+        self._v1 = AuthV1(**shared) if settings.legacy else None
+        templates = Templates()
+        self._static: Mapping[str, Reply] = static_files()
+        self._phone = PhonePages(
+            store=store,
+            core=self.core,
+            enrolment=self.enrolment,
+            changes=self.changes,
+            templates=templates,
+            clock=clock,
+        )
+        self._enrol = EnrolmentPages(
+            enrolment=self.enrolment,
+            changes=self.changes,
+            forms=Forms(store.seal),
+            templates=templates,
+            base=settings.pages,
+        )
+        store.note_pages(settings.pages)
+        self._loops = [LoopingCall(store.tidy), LoopingCall(self._look)]
+        self._version = store.database.data_version()
+
+    # ---- ports
+
+    def factory(self, *, secure: bool) -> WebFactory:
+        """For a listening port: with TLS API and pages, without it the pages alone (loopback)."""
+        handler: Handler = self._everything if secure else self._pages_only
+        return WebFactory(
+            handler, secure=secure, connections=_CONNECTIONS, reactor=self._reactor, log=self._log
+        )
+
+    def start(self) -> None:
+        for loop, seconds in zip(self._loops, (_TIDIED_EVERY, _LOOKED_EVERY), strict=True):
+            loop.clock = self._reactor
+            loop.start(seconds).addErrback(self._loop_failed)
+
+    def stop(self) -> None:
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+
+    def _look(self) -> None:
+        """The command line writes to the same file: wake whoever waits, they look for themselves."""
+        if not len(self.changes):
+            return
+        version = self._store.database.data_version()
+        if version != self._version:
+            self._version = version
+            self.changes.tell_all()
+
+    def _loop_failed(self, failure: Any) -> None:
+        self._log.failure("cloud.housekeeping_failed", failure.value)
+
+    # ---- requests
+
+    async def _everything(self, call: Call) -> Answer:
+        if call.path.startswith(("/auth/v2/", auth_v1.PREFIX)):
+            return await self._answer_api(call)
+        return await self._pages_only(call)
+
+    async def _answer_api(self, call: Call) -> Reply:
+        old = call.path.startswith(auth_v1.PREFIX)
+        try:
+            return await (self._endpoint_v1(call) if old else self._endpoint_v2(call))
+        except ApiError as error:
+            self._log.info("cloud.refused", code=error.code.value, detail=error.detail, path=call.path[:64])
+            return auth_v1.refused(call.path, error) if old else refused(error)
+
+    async def _endpoint_v2(self, call: Call) -> Reply:
+        if (call.method, call.path) == ("GET", "/auth/v2/ping"):
+            return self._v2.ping()
+        endpoint = self._v2.endpoints.get((call.method, call.path))
+        if endpoint is None:
+            raise ApiError(Code.NOT_FOUND)
+        application, sent = self._signed(call)
+        return await endpoint(application, sent)
+
+    async def _endpoint_v1(self, call: Call) -> Reply:
+        if self._v1 is None:
+            raise ApiError(Code.NOT_FOUND)
+        if call.method == "GET" and auth_v1.name_of(call.path) == "ping":
+            return auth_v1.succeeded(call.path, "pong")
+        endpoint = self._v1.find(call.method, call.path)
+        if endpoint is None:
+            raise ApiError(Code.NOT_FOUND)
+        application, sent = self._signed(call)
+        return auth_v1.succeeded(call.path, await endpoint(application, sent))
+
+    def _signed(self, call: Call) -> tuple[Application, Parameters]:
+        if call.oversize:
+            raise ApiError(Code.INVALID_PARAMETER, "body is too large")
+        return self._authenticity.check(call), read_parameters(call)
+
+    async def _pages_only(self, call: Call) -> Answer:
+        # A foreign name that leads here is another site's attempt to read these pages (DNS rebinding).
+        if not self._is_mine(call.host):
+            return Reply(421, b"This is not the host you asked for.")
+        if call.method in {"GET", "HEAD"} and (static := self._static.get(call.path)) is not None:
+            return static
+        route = self._phone.routes.get(("GET" if call.method == "HEAD" else call.method, call.path))
+        if route is not None:
+            return await route(call, self._phone.me(call))
+        return await self._enrol.handle(call) or Reply(404, b"There is no such page.")
+
+    def _is_mine(self, host: str) -> bool:
+        if host in self._settings.names or host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False

@@ -1,0 +1,1 @@
+"""What is kept: one SQLite file, its secrets sealed with a key that lies beside it."""

@@ -1,0 +1,471 @@
+"""What the options of a section mean: its policy, its primary, its cloud, its clients. Nothing here binds or asks."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from authproxy.backends.cloud.cloud import Cloud
+from authproxy.backends.cloud.guarded import GuardedCloud
+from authproxy.backends.cloud.pool import PoolLimits
+from authproxy.backends.cloud.probe import Probe
+from authproxy.backends.cloud.proven import Proven
+from authproxy.backends.cloud.proxy import OutboundProxy
+from authproxy.backends.cloud.settings import CloudSettings
+from authproxy.backends.directory.directory import Directory
+from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
+from authproxy.backends.open_door import OpenDoorGates
+from authproxy.backends.resolve import Resolver
+from authproxy.backends.tls import ServerCertificates, Trust, UnusableTrust, client_tls
+from authproxy.config import model
+from authproxy.config.dictionary_folder import read_dictionary_folder
+from authproxy.config.load import Loaded
+from authproxy.config.model import AdClient, Main, RadiusServer, RadiusServerAuto
+from authproxy.config.options.addresses import Endpoint
+from authproxy.config.problems import InvalidConfig, Problem, suggestion
+from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
+from authproxy.listeners.radius.listener import Limits, Served
+from authproxy.listeners.radius.section import RadiusSection
+from authproxy.observe.audit import Audit
+from authproxy.observe.log import Log
+from authproxy.observe.metrics import Metrics
+from authproxy.observe.recent import Recent
+from authproxy.observe.record import SectionRecorder
+from authproxy.observe.writer import LineWriter
+from authproxy.pipeline.authenticate import Pipeline
+from authproxy.pipeline.challenge import Challenges
+from authproxy.pipeline.credential import AppendMode
+from authproxy.pipeline.decision import Decision, Reason, Reject
+from authproxy.pipeline.logins import Logins
+from authproxy.pipeline.policy import Policy
+from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.second_step import SecondStep
+from authproxy.pipeline.username import canonical
+from authproxy.protocols.ldap.filter_text import parse_filter
+from authproxy.protocols.radius import dictionary
+from authproxy.protocols.radius.vendor import Key
+from authproxy.service.ports import radius_endpoints
+from authproxy.service.state import State
+
+# Attributes that need no dictionary, whose loading costs the start a tenth of a second.
+_USUAL: Mapping[str, Key] = {
+    "calling-station-id": (None, 31),
+    "paloalto": (25461, 7),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all sections share, whatever the configuration."""
+
+    reactor: Any
+    log: Log
+    audit: Audit
+    metrics: Metrics
+    recent: Recent
+    resolver: Resolver
+    certificates: ServerCertificates
+    state: State
+    challenges: Challenges
+    writers: Sequence[LineWriter] = ()
+    login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+
+    def clock(self) -> float:
+        seconds: float = self.reactor.seconds()
+        return seconds
+
+
+class Counted:
+    """A pipeline that knows how many logins are in it: it goes when they have ended."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.pending = 0
+
+    async def authenticate(self, request: AuthRequest) -> Decision:
+        self.pending += 1
+        try:
+            return await self._pipeline.authenticate(request)
+        finally:
+            self.pending -= 1
+
+    def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
+        return self._pipeline.reject(request, reason, cause)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryPart:
+    """`made_of`: two with the same are the same."""
+
+    made_of: object
+    directory: Directory
+
+
+@dataclass(frozen=True, slots=True)
+class CloudPart:
+    made_of: object
+    cloud: Cloud
+    guarded: GuardedCloud
+    door: OpenDoorGates
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A server section with all its parts."""
+
+    options: RadiusServerAuto
+    directory: DirectoryPart
+    cloud: CloudPart
+    pipeline: Counted
+    logins: Logins
+    radius: RadiusSection
+
+
+@dataclass(frozen=True, slots=True)
+class PortPlan:
+    """What a port serves."""
+
+    clients: PrefixTable[Served]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A configuration, ready to run. Parts that an earlier one has just so are the earlier one's."""
+
+    main: Main
+    sections: Mapping[str, Section]
+    directories: Mapping[str, DirectoryPart]
+    radius: Mapping[Endpoint, PortPlan]
+
+    @property
+    def pending(self) -> int:
+        """Logins that are being decided with these parts."""
+        return sum(section.pipeline.pending for section in self.sections.values())
+
+    def start(self) -> None:
+        """Look who answers, and show the cloud each section's credentials: an outage later finds them proven."""
+        for directory in self.directories.values():
+            directory.directory.start()
+        for section in self.sections.values():
+            section.cloud.cloud.start()
+
+    async def close(self, keep: Built | None) -> None:
+        """Close every connection but those of parts that `keep` has, too."""
+        for name, directory in self.directories.items():
+            if keep is None or keep.directories.get(name) is not directory:
+                await directory.directory.close()
+        for name, section in self.sections.items():
+            if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
+                section.cloud.guarded.close()
+                await section.cloud.cloud.close()
+
+
+def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
+    """Raises InvalidConfig: what shows only here, such as a CA file that can't be read."""
+    builder = _Builder(loaded, world, earlier)
+    built = builder.build()
+    if builder.problems:
+        raise InvalidConfig(builder.problems)
+    return built
+
+
+class _Builder:
+    """One configuration on its way. Problems are collected, so that all are told at once."""
+
+    def __init__(self, loaded: Loaded, world: World, earlier: Built | None) -> None:
+        self._loaded = loaded
+        self._config = loaded.config
+        self._world = world
+        self._earlier = earlier
+        self._dictionary: dictionary.Dictionary | None = None
+        self.problems: list[Problem] = []
+
+    def build(self) -> Built:
+        directories = dict(self._directories())
+        sections = dict(self._sections(directories))
+        return Built(self._config.main, sections, directories, self._ports(sections))
+
+    def _problem(self, section: str, option: str, what: str) -> None:
+        self.problems.append(self._loaded.problem(section, option, what))
+
+    # ---- directories
+
+    def _directories(self) -> Iterator[tuple[str, DirectoryPart]]:
+        for name, options in self._config.all(AdClient).items():
+            trust = directory_trust(options)
+            if options.transport is not model.Transport.CLEAR and not self._usable(name, options, trust):
+                continue
+            try:
+                settings = directory_settings(name, options, trust)
+            except ValueError as wrong:
+                self._problem(name, "", str(wrong))
+                continue
+            yield name, self._directory(name, settings)
+
+    def _usable(self, name: str, options: AdClient, trust: Trust) -> bool:
+        try:
+            for host in options.host:
+                client_tls(options.ssl_server_name or host, trust)
+        except UnusableTrust as unusable:
+            self._problem(name, "ssl_ca_certs_file", str(unusable))
+            return False
+        return True
+
+    def _directory(self, name: str, settings: DirectorySettings) -> DirectoryPart:
+        """The earlier one if it is the same: it has connections, and knows which hosts are dead."""
+        made_of = (settings, files_of(settings.trust))
+        before = self._earlier.directories.get(name) if self._earlier else None
+        if before is not None and before.made_of == made_of:
+            return before
+        world = self._world
+        directory = Directory(
+            settings,
+            reactor=world.reactor,
+            resolver=world.resolver,
+            log=world.log,
+            certificates=world.certificates,
+        )
+        return DirectoryPart(made_of, directory)
+
+    # ---- sections
+
+    def _sections(self, directories: Mapping[str, DirectoryPart]) -> Iterator[tuple[str, Section]]:
+        for name, options in self._config.all(RadiusServerAuto).items():
+            attribute = self._attribute(name, options.client_ip_attr)
+            try:
+                cloud = self._cloud(name, options)
+            except UnusableTrust as unusable:
+                self._problem(name, "api_ca_certs_file", str(unusable))
+                continue
+            if options.client in directories:
+                yield name, self._section(name, options, directories[options.client], cloud, attribute)
+
+    def _cloud(self, name: str, options: RadiusServerAuto) -> CloudPart:
+        settings = cloud_settings(options)
+        made_of = (settings, files_of(settings.trust))
+        before = self._earlier.sections.get(name) if self._earlier else None
+        if before is not None and before.cloud.made_of == made_of:
+            return before.cloud
+        return self._new_cloud(made_of, settings)
+
+    def _new_cloud(self, made_of: object, settings: CloudSettings) -> CloudPart:
+        world = self._world
+        proven = Proven(settings, known=world.state.proven, key=world.state.key.reveal(), log=world.log)
+        cloud = Cloud(
+            settings,
+            reactor=world.reactor,
+            resolver=world.resolver,
+            log=world.log,
+            proven=proven,
+            certificates=world.certificates,
+        )
+        probe = Probe(cloud.check, reactor=world.reactor, log=world.log)
+        guarded = GuardedCloud(cloud, probe, section=settings.section, reactor=world.reactor, log=world.log)
+        door = OpenDoorGates(
+            proven=lambda: bool(proven),
+            probe=probe,
+            reactor=world.reactor,
+            breaker_is_open=lambda: guarded.is_open,
+        )
+        return CloudPart(made_of, cloud, guarded, door)
+
+    def _section(
+        self,
+        name: str,
+        options: RadiusServerAuto,
+        directory: DirectoryPart,
+        cloud: CloudPart,
+        attribute: Key | None,
+    ) -> Section:
+        world = self._world
+        policy = section_policy(options)
+        recorder = SectionRecorder(
+            options.name,
+            options.ikey,
+            audit=world.audit,
+            metrics=world.metrics,
+            log=world.log,
+            recent=world.recent,
+        )
+        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
+        pipeline = Counted(Pipeline(policy, directory.directory, second, recorder, world.clock))
+        logins = self._logins(name, options, pipeline)
+        world.metrics.pending(options.name, logins.__len__)
+        world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)
+        radius = RadiusSection(
+            name=options.name,
+            logins=logins,
+            rejecter=pipeline,
+            patience=options.login_patience,
+            client_ip_attribute=attribute,
+            trust_unsigned_client_ip=options.trust_unsigned_client_ip,
+            password_codec=options.pw_codec,
+        )
+        return Section(options, directory, cloud, pipeline, logins, radius)
+
+    def _logins(self, name: str, options: RadiusServerAuto, pipeline: Counted) -> Logins:
+        """The earlier ones: a login that waits is joined also by what comes after a reload."""
+        before = self._earlier.sections.get(name) if self._earlier else None
+        if before is not None:
+            before.logins.use(pipeline, options.denial_memory)
+            return before.logins
+        log = self._world.log
+
+        def failed(request: AuthRequest, error: Exception) -> None:
+            log.failure("login.failed", error, login=request.login, section=request.section)
+
+        def joined(newcomer: AuthRequest, waiting: AuthRequest) -> None:
+            log.info("login.joined", login=newcomer.login, waiting=waiting.login, client=newcomer.client)
+
+        return Logins(
+            pipeline,
+            key=self._world.login_key,
+            denial_memory=options.denial_memory,
+            clock=self._world.clock,
+            failed=failed,
+            joined=joined,
+        )
+
+    def _attribute(self, section: str, name: str) -> Key | None:
+        if (usual := _USUAL.get(name.lower())) is not None:
+            return usual
+        found = self._attributes.find(name)
+        if found is None:
+            known = suggestion(name, self._attributes.names())
+            self._problem(section, "client_ip_attr", f"no dictionary has an attribute {name}{known}")
+            return None
+        return found.key
+
+    @property
+    def _attributes(self) -> dictionary.Dictionary:
+        if self._dictionary is None:
+            folder = self._config.main.dictionary_dir
+            self._dictionary = dictionary.load(read_dictionary_folder(folder) if folder else None)
+        return self._dictionary
+
+    # ---- ports
+
+    def _ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, PortPlan]:
+        behind: dict[Endpoint, list[Section]] = {}
+        for section in sections.values():
+            for endpoint in radius_endpoints(section.options):
+                behind.setdefault(endpoint, []).append(section)
+        return {endpoint: port_plan(sharing) for endpoint, sharing in behind.items()}
+
+
+def port_plan(sections: list[Section]) -> PortPlan:
+    """Sections that share a port share its limits: the strictest of each."""
+    options = [section.options for section in sections]
+    limits = Limits(
+        pending=min(each.max_pending for each in options),
+        pending_per_client=min(each.max_pending_per_client for each in options),
+        reject_delay=max(each.reject_delay for each in options),
+        reply_cache=max(each.reply_cache for each in options),
+    )
+    served = [
+        (network, Served(client, section.radius))
+        for section in sections
+        for client in radius_clients(section.options)
+        for network in client.networks
+    ]
+    return PortPlan(PrefixTable(served), limits)
+
+
+def radius_clients(options: RadiusServer) -> list[Client]:
+    return [
+        Client(
+            name=client.name,
+            key=f"{options.name}/{client.name}",
+            networks=client.ip,
+            secret=client.secret,
+            require_message_authenticator=RequireMessageAuthenticator(
+                client.require_message_authenticator or options.require_message_authenticator
+            ),
+            omit_message_authenticator=client.omit_message_authenticator,
+        )
+        for client in options.clients
+    ]
+
+
+def section_policy(options: RadiusServerAuto) -> Policy:
+    return Policy(
+        fail_mode=options.failmode,
+        append=AppendMode(
+            enabled=options.allow_concat,
+            delimiter=options.delimiter.encode(),
+            password_length=options.delimited_password_length,
+        ),
+        factors=options.factors,
+        exempt=frozenset(canonical(name) for name in options.exempt_usernames),
+    )
+
+
+def cloud_settings(options: RadiusServerAuto) -> CloudSettings:
+    proxy = None
+    if options.http_proxy_host is not None:
+        proxy = OutboundProxy(
+            options.http_proxy_host,
+            options.http_proxy_port,
+            options.http_proxy_username or "",
+            options.http_proxy_password,
+        )
+    return CloudSettings(
+        section=options.name,
+        host=options.api_host,
+        ikey=options.ikey,
+        skey=options.skey,
+        port=options.api_port,
+        trust=Trust(ca_file=options.api_ca_certs_file),
+        proxy=proxy,
+        preauth_seconds=options.api_timeout,
+        allow_local=options.allow_local_api,
+        hostname=socket.gethostname(),
+        limits=PoolLimits(connect_seconds=options.api_connect_timeout),
+    )
+
+
+def files_of(trust: Trust) -> tuple[object, ...]:
+    """Changes when a certificate file does: a reload then takes the new one (T5). Raises UnusableTrust."""
+    files = [path for path in (trust.ca_file, trust.client_certificate, trust.client_key) if path is not None]
+    try:
+        found = [path.stat() for path in files]
+    except OSError as error:
+        raise UnusableTrust(f"{error.filename}: {error.strerror}") from None
+    return tuple((status.st_mtime_ns, status.st_ino, status.st_size) for status in found)
+
+
+def directory_trust(options: AdClient) -> Trust:
+    return Trust(
+        ca_file=options.ssl_ca_certs_file,
+        verify_hostname=options.ssl_verify_hostname,
+        verify_depth=options.ssl_verify_depth,
+        client_certificate=options.ssl_client_cert_file,
+        client_key=options.ssl_client_key_file,
+    )
+
+
+def directory_settings(name: str, options: AdClient, trust: Trust) -> DirectorySettings:
+    """Raises ValueError."""
+    plain = options.auth_type is model.AuthType.PLAIN
+    service_name = (options.bind_dn if plain else None) or options.service_account_username or ""
+    return DirectorySettings(
+        name=name,
+        hosts=tuple(Host(host, options.directory_port, options.ssl_server_name) for host in options.host),
+        search_dn=options.search_dn,
+        service_name=service_name,
+        service_password=options.service_account_password,
+        transport=Transport(options.transport.value),
+        trust=trust,
+        auth_type=AuthType(options.auth_type.value),
+        ntlm_domain=options.ntlm_domain,
+        ntlm_workstation=options.ntlm_workstation,
+        username_attribute=options.username_attribute,
+        at_attribute=options.at_attribute,
+        security_group_dn=options.security_group_dn,
+        ldap_filter=parse_filter(options.ldap_filter) if options.ldap_filter else None,
+        timeout=options.timeout,
+    )

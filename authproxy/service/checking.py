@@ -1,0 +1,55 @@
+"""`authproxy check`: build all that `run` builds, bind nothing, ask nobody, write nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from twisted.internet.task import Clock
+
+from authproxy.backends.resolve import Resolver
+from authproxy.backends.tls import ServerCertificates
+from authproxy.config.load import Loaded
+from authproxy.config.problems import InvalidConfig, Problem
+from authproxy.observe.audit import AuditEvent
+from authproxy.observe.log import NullLog
+from authproxy.observe.metrics import Metrics
+from authproxy.observe.recent import Recent
+from authproxy.pipeline.challenge import Challenges
+from authproxy.protocols.radius.state import StateSeal
+from authproxy.secret import Secret
+from authproxy.service.build import World, build
+from authproxy.service.state import State
+
+
+class _Unwritten:
+    """Nobody logs in here."""
+
+    hostname = ""
+    clock = staticmethod(time.time)
+
+    def write(self, event: AuditEvent) -> None: ...
+
+    def write_now(self, event: AuditEvent) -> None: ...
+
+
+def problems_of(loaded: Loaded) -> Sequence[Problem]:
+    """What shows only when it is built: a CA file without a certificate, an attribute that no dictionary has."""
+    log, reactor, key = NullLog(), Clock(), Secret(bytes(32))
+    nothing: set[str] = set()
+    world = World(
+        reactor=reactor,
+        log=log,
+        audit=_Unwritten(),
+        metrics=Metrics(),
+        recent=Recent(),
+        resolver=Resolver(reactor, log=log),
+        certificates=ServerCertificates(),
+        state=State(nothing, nothing, key),
+        challenges=Challenges(StateSeal([key]), lifetime=1, wall_clock=time.time, new_id=lambda: bytes(8)),
+    )
+    try:
+        build(loaded, world)
+    except InvalidConfig as invalid:
+        return invalid.problems
+    return ()

@@ -1,0 +1,123 @@
+"""What the running service tells of itself to `main.admin`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from authproxy.backends.cloud.health import CloudState as CloudWord
+from authproxy.backends.directory.hosts import HostHealth
+from authproxy.backends.directory.hosts import State as HostWord
+from authproxy.config.model.kinds import kind_of
+from authproxy.listeners.admin.overview import (
+    CertificateState,
+    CloudState,
+    Health,
+    HostState,
+    PendingLogin,
+    PrimaryState,
+    SectionState,
+)
+from authproxy.observe.audit import AuditEvent
+from authproxy.pipeline.request import AuthRequest
+from authproxy.service.build import Section, World
+from authproxy.service.running import Service
+
+_HOSTS = {
+    HostWord.UNKNOWN: Health.UNKNOWN,
+    HostWord.UP: Health.UP,
+    HostWord.SUSPECT: Health.UNKNOWN,
+    HostWord.DOWN: Health.DOWN,
+}
+_CLOUDS = {CloudWord.UNKNOWN: Health.UNKNOWN, CloudWord.UP: Health.UP, CloudWord.DOWN: Health.DOWN}
+
+
+class ServiceOverview:
+    """Implements listeners.admin's Overview."""
+
+    def __init__(self, service: Service, world: World) -> None:
+        self._service = service
+        self._world = world
+
+    def draining(self) -> bool:
+        return self._service.draining
+
+    def sections(self) -> Sequence[SectionState]:
+        return [self._section(name, section) for name, section in self._service.built.sections.items()]
+
+    def pending(self) -> Iterable[PendingLogin]:
+        waiting = [
+            self._pending(request)
+            for section in self._service.built.sections.values()
+            for request in section.logins.waiting()
+        ]
+        return sorted(waiting, key=lambda login: login.since)
+
+    def decisions(self) -> Iterable[AuditEvent]:
+        return self._world.recent.decisions()
+
+    def fail_opens(self) -> Iterable[AuditEvent]:
+        return self._world.recent.fail_opens()
+
+    def fail_open_count(self) -> int:
+        return self._world.recent.fail_open_count
+
+    def without_factor(self) -> Iterable[AuditEvent]:
+        return self._world.recent.without_factor()
+
+    def certificates(self) -> Iterable[CertificateState]:
+        expiries = self._world.certificates.expiries()
+        return [CertificateState(name, not_after) for name, not_after in sorted(expiries.items())]
+
+    def troubles(self) -> Iterator[str]:
+        for writer in self._world.writers:
+            if writer.problem:
+                yield f"{writer.name}: can't be written: {writer.problem}"
+        for name, part in self._service.built.directories.items():
+            if refused := part.directory.health().service_account:
+                yield f"{name}: the service account is refused: {refused}"
+
+    # ---- parts
+
+    def _section(self, name: str, section: Section) -> SectionState:
+        return SectionState(
+            name=section.options.name,
+            kind=kind_of(name),
+            listening=tuple(self._service.listening(section)),
+            fail_mode=section.options.failmode,
+            primary=self._primary(section),
+            cloud=self._cloud(section),
+            pending=len(section.logins),
+        )
+
+    def _primary(self, section: Section) -> PrimaryState:
+        health = section.directory.directory.health()
+        return PrimaryState(section.options.client, tuple(self._host(host) for host in health.hosts))
+
+    def _host(self, host: HostHealth) -> HostState:
+        return HostState(host.host, _HOSTS[host.state], host.why, time.time() - host.since)
+
+    def _cloud(self, section: Section) -> CloudState:
+        health = section.cloud.cloud.health()
+        return CloudState(
+            section.options.api_host,
+            _CLOUDS[health.state],
+            health.last_failure_detail if health.state is CloudWord.DOWN else "",
+            self._wall(health.since),
+            section.cloud.guarded.is_open,
+        )
+
+    def _pending(self, request: AuthRequest) -> PendingLogin:
+        return PendingLogin(
+            login=request.login,
+            section=request.section,
+            user=request.username.canonical,
+            since=self._wall(request.received),
+            client=request.client,
+            nas_ip=request.nas_ip,
+            client_ip=request.client_ip,
+        )
+
+    def _wall(self, monotonic: float) -> float:
+        """The reactor's seconds as seconds since 1970."""
+        return time.time() - (self._world.clock() - monotonic)

@@ -1,0 +1,77 @@
+"""What is done once to the process: limits, no core dumps, another user (S8, S10)."""
+
+from __future__ import annotations
+
+import ctypes
+import grp
+import os
+import pwd
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_DUMPABLE = 4  # <linux/prctl.h>
+PRIVATE = 0o077
+
+
+class CannotBecome(Exception):
+    """The administrator: there is no such user, or this process may not become it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    name: str
+    uid: int
+    gid: int
+
+
+def harden() -> None:
+    """Files for the owner alone, no core file with passwords in it, as many descriptors as are allowed (A8)."""
+    os.umask(PRIVATE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _forbid_dumps()
+
+
+def account(name: str) -> Account:
+    """Raises CannotBecome."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise CannotBecome(f"there is no user {name}") from None
+    return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def become(user: Account, folders: tuple[Path, ...]) -> None:
+    """Give `folders` to the user where they are new, then be that user for good. Raises CannotBecome."""
+    try:
+        for folder in folders:
+            if not folder.exists():
+                folder.mkdir(mode=0o750, parents=True)
+                os.chown(folder, user.uid, user.gid)
+        groups = os.getgrouplist(user.name, user.gid)
+        os.setgroups(groups)
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, user.uid)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise CannotBecome(f"can't become {user.name}: {where}{error.strerror}") from None
+    # The kernel sets it back when the user changes.
+    _forbid_dumps()
+
+
+def identity() -> str:
+    """Who this process is, for the log."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        return f"{pwd.getpwuid(uid).pw_name}:{grp.getgrgid(gid).gr_name}"
+    except KeyError:
+        return f"{uid}:{gid}"
+
+
+def _forbid_dumps() -> None:
+    """Best effort: where there is no prctl there is the limit on core files."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -1,0 +1,147 @@
+"""The service as it runs: ports with sections behind them; started, drained, reloaded (A12, A13)."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from socket import socket
+
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.python.failure import Failure
+
+from authproxy.config.load import Loaded
+from authproxy.config.options.addresses import Endpoint
+from authproxy.listeners.radius.listener import RadiusListener
+from authproxy.listeners.radius.udp import DatagramPort
+from authproxy.observe.bridge import with_traceback
+from authproxy.service.build import Built, Section, World, build
+from authproxy.service.ports import Sockets, bind, radius_endpoints
+
+
+@dataclass(slots=True, eq=False)
+class RadiusPort:
+    """A socket that is read, and what reads it."""
+
+    listener: RadiusListener
+    port: DatagramPort
+
+    def close(self) -> None:
+        self.port.close()
+
+
+class Service:
+    """All that runs, but the admin endpoint."""
+
+    def __init__(self, built: Built, world: World) -> None:
+        self._built = built
+        self._world = world
+        self._ports: dict[Endpoint, RadiusPort] = {}
+        # Ports and parts of configurations before this one, until their logins have ended.
+        self._leaving: set[RadiusPort] = set()
+        self._retiring: list[Built] = []
+        self.draining = False
+
+    @property
+    def built(self) -> Built:
+        return self._built
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as ADDRESS:PORT."""
+        return [port.port.address for port in self._ports.values()]
+
+    def listening(self, section: Section) -> list[str]:
+        """Where a section listens, as ADDRESS:PORT."""
+        endpoints = radius_endpoints(section.options)
+        return [self._ports[endpoint].port.address for endpoint in endpoints if endpoint in self._ports]
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait for an answer."""
+        return sum(port.listener.pending for port in (*self._ports.values(), *self._leaving))
+
+    def start(self, sockets: Sockets) -> None:
+        """Read the sockets, and show the cloud our credentials."""
+        for endpoint, sock in sockets.radius.items():
+            self._open(endpoint, sock)
+        self._built.start()
+
+    def reload(self, loaded: Loaded) -> None:
+        """Go over to another configuration. Logins that wait end under the one they began with.
+
+        Raises InvalidConfig or CannotBind, with nothing changed.
+        """
+        built = build(loaded, self._world, self._built)
+        sockets = bind(loaded.config, self._ports, admin=False)
+        before, self._built = self._built, built
+        for endpoint in [endpoint for endpoint in self._ports if endpoint not in built.radius]:
+            self._leave(self._ports.pop(endpoint))
+        for endpoint, port in self._ports.items():
+            served = built.radius[endpoint]
+            port.listener.serve(served.clients, served.limits)
+        for endpoint, sock in sockets.radius.items():
+            self._open(endpoint, sock)
+        built.start()
+        self._retiring.append(before)
+        self._world.log.info("service.reloaded", listening=self.addresses)
+        self._close_retired()
+
+    async def drain(self, timeout: float) -> int:
+        """Take nothing new; wait for the logins that wait, `timeout` seconds at most. How many were cut off."""
+        self.draining = True
+        waiting = [port.listener.drain() for port in (*self._ports.values(), *self._leaving)]
+        drained = DeferredList(waiting)
+        drained.addTimeout(timeout, self._world.reactor)
+        with contextlib.suppress(TimeoutError):
+            await drained
+        return self.pending
+
+    async def close(self) -> None:
+        for port in (*self._ports.values(), *self._leaving):
+            port.close()
+        self._ports.clear()
+        for built in (*self._retiring, self._built):
+            await built.close(keep=None)
+        self._world.resolver.close()
+
+    # ---- ports
+
+    def _open(self, endpoint: Endpoint, sock: socket) -> None:
+        served = self._built.radius[endpoint]
+        listener = RadiusListener(
+            receiver=str(endpoint),
+            served=served.clients,
+            limits=served.limits,
+            latches=self._world.state.latches,
+            reactor=self._world.reactor,
+            log=self._world.log,
+            discards=self._world.metrics,
+        )
+        port = DatagramPort(sock, self._world.reactor, listener.received)
+        listener.send = port.send
+        self._world.metrics.udp_socket(port.address, sock.fileno())
+        self._ports[endpoint] = RadiusPort(listener, port)
+        port.start()
+
+    def _leave(self, port: RadiusPort) -> None:
+        """Answer what was asked there, take nothing new, then close it."""
+        self._leaving.add(port)
+
+        def close(_: object) -> None:
+            self._leaving.discard(port)
+            port.close()
+
+        port.listener.drain().addBoth(close)
+
+    # ---- parts that nothing uses any more
+
+    def _close_retired(self) -> None:
+        """Once no login began with them is waiting; looked at now and then."""
+        for built in [built for built in self._retiring if not built.pending]:
+            self._retiring.remove(built)
+            Deferred.fromCoroutine(built.close(keep=self._built)).addErrback(self._not_closed)
+        if self._retiring:
+            self._world.reactor.callLater(1.0, self._close_retired)
+
+    def _not_closed(self, failure: Failure) -> None:
+        self._world.log.failure("service.close_failed", with_traceback(failure))

@@ -1,0 +1,51 @@
+"""What lasts over a restart: keys, latches, proven credentials. All of it in `main.state_dir`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from authproxy.backends.state_dir import LastingSet, lasting_key, open_state_dir
+from authproxy.observe.log import Log
+from authproxy.secret import Secret
+
+
+class Names(Protocol):
+    def __contains__(self, name: str, /) -> bool: ...
+
+    def add(self, name: str, /) -> None: ...
+
+
+class Noted:
+    """A lasting set whose disk may fail: what is added counts at once, and the failure is told (A14)."""
+
+    def __init__(self, names: LastingSet, log: Log) -> None:
+        self._names = names
+        self._log = log
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def add(self, name: str) -> None:
+        try:
+            self._names.add(name)
+        except OSError as error:
+            self._log.error("state.not_written", problem=str(error), effect="it is forgotten at a restart")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    latches: Names  # clients that have shown a Message-Authenticator (R19)
+    proven: Names  # credentials that have passed check
+    key: Secret = field(repr=False)  # of digests that are compared over restarts, and of sealed States
+
+
+def open_state(folder: Path, log: Log) -> State:
+    """Raises StateUnusable."""
+    open_state_dir(folder)
+    return State(
+        latches=Noted(LastingSet(folder / "message-authenticator-seen.json"), log),
+        proven=Noted(LastingSet(folder / "proven-credentials.json"), log),
+        key=Secret(lasting_key(folder / "key")),
+    )

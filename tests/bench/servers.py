@@ -1,0 +1,144 @@
+"""The servers that answer RADIUS in a measurement: authproxy and its peers, each on the processor under test."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.bench.peers import freeradius, naive
+from tests.bench.process import UNDER_TEST, Process, wait_for
+from tests.bench.rig import (
+    ADMIN_DN,
+    ADMIN_PASSWORD,
+    IKEY,
+    PEOPLE_DN,
+    SKEY,
+    Cloud,
+    Rig,
+    free_port,
+    takes_datagrams,
+)
+from tests.bench.tools import SECRET, Logins, radload
+
+ROOT = Path(__file__).parents[2]
+START = 15.0  # seconds that a server may take to its first answer
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    name: str
+    port: int
+    process: Process
+
+    def wait(self) -> Server:
+        """Until a whole login is answered, right to the end."""
+        wait_for(f"{self.name}'s port", lambda: takes_datagrams(self.port), self.process, START)
+        if radload(self.port, Logins(1, give_up=START, at_most=START)).accepted != 1:
+            self.process.expect_alive()
+            raise RuntimeError(f"{self.name} does not answer:\n{self.process.said()[-3000:]}")
+        return self
+
+    def stop(self) -> None:
+        self.process.stop()
+
+
+def _free_udp_port() -> int:
+    return free_port(socket.SOCK_DGRAM)
+
+
+def start_authproxy(rig: Rig, name: str, *, ldap_port: int, cloud: Cloud) -> Server:
+    """The real daemon, as an administrator would start it."""
+    folder, port = rig.folder / name, _free_udp_port()
+    for part in ("log", "state"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    configuration = folder / "authproxy.yaml"
+    configuration.touch(mode=0o600)
+    configuration.write_text(
+        _AUTHPROXY.format(folder=folder, port=port, ldap_port=ldap_port, cloud=cloud, **_NAMES)
+    )
+    command = [sys.executable, "-m", "authproxy", "run", "-c", configuration]
+    output = rig.folder / f"{name}.log"
+    process = Process(command, cpu=UNDER_TEST, output=output, raise_files=False, cwd=ROOT)
+    return _started(rig, Server(name, port, process))
+
+
+def start_freeradius(
+    rig: Rig, name: str, *, ldap_port: int, cloud: Cloud, calls: int, threads: int = 32
+) -> Server:
+    port = _free_udp_port()
+    command = freeradius.configure(
+        rig.folder / name, port=port, ldap_port=ldap_port, cloud=cloud, calls=calls, threads=threads
+    )
+    process = Process(command, cpu=UNDER_TEST, output=rig.folder / f"{name}.log")
+    return _started(rig, Server(name, port, process))
+
+
+def start_naive(
+    rig: Rig, name: str, *, ldap_port: int, cloud: Cloud, search: bool = True, calls: int = 3
+) -> Server:
+    port = _free_udp_port()
+    settings = naive.Settings(
+        port=port,
+        secret=SECRET,
+        ldap_port=ldap_port,
+        https_port=cloud.port,
+        ca=str(cloud.ca),
+        ikey=IKEY,
+        skey=SKEY,
+        admin_dn=ADMIN_DN,
+        admin_password=ADMIN_PASSWORD,
+        people_dn=PEOPLE_DN,
+        search=search,
+        calls=calls,
+    )
+    command = [sys.executable, "-m", "tests.bench.peers.naive", json.dumps(asdict(settings))]
+    process = Process(command, cpu=UNDER_TEST, output=rig.folder / f"{name}.log", cwd=ROOT)
+    return _started(rig, Server(name, port, process))
+
+
+def _started(rig: Rig, server: Server) -> Server:
+    rig.adopt(server.process)
+    return server
+
+
+_NAMES = {
+    "people": PEOPLE_DN,
+    "admin": ADMIN_DN,
+    "admin_password": ADMIN_PASSWORD,
+    "ikey": IKEY,
+    "skey": SKEY,
+    "secret": SECRET,
+}
+
+_AUTHPROXY = """\
+main:
+  log_dir: {folder}/log
+  state_dir: {folder}/state
+ad_client:
+  host: 127.0.0.1
+  port: {ldap_port}
+  transport: clear
+  auth_type: plain
+  bind_dn: {admin}
+  service_account_password: {admin_password}
+  search_dn: {people}
+  username_attribute: uid
+radius_server_auto:
+  name: bench
+  ikey: {ikey}
+  skey: {skey}
+  api_host: localhost
+  api_port: {cloud.port}
+  api_ca_certs_file: {cloud.ca}
+  allow_local_api: true
+  failmode: secure
+  client: ad_client
+  interface: 127.0.0.1
+  port: {port}
+  max_pending_per_client: 16384
+  clients:
+    - {{name: bench, ip: 127.0.0.1, secret: {secret}}}
+"""
