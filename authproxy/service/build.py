@@ -421,7 +421,7 @@ def cloud_settings(options: RadiusServerAuto) -> CloudSettings:
         port=options.api_port,
         trust=Trust(ca_file=options.api_ca_certs_file),
         proxy=proxy,
-        preauth_seconds=options.api_timeout,
+        api_timeout=options.api_timeout,
         allow_local=options.allow_local_api,
         hostname=socket.gethostname(),
         limits=PoolLimits(connect_seconds=options.api_connect_timeout),

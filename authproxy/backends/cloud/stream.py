@@ -114,12 +114,15 @@ class Stream:
     # ---- what the reactor calls
 
     def fileno(self) -> int:
-        return self._descriptor if self._open else -1
+        # The same after the end: -1 would have the reactor search all its descriptors for the one that went.
+        return self._descriptor
 
     def logPrefix(self) -> str:  # noqa: N802 - Twisted's
         return "cloud"
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's
+        if not self._open:
+            return
         if self._handshake is not None:
             self._shake_hands()
             return
@@ -150,6 +153,8 @@ class Stream:
         self._end(error)
 
     def doWrite(self) -> None:  # noqa: N802 - Twisted's
+        if not self._open:
+            return
         self._reactor.removeWriter(self)
         if self._handshake is not None:
             self._shake_hands()
