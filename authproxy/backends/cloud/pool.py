@@ -114,13 +114,16 @@ class Pool:
 
     def _reusable(self, *, trusted: bool) -> Connection | None:
         """The one used last: it is the likeliest to live, and the others may grow old and go."""
-        if not self._idle:
-            return None
-        if trusted and self._reactor.seconds() - self._idle[-1].idle_since > self._limits.trusted_seconds:
-            return None
-        connection = self._idle.pop()
-        connection.on_lost = None
-        return connection
+        while self._idle:
+            age = self._reactor.seconds() - self._idle[-1].idle_since
+            if trusted and age > self._limits.trusted_seconds:
+                return None
+            connection = self._idle.pop()
+            connection.on_lost = None
+            if connection.is_quiet:
+                return connection
+            connection.close()
+        return None
 
     def _may_connect(self) -> bool:
         return (
@@ -174,7 +177,7 @@ class Pool:
             turn.errback(CloudFailure(FailureClass.OVERLOAD, "no connection became free in time"))
 
     def _keep(self, connection: Connection) -> None:
-        if not connection.is_usable or self._closed or len(self._idle) >= self._limits.idle:
+        if not connection.is_open or self._closed or len(self._idle) >= self._limits.idle:
             connection.close()
         else:
             connection.idle_since = self._reactor.seconds()

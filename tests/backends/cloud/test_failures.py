@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from twisted.internet.defer import Deferred, gatherResults
 
 from authproxy.backends.cloud import connecting
 from authproxy.backends.cloud.pool import PoolLimits
@@ -606,6 +607,29 @@ def test_octets_that_nobody_asked_for(server: Scripted, make: Make) -> None:
     asked.preauth()
     assert sent.wait(5)
     assert isinstance(asked.preauth(), PreauthFactors)
+    assert server.connections == 2
+
+
+def test_two_replies_to_one_of_two_questions(server: Scripted, make: Make) -> None:
+    """The second lies ready when the next login takes the connection over, in the same turn of the event loop."""
+
+    def two(wire: Wire) -> None:
+        wire.tls()
+        wire.request()
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        wire.send(PREAUTH)
+        wire.send(ALLOWED)
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        wire.until_closed()
+
+    server.play(two, says(PREAUTH))
+    asked = make(server.port, limits=PoolLimits(connections=1))
+
+    def both() -> Any:
+        logins = [Deferred.fromCoroutine(asked.cloud.preauth(asked.request(), name)) for name in ("a", "b")]
+        return gatherResults(logins)
+
+    assert [type(found) for found in asked.run(both)] == [PreauthFactors, PreauthFactors]
     assert server.connections == 2
 
 

@@ -25,13 +25,18 @@ class Peer:
         self.waiting: Deferred[Reply] | None = None
         self.sent: list[bytes] = []
         self.closed = False
+        self.noisy = False
         self.used = False
         self.idle_since = 0.0
         self.on_lost: Callable[[Any], None] | None = None
 
     @property
-    def is_usable(self) -> bool:
+    def is_open(self) -> bool:
         return not self.closed
+
+    @property
+    def is_quiet(self) -> bool:
+        return not self.closed and not self.noisy
 
     async def exchange(self, request: bytes, deadline: float) -> Reply:
         self.sent.append(request)
@@ -146,6 +151,14 @@ def test_an_idle_connection_that_ends_is_forgotten(bench: Bench) -> None:
     bench.kept().die()
     assert bench.pool.open_connections == 0
     bench.send()
+    assert len(bench.opener.opening) == 2
+
+
+def test_an_idle_connection_with_something_on_it_is_not_asked(bench: Bench) -> None:
+    peer = bench.kept()
+    peer.noisy = True
+    bench.send()
+    assert peer.closed
     assert len(bench.opener.opening) == 2
 
 
