@@ -217,6 +217,15 @@ def test_nor_over_a_connection_that_was_silent_for_long() -> None:
     assert len(peer.sent) == 2
 
 
+def test_an_idle_one_makes_room() -> None:
+    bench = Bench(connections=1, trusted_seconds=5.0)
+    peer = bench.kept()
+    bench.clock.advance(6.0)
+    bench.send(b"auth", repeatable=False, deadline=20.0)
+    assert peer.closed
+    assert bench.opener.opened().sent == [b"auth"]
+
+
 def test_connects_in_progress_are_bounded() -> None:
     bench = Bench(connecting=2, connect_seconds=5.0)
     ended = [bench.send(b"%d" % number) for number in range(4)]
@@ -237,6 +246,7 @@ def test_connections_are_bounded() -> None:
     bench.send(b"two")
     assert len(bench.opener.opening) == 1
     peer = bench.opener.opened()
+    assert len(bench.opener.opening) == 1
     peer.fail(NoReply("reset"))
     assert len(bench.opener.opening) == 2
 
