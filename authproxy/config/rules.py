@@ -6,11 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from authproxy.config.model import Main, RadiusServer, Section, ServerSection
+from authproxy.config.model import (
+    DuoOnlyClient,
+    Main,
+    RadiusClient,
+    RadiusServer,
+    RadiusServerDuoOnly,
+    Section,
+    ServerSection,
+)
 from authproxy.config.model.kinds import PRIMARIES, kind_of
 from authproxy.config.model.section import Finding
 from authproxy.config.options.addresses import Network
 from authproxy.config.problems import suggestion
+from authproxy.pipeline.fail_mode import FailMode
 
 # A finding and the section it is about.
 Between = tuple[str, Finding]
@@ -21,7 +30,9 @@ _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not
 
 
 def client_of(section: ServerSection, main: Main, names: Iterable[str]) -> str | Finding:
-    """The client section of a server section: its own word, main's, or the only one there is."""
+    """The client section of a server section: its own word, main's, or the only one there is. "": it needs none."""
+    if isinstance(section, RadiusServerDuoOnly):
+        return ""
     primaries = [name for name in names if kind_of(name) in PRIMARIES]
     named = section.client or main.client
     if named and named in primaries:
@@ -46,6 +57,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
     for name, section in servers.items():
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
+            yield from ((name, finding) for finding in _passed_to_nobody(section, sections))
 
 
 def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
@@ -65,6 +77,29 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
                 f"main.drain_timeout ({main.drain_timeout:g} s) is shorter: a restart ends logins that wait"
             )
             yield name, Finding("login_patience", what)
+        if isinstance(section, ServerSection) and checks_no_password(section, sections):
+            yield from ((name, finding) for finding in _without_effect(section))
+
+
+def checks_no_password(section: ServerSection, sections: Mapping[str, Section]) -> bool:
+    """Its logins have no primary: nothing opens, and nobody is exempt."""
+    alone = isinstance(section, RadiusServerDuoOnly)
+    return alone or isinstance(sections.get(section.client), DuoOnlyClient)
+
+
+def _without_effect(section: ServerSection) -> Iterator[Finding]:
+    if section.failmode is FailMode.SAFE:
+        yield Finding("failmode", "safe: has no effect without a primary; an outage rejects")
+    if isinstance(section, RadiusServer) and section.exempt_usernames:
+        yield Finding("exempt_usernames", "have no effect without a primary")
+
+
+def _passed_to_nobody(section: RadiusServer, sections: Mapping[str, Section]) -> Iterator[Finding]:
+    if isinstance(section, RadiusServerDuoOnly) or isinstance(sections.get(section.client), RadiusClient):
+        return
+    for option in ("pass_through_attr_names", "pass_through_all"):
+        if getattr(section, option):
+            yield Finding(option, "shows a radius_client the NAS's attributes, and this section has none")
 
 
 def _twice(section: RadiusServer) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ CONFIGURATIONS = sorted(path.name for path in CONF.iterdir() if path.suffix in (
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"(?s)```yaml\n(.*?)```")
 SECRET_FILES = [
+    "radius-secret",
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
     *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret"),
 ]

@@ -11,8 +11,8 @@ Run = Callable[[float, int], Report]
 
 TARGETS: dict[str, Run] = {
     "cloud": cloud.run,
+    "ldap": ldap.run,
     "proxy": cloud.run_proxy,
     "radius": radius.run,
     "signatures": cloud.run_signatures,
-    "ldap": ldap.run,
 }
