@@ -1,4 +1,4 @@
-"""The cloud and the directories, asked by the daemon's own clients: what is probed is what runs."""
+"""The cloud and the primaries, asked by the daemon's own clients: what is probed is what runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from twisted.internet.defer import Deferred
 from authproxy.backends.cloud.cloud import Cloud
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.examine import HostReport
+from authproxy.backends.radius.primary import RadiusPrimary, ServerReport
 from authproxy.backends.resolve import NameUnresolved
 from authproxy.cli.finding import Finding, Level
 from authproxy.config.load import Loaded
-from authproxy.config.model import AdClient, RadiusServerAuto
+from authproxy.config.model import AdClient, RadiusServer
 from authproxy.listeners.admin.words import span
 from authproxy.pipeline.ports import CloudFailure, FailureClass
-from authproxy.service.build import World, build
+from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, World, build
 from authproxy.service.checking import nobodys_world
 
 TIMEOUT = 10.0  # seconds for each question
+_SILENCE = 3.0  # seconds for an answer to one datagram
 # Seconds between the service's clock and ours. It takes some minutes (error 40105); more than a few seconds is odd.
 _DRIFT_ODD, _DRIFT_BAD = 5, 60
 EXPIRES_SOON = 60 * 86_400  # T4
@@ -46,9 +48,15 @@ async def probe_backends(
     world = nobodys_world(reactor)
     built = build(loaded, world)
     tries: dict[str, Coroutine[Any, Any, list[Finding]]] = {}
-    for name, part in built.directories.items():
-        tls_name = loaded.config.all(AdClient)[name].ssl_server_name
-        tries[name] = _directory(name, part.directory, tls_name, world)
+    for name, part in built.primaries.items():
+        match part:
+            case DirectoryPart(_, directory):
+                tls_name = loaded.config.all(AdClient)[name].ssl_server_name
+                tries[name] = _directory(name, directory, tls_name, world)
+            case RadiusPart(_, servers):
+                tries[name] = _radius(name, servers)
+            case NoPart():
+                pass
     for name, section in built.sections.items():
         tries[name] = _all(_cloud(name, section.options, section.cloud.cloud, world))
     running = {name: Deferred.fromCoroutine(work) for name, work in tries.items()}
@@ -69,7 +77,7 @@ async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
 # ---- the cloud
 
 
-async def _cloud(name: str, options: RadiusServerAuto, cloud: Cloud, world: World) -> AsyncIterator[Finding]:
+async def _cloud(name: str, options: RadiusServer, cloud: Cloud, world: World) -> AsyncIterator[Finding]:
     """Name, connection, clock, credentials; what hangs on a failed one isn't tried."""
     at = f"{name}: {options.api_host}"
     resolved = await _name(at, options, world)
@@ -95,7 +103,7 @@ async def _cloud(name: str, options: RadiusServerAuto, cloud: Cloud, world: Worl
         yield Finding(Level.OK, "credentials", at, f"takes those of {options.ikey}")
 
 
-async def _name(at: str, options: RadiusServerAuto, world: World) -> Finding:
+async def _name(at: str, options: RadiusServer, world: World) -> Finding:
     host = options.http_proxy_host or options.api_host
     way = f" (the proxy {host} looks up the rest)" if options.http_proxy_host else ""
     try:
@@ -141,6 +149,23 @@ def _host(name: str, report: HostReport, tls_name: str | None, world: World) -> 
     yield Finding(_expires(world, [host]), "directory", at, detail, report.seconds)
     for warning in report.warnings:
         yield Finding(Level.WARN, "directory", at, warning)
+
+
+# ---- RADIUS servers
+
+
+async def _radius(name: str, servers: RadiusPrimary) -> list[Finding]:
+    return [_server(name, report) for report in await servers.examine(_SILENCE)]
+
+
+def _server(name: str, report: ServerReport) -> Finding:
+    at = f"{name}: {report.server}"
+    if not report.problem:
+        answers = f"answers Status-Server in {report.seconds * 1000:.0f} ms: the secret is right"
+        return Finding(Level.OK, "radius", at, answers, report.seconds)
+    # Many servers don't speak Status-Server, so silence proves nothing.
+    todo = "if it doesn't speak Status-Server that is all right; else compare secret, address and port"
+    return Finding(Level.WARN, "radius", at, f"{report.problem}; {todo}")
 
 
 # ---- certificates

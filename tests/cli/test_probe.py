@@ -150,6 +150,23 @@ def test_a_name_that_is_none(world: World) -> None:
     assert "cloud" not in found
 
 
+def test_radius_primaries(world: World) -> None:
+    """A world's daemon is another's primary: it answers whom it knows, and is silent to all others."""
+    world.start()
+    primary = world.sections[0]
+    world.add_section("front", kind="radius_server_challenge", client="radius_client")
+    world.options(primary)["client"] = "ad_client"
+    world.config["radius_client"] = {"host": "127.0.0.1", "port": primary.port, "secret": world.secret}
+    _, found = findings(world)
+    assert found["radius"]["level"] == "ok"
+    assert "the secret is right" in found["radius"]["detail"]
+    world.config["radius_client"]["secret"] = world.canaries.new("another secret")
+    code, found = findings(world)
+    assert code == 0
+    assert found["radius"]["level"] == "warn"
+    assert "compare secret" in found["radius"]["detail"]
+
+
 def test_with_the_daemon_running(world: World) -> None:
     world.start()
     code, found = findings(world)
