@@ -55,7 +55,7 @@ class Upstream:
             self._transport.resumeProducing()
 
     def close(self, message_id: int = 0) -> None:
-        """Never tells the receiver. With a message id: says goodbye by it, behind what was written, if it can be sent."""
+        """The receiver isn't told. With a message id: says goodbye by it, behind what was written; else at once."""
         if self._receiver is None:
             return
         self._receiver = None

@@ -1,4 +1,4 @@
-"""A server's messages on their way through a relay: the envelope is read, the rest passes as it comes (RFC 4511 §4.1.1).
+"""A server's messages on their way through a relay: the envelope is read, the rest passes (RFC 4511 §4.1.1).
 
 A message that is longer than what is worth waiting for is given out in pieces, so that an entry of any size costs a
 relay no more memory than one read does.
