@@ -6,7 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from authproxy.config.model import Main, RadiusServer, Section, ServerSection
+from authproxy.config.model import (
+    AdClient,
+    LdapServerAuto,
+    Main,
+    RadiusServer,
+    Section,
+    ServerSection,
+    Transport,
+)
 from authproxy.config.model.kinds import PRIMARIES, kind_of
 from authproxy.config.model.section import Finding
 from authproxy.config.options.addresses import Network
@@ -43,9 +51,13 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
             yield other, Finding("name", f"{second.name} is the name of {one}, too")
         if isinstance(first, RadiusServer) and isinstance(second, RadiusServer) and first.port == second.port:
             yield from _on_one_port(one, first, other, second)
+        if isinstance(first, LdapServerAuto) and isinstance(second, LdapServerAuto):
+            yield from _same_tcp_port(one, first, other, second)
     for name, section in servers.items():
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
+        if isinstance(section, LdapServerAuto) and not isinstance(sections.get(section.client), AdClient):
+            yield name, Finding("client", f"{section.client} is no directory: LDAP needs an ad_client")
 
 
 def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
@@ -60,11 +72,31 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
     for name, section in sections.items():
         if kind_of(name) in PRIMARIES and name not in used:
             yield name, Finding("", "no server section uses it")
+        if isinstance(section, LdapServerAuto) and _in_clear(sections.get(section.client)):
+            yield section.client, Finding("transport", f"clear: {name}'s passwords go on readable; use ldaps")
         if isinstance(section, ServerSection) and main.drain_timeout < section.login_patience:
             what = (
                 f"main.drain_timeout ({main.drain_timeout:g} s) is shorter: a restart ends logins that wait"
             )
             yield name, Finding("login_patience", what)
+
+
+def _in_clear(client: Section | None) -> bool:
+    return isinstance(client, AdClient) and client.transport is Transport.CLEAR
+
+
+def _same_tcp_port(one: str, first: LdapServerAuto, other: str, second: LdapServerAuto) -> Iterator[Between]:
+    """An application is known by the port that it comes to."""
+    if not (_everywhere(first) or _everywhere(second) or set(first.interface) & set(second.interface)):
+        return
+    taken = {first.port, first.ssl_port if first.has_tls else 0} - {0}
+    for option in ("port", "ssl_port") if second.has_tls else ("port",):
+        if getattr(second, option) in taken:
+            yield other, Finding(option, f"{getattr(second, option)} is a port of {one} already")
+
+
+def _everywhere(section: ServerSection) -> bool:
+    return not section.interface or bool(_ALL_ADDRESSES & set(section.interface))
 
 
 def _twice(section: RadiusServer) -> Iterator[Finding]:

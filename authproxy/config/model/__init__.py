@@ -2,6 +2,7 @@
 
 from authproxy.config.model.ad_client import AdClient, AuthType, Transport
 from authproxy.config.model.config import Config
+from authproxy.config.model.ldap_server import LdapServerAuto, MinimumTls
 from authproxy.config.model.main import FilePermissions, LogFormat, Main
 from authproxy.config.model.radius_server import (
     Client,
@@ -18,8 +19,10 @@ __all__ = [
     "Client",
     "Config",
     "FilePermissions",
+    "LdapServerAuto",
     "LogFormat",
     "Main",
+    "MinimumTls",
     "RadiusServer",
     "RadiusServerAuto",
     "RequireMessageAuthenticator",
