@@ -34,4 +34,7 @@ class Policy:
     exempts: Callable[[AuthRequest, Verified], bool] = lambda request, verified: False
     prompt_format: PromptFormat = PromptFormat.CONSOLE
     enroll_challenge: bool = True
-    primary_challenges: bool = False  # the primary has challenges of its own (R38)
+    radius_primary: bool = (
+        False  # the primary has challenges of its own (R38), and checks proofs that we can't
+    )
+    no_primary: bool = False  # nobody checks a password: what comes is a factor, or nothing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """The slow ones run when they are asked for: `pytest -m slow`."""
     if "slow" not in config.option.markexpr:
         items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the daemon said, and what its peers saw, beside a failure."""
+    report = yield
+    if report.failed:
+        for world in World.live:
+            report.sections += [(f"{name} of {world.folder.name}", text) for name, text in world.story()]
+    return report
 
 
 @pytest.fixture(autouse=True)

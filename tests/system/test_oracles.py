@@ -86,7 +86,7 @@ class Story:
         self, reason: str = "both_factors", user: str = "alice", section: str = "vpn", **more: object
     ) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat()
-        event = {"timestamp": now, "username": user, "decision": "accept", "reason": reason}
+        event = {"timestamp": now, "user": user, "decision": "accept", "reason": reason}
         self.audit.append({**event, "server_section": section, **more})
 
     def both_factors(self, request: RadiusRequest) -> RadiusReply:
@@ -520,6 +520,7 @@ def test_an_accept_that_answers_nothing(story: Story) -> None:
     [
         {"section": "vpn"},
         {"user": "bob"},
+        {"user": None},
         {"decision": "reject"},
         {"fail_open": False},
         {"reason": "duo_only"},

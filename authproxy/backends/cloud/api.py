@@ -14,6 +14,7 @@ from authproxy.backends.cloud.answers import Refused, read_time, response_of
 from authproxy.backends.cloud.http1 import Reply
 from authproxy.backends.cloud.pool import Pool
 from authproxy.backends.cloud.settings import CloudSettings
+from authproxy.backends.tls import host_name
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.dates import read_retry_after, write_date
@@ -51,8 +52,9 @@ class Api:
         self._log = log
         self._wall_clock = wall_clock
         self._ahead = 0.0  # of our clock, the service's
-        self._signer = Signer(settings.ikey, settings.skey, settings.host.strip("[]"))
-        self._common = f"Host: {_authority(settings)}\r\nUser-Agent: authproxy/{__version__}\r\n"
+        host = host_name(settings.host)
+        self._signer = Signer(settings.ikey, settings.skey, host)
+        self._common = f"Host: {_authority(host, settings.port)}\r\nUser-Agent: authproxy/{__version__}\r\n"
 
     async def call(self, call: Call, deadline: float, *, alone: bool = False) -> object:
         """What is inside the answer's envelope. Raises CloudFailure.
@@ -127,7 +129,6 @@ class Api:
         await deferLater(self._reactor, wait)
 
 
-def _authority(settings: CloudSettings) -> str:
-    host = settings.host.strip("[]")
+def _authority(host: str, port: int) -> str:
     host = f"[{host}]" if ":" in host else host
-    return host if settings.port == 443 else f"{host}:{settings.port}"
+    return host if port == 443 else f"{host}:{port}"

@@ -175,11 +175,13 @@ class Cloud:
     async def _poll(self, txid: str, username: str, deadline: float) -> FactorAllow | FactorDeny:
         """Ask after a transaction until it is decided, or the login's time is over."""
         call, polls = Call("GET", "auth_status", {"txid": txid}), Polls()
+
+        def read(response: object) -> FactorAllow | FactorDeny | Waiting:
+            return read_progress(response, username=username, txid=txid)
+
         while (began := self._reactor.seconds()) < deadline:
             try:
-                verdict = await self._ask(
-                    call, deadline, lambda response: read_progress(response, username=username, txid=txid)
-                )
+                verdict = await self._ask(call, min(deadline, began + self._settings.poll_seconds), read)
             except CloudFailure as failure:
                 pause = polls.failed(failure)
             else:

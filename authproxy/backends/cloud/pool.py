@@ -83,8 +83,10 @@ class Pool:
         if self._sweep is not None and self._sweep.active():
             self._sweep.cancel()
         for connection in [*self._idle, *self._busy]:
-            connection.abort(CloudFailure(FailureClass.INTERNAL, "shutting down"))
+            connection.abort(_closing())
         self._idle.clear()
+        while self._waiting:
+            self._waiting.popleft().errback(_closing())
 
     # ---- within
 
@@ -127,11 +129,10 @@ class Pool:
         )
 
     async def _open(self, deadline: float) -> Connection:
-        if self._closed:
-            raise CloudFailure(FailureClass.INTERNAL, "shutting down")
+        self._must_be_open()
         self._connecting += 1
         try:
-            return await self._opener.open(
+            connection = await self._opener.open(
                 min(deadline, self._reactor.seconds() + self._limits.connect_seconds)
             )
         except CloudFailure as failure:
@@ -140,6 +141,16 @@ class Pool:
         finally:
             self._connecting -= 1
             self._wake()
+        try:
+            self._must_be_open()
+        except CloudFailure:
+            connection.close()
+            raise
+        return connection
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise _closing()
 
     async def _turn(self, deadline: float) -> None:
         """Wait until there may be a connection. Raises CloudFailure at the deadline."""
@@ -189,3 +200,7 @@ class Pool:
         if self._idle:
             until = self._idle[0].idle_since + self._limits.idle_seconds
             self._sweep = self._reactor.callLater(until - self._reactor.seconds(), self._close_old)
+
+
+def _closing() -> CloudFailure:
+    return CloudFailure(FailureClass.INTERNAL, "shutting down")

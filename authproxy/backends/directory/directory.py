@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from authproxy.backends.directory.binds import Credentials, NoVerdict, Right, Wrong
 from authproxy.backends.directory.connect import Connector, Unusable
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
+from authproxy.backends.directory.examine import HostReport
 from authproxy.backends.directory.groups import Membership
 from authproxy.backends.directory.hosts import HostHealth, Hosts, State
 from authproxy.backends.directory.lookup import Lookup, User
@@ -83,12 +84,9 @@ class Directory:
 
     def start(self) -> None:
         """Ask each host whether it is there."""
-        if self._settings.transport is Transport.CLEAR and self._settings.auth_type is AuthType.PLAIN:
-            self._log.warn(
-                "directory.clear_passwords",
-                section=self._settings.name,
-                todo="every password crosses the network readable: set transport to ldaps",
-            )
+        doubt = _doubt(self._settings)
+        if doubt:
+            self._log.warn("directory.unprotected", section=self._settings.name, todo=doubt)
         self._hosts.start()
 
     async def close(self) -> None:
@@ -110,6 +108,21 @@ class Directory:
 
     def health(self) -> DirectoryHealth:
         return DirectoryHealth(self._hosts.health(), self._service.refused)
+
+    async def examine(self, timeout: float) -> tuple[HostReport, ...]:
+        """Each host in turn, as the service account; `timeout` seconds for each. Nobody's password is tried."""
+        return tuple([await self._examine(server, timeout) for server in self._servers])
+
+    async def _examine(self, server: Server, timeout: float) -> HostReport:
+        began = self._reactor.seconds()
+        problem = ""
+        warnings: tuple[str, ...] = ()
+        try:
+            warnings = await server.examine(began + timeout)
+        except (ConnectionFailed, NoVerdict, Unusable) as failed:
+            problem = str(failed)
+        seconds = self._reactor.seconds() - began
+        return HostReport(str(server), problem, warnings, server.root.active_directory, seconds)
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
         """See pipeline.ports.Primary. Within `timeout` and the request's deadline, all hosts together (A6)."""
@@ -179,7 +192,7 @@ class Directory:
     async def _in_group(self, server: Server, user: User, deadline: float) -> Verified | Refused:
         if not await self.is_admitted(server, user, deadline):
             return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
-        return Verified(user.username, user.dn)
+        return Verified(user.username.canonical, user.dn)
 
     def _tell(self, problem: str) -> None:
         """What the administrator has to do, once in a while."""
@@ -191,6 +204,20 @@ class Directory:
     def _why_nobody(self) -> str:
         down = [f"{host.host}: {host.why}" for host in self._hosts.health() if host.state is State.DOWN]
         return "; ".join(down) or "no time left"
+
+
+def _doubt(settings: DirectorySettings) -> str:
+    """What somebody between us and the directory could do, or ""."""
+    if settings.transport is Transport.CLEAR:
+        if settings.auth_type is AuthType.PLAIN:
+            return "every password crosses the network readable: set transport to ldaps"
+        # The key that seals is made of the password that was typed: whoever typed it can be the directory.
+        return "nothing but NTLM shows that this is the directory: set transport to ldaps"
+    if not settings.trust.verify:
+        return "anybody can be the directory: its certificate isn't verified"
+    if not settings.trust.verify_hostname:
+        return "whoever has a certificate of the same authority can be the directory: its name isn't verified"
+    return ""
 
 
 async def is_member(server: Server, group: Membership, user: User, deadline: float) -> bool:

@@ -66,7 +66,7 @@ class Identities:
             server, user, deadline
         ):
             return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
-        return Verified(user.username, user.dn, await self._groups_of(server, user, deadline))
+        return Verified(user.username.canonical, user.dn, await self._groups_of(server, user, deadline))
 
     def _is_application(self, dn: str) -> bool:
         return any(dn in subtree for subtree in self._applications)

@@ -14,6 +14,7 @@ from twisted.internet.defer import DeferredLock, TimeoutError
 from authproxy.backends.directory.binds import Binder, Credentials, Proof, Right, Wrong
 from authproxy.backends.directory.connect import Connector, Unusable
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
+from authproxy.backends.directory.examine import examine
 from authproxy.backends.directory.hosts import NoAnswer
 from authproxy.backends.directory.ntlm import Account, PasswordNotText
 from authproxy.backends.directory.pool import Pool
@@ -115,6 +116,7 @@ class Server:
     ) -> None:
         self.host = host
         self.root = Root()
+        self._settings = settings
         self._connector = connector
         self._service = service
         self._reactor = reactor
@@ -178,6 +180,17 @@ class Server:
         # It may well refuse to show anything: an answer is an answer.
         if found.result.code in _DEAD:
             raise NoAnswer(f"{code_name(found.result.code)} {found.result.diagnostic}".rstrip())
+
+    async def examine(self, deadline: float) -> tuple[str, ...]:
+        """The service account's way to the users, on a connection of its own: what is doubtful about it.
+
+        Raises ConnectionFailed, NoVerdict, Unusable.
+        """
+        connection = await self.open_service(deadline)
+        try:
+            return await examine(connection, self.root, self._settings, deadline)
+        finally:
+            connection.unbind()
 
     async def open_service(self, deadline: float) -> LdapConnection:
         """A connection bound as the service account. Raises as `search` does, but never Overloaded."""

@@ -28,7 +28,7 @@ import authproxy
 from authproxy.cli.demo.company import ALICE, BASE, BOB, SERVICE, ldif
 from authproxy.embedded.certificates import server_context, server_files
 from authproxy.embedded.cloud.model import Device, DeviceKind, Otp, Policy
-from authproxy.embedded.cloud.passcodes import new_otp_secret
+from authproxy.embedded.cloud.otp import new_otp_secret
 from authproxy.embedded.cloud.server import CloudService, Settings
 from authproxy.embedded.cloud.store.applications import Credentials
 from authproxy.embedded.cloud.store.store import Store, open_store
@@ -266,7 +266,9 @@ class _Proxy(ProcessProtocol):
         self._ended: Deferred[None] = Deferred()
         command = [sys.executable, "-m", "authproxy", "run", "-c", str(config)]
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        environment["PYTHONPATH"] = str(Path(authproxy.__file__).parent.parent)
+        # From another folder it has to find the same authproxy.
+        paths = [str(Path(authproxy.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         self._process = reactor.spawnProcess(
             self, sys.executable, command, env=environment, path=str(config.parent)
         )

@@ -7,14 +7,25 @@ from collections.abc import Mapping
 from authproxy.config.model.ad_client import AdClient
 from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import Main
-from authproxy.config.model.radius_server import RadiusServerAuto
+from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
+from authproxy.config.model.radius_server import (
+    RadiusServerAuto,
+    RadiusServerChallenge,
+    RadiusServerConcat,
+    RadiusServerDuoOnly,
+)
 from authproxy.config.model.section import Section
 
 SERVED: Mapping[str, type[Section]] = {
     "main": Main,
     "ad_client": AdClient,
+    "radius_client": RadiusClient,
+    "duo_only_client": DuoOnlyClient,
     "radius_server_auto": RadiusServerAuto,
     "ldap_server_auto": LdapServerAuto,
+    "radius_server_challenge": RadiusServerChallenge,
+    "radius_server_concat": RadiusServerConcat,
+    "radius_server_duo_only": RadiusServerDuoOnly,
 }
 
 # Kinds whose sections can be the primary of a server section.
@@ -40,13 +51,6 @@ _TLS = _words("minimum_tls_version cipher_list")
 
 # Known by name and options, so that a file with them is answered to the point. Work that serves one moves it up.
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "radius_client": _words(
-        "host port secret secret_protected retries retry_wait nas_ip pass_through_attr_names pass_through_all pw_codec"
-    ),
-    "duo_only_client": frozenset(),
-    "radius_server_challenge": _RADIUS | _words("prompt_format enroll_challenge"),
-    "radius_server_concat": _RADIUS | _APPEND | _words("delimeter"),
-    "radius_server_duo_only": _RADIUS,
     "radius_server_eap": _RADIUS
     | _APPEND
     | _TLS

@@ -131,6 +131,7 @@ class LdapServerAuto(ServerSection):
         default=4096, description="Binds that are being decided, at most; more are answered with busy."
     )
 
+    SHOWN: ClassVar = {"name": "apps", "client": "ad_client"}
     CFG_DEFAULTS: ClassVar = {
         **ServerSection.CFG_DEFAULTS,
         "exempt_primary_bind": "true",

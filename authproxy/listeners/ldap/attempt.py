@@ -7,6 +7,7 @@ from typing import Protocol
 from authproxy.listeners.ldap.answers import Answered, answered
 from authproxy.pipeline.ports import PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.username import canonical
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.controls import decode_controls, password_policy
@@ -46,15 +47,23 @@ class Asker(Protocol):
 
 
 class Attempt:
-    """`first`: nobody has bound on this connection before."""
+    """`first`: nobody has bound on this connection before. `anybody`: also one whom nobody confirms may do so."""
 
     def __init__(
-        self, asker: Asker, frame: Frame, bind: BindRequest, password: Secret, *, first: bool
+        self,
+        asker: Asker,
+        frame: Frame,
+        bind: BindRequest,
+        password: Secret,
+        *,
+        first: bool,
+        anybody: bool = False,
     ) -> None:
         self.frame = frame
         self.bind = bind
         self.password = password
         self.first = first
+        self._anybody = anybody
         self.granted: Answered | None = None  # this connection is bound by it
         self._asker = asker
 
@@ -71,7 +80,9 @@ class Attempt:
             return Refused("bound_as_nobody")
         verified = await self._asker.confirm(name, deadline)
         if isinstance(verified, Refused):
-            return verified
+            if not self._anybody:
+                return verified
+            verified = Verified(canonical(name), name)
         self.granted = Answered(said.code, said.content, verified.username, verified.dn)
         return Verified(verified.username, verified.dn, verified.groups, self.granted)
 

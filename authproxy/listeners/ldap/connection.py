@@ -240,7 +240,7 @@ class LdapClient(protocol.Protocol):
             self.session.give_up_waiting()
         elif cause:
             self.session.disconnect(cause, ResultCode.UNAVAILABLE, "Idle for too long.")
-        elif self._listener.draining and self.session.at_rest:
+        elif self._listener.is_over(now, at_rest=self.session.at_rest, busy=self.session.busy):
             self.session.disconnect("stopping", ResultCode.UNAVAILABLE, "Stopping.")
 
     def _too_long(self, now: float) -> str:

@@ -17,6 +17,7 @@ from authproxy.observe.log import Log
 
 Networks = Sequence[IPv4Network | IPv6Network]
 _LOOK = 1.0  # seconds
+_GRACE = 5.0  # seconds that operations in progress get when we stop
 
 
 class LdapListener(protocol.ServerFactory):
@@ -39,7 +40,7 @@ class LdapListener(protocol.ServerFactory):
         self.tls_at_once = tls_at_once
         self.reactor = reactor
         self.log = log
-        self.draining = False
+        self._draining_since: float | None = None
         self._balancers = balancers
         self._disconnects = disconnects
         self._open: set[LdapClient] = set()
@@ -47,10 +48,11 @@ class LdapListener(protocol.ServerFactory):
         self._looking: Any = None
         self._drained: list[Deferred[None]] = []
 
-    def serve(self, section: LdapSection, balancers: Networks) -> None:
+    def serve(self, section: LdapSection, balancers: Networks, *, tls_at_once: bool) -> None:
         """Go over to another configuration; binds in progress end under the one they began with (A13)."""
         self.section = section
         self._balancers = balancers
+        self.tls_at_once = tls_at_once
 
     @property
     def connections(self) -> int:
@@ -66,7 +68,7 @@ class LdapListener(protocol.ServerFactory):
 
         The port has to be closed already.
         """
-        self.draining = True
+        self._draining_since = self.reactor.seconds()
         drained: Deferred[None] = Deferred()
         self._drained.append(drained)
         self._look_at_all()
@@ -127,6 +129,12 @@ class LdapListener(protocol.ServerFactory):
         drained, self._drained = self._drained, []
         for waiting in drained:
             waiting.callback(None)
+
+    def is_over(self, now: float, *, at_rest: bool, busy: bool) -> bool:
+        """A12: whether it is time for a client to go. A bind is waited for, an operation not for long."""
+        if self._draining_since is None or busy:
+            return False
+        return at_rest or now - self._draining_since > _GRACE
 
     # ---- time
 

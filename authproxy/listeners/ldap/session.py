@@ -267,7 +267,10 @@ class Session:
             self._relay.say(_answer_at_once(frame.message_id, code or ResultCode.AUTH_METHOD_NOT_SUPPORTED))
             return
         self._busy = True
-        self._attempt = attempt = Attempt(self, frame, bind, password, first=not self._binds)
+        first = not self._binds
+        anybody = first and self._section.options.exempt_primary_bind
+        attempt = Attempt(self, frame, bind, password, first=first, anybody=anybody)
+        self._attempt = attempt
 
         def decided(decision: Decision) -> None:
             self._decided(attempt, decision)

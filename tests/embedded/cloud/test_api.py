@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from authproxy.embedded.cloud.model import DeviceKind, Factor, NewUsers, Otp, Policy, UserStatus
-from authproxy.embedded.cloud.passcodes import new_otp_secret
-from authproxy.embedded.cloud.second_factor import Limits, Verdict
+from authproxy.embedded.cloud.otp import new_otp_secret
+from authproxy.embedded.cloud.outcomes import Limits, Verdict
 
 from .running import Running
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from authproxy.embedded.cloud.pages.phone import SAID
+from authproxy.embedded.cloud.pages.me import SAID
 from authproxy.secret import Secret
 
 from .running import Running

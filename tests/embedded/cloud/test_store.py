@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authproxy.embedded.cloud.model import DeviceKind, Factor, NewUsers, Otp, Policy
-from authproxy.embedded.cloud.passcodes import new_otp_secret
+from authproxy.embedded.cloud.otp import new_otp_secret
 from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.database import Database, DatabaseUnusable
 from authproxy.embedded.cloud.store.sealing import KeyUnusable, Seal, Unsealable, open_key

@@ -197,7 +197,7 @@ class _Grounds:
         self._events: defaultdict[str, list[int]] = defaultdict(list)
         for number, event in enumerate(audit):
             if event.get("decision") == "accept":
-                self._events[event.get("username", "")].append(number)
+                self._events[event.get("user") or ""].append(number)
 
     def near(self, admission: Admission) -> str:
         """For whoever reads the failure: what there is for this user."""

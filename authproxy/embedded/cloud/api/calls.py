@@ -9,7 +9,8 @@ from authproxy.embedded.cloud import texts
 from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters
 from authproxy.embedded.cloud.model import Application, Factor, Login, Result, Status, User, WallClock
-from authproxy.embedded.cloud.second_factor import Ask, Invalid, SecondFactor, TooMany
+from authproxy.embedded.cloud.outcomes import Ask, Invalid, TooMany
+from authproxy.embedded.cloud.second_factor import SecondFactor
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.pipeline.username import MalformedUsername, read_username
 
