@@ -16,7 +16,7 @@ from authproxy.backends.radius.primary import RadiusPrimary, ServerReport
 from authproxy.backends.resolve import NameUnresolved
 from authproxy.cli.finding import Finding, Level
 from authproxy.config.load import Loaded
-from authproxy.config.model import AdClient, RadiusServer
+from authproxy.config.model import AdClient, ServerSection
 from authproxy.listeners.admin.words import span
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, World, build
@@ -77,7 +77,7 @@ async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
 # ---- the cloud
 
 
-async def _cloud(name: str, options: RadiusServer, cloud: Cloud, world: World) -> AsyncIterator[Finding]:
+async def _cloud(name: str, options: ServerSection, cloud: Cloud, world: World) -> AsyncIterator[Finding]:
     """Name, connection, clock, credentials; what hangs on a failed one isn't tried."""
     at = f"{name}: {options.api_host}"
     resolved = await _name(at, options, world)
@@ -103,7 +103,7 @@ async def _cloud(name: str, options: RadiusServer, cloud: Cloud, world: World) -
         yield Finding(Level.OK, "credentials", at, f"takes those of {options.ikey}")
 
 
-async def _name(at: str, options: RadiusServer, world: World) -> Finding:
+async def _name(at: str, options: ServerSection, world: World) -> Finding:
     host = options.http_proxy_host or options.api_host
     way = f" (the proxy {host} looks up the rest)" if options.http_proxy_host else ""
     try:
