@@ -109,7 +109,7 @@ class Resolver:
             return
         waiting: Deferred[None] = Deferred()
         known.waiting.append(waiting)
-        timer = self._reactor.callLater(patience, _fire, known.waiting, waiting)
+        timer = self._reactor.callLater(max(0.0, patience), _fire, known.waiting, waiting)
         try:
             await waiting
         finally:
