@@ -17,6 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
 from service_identity.hazmat import (
@@ -250,7 +255,10 @@ def _context(trust: Trust, versions: tuple[object, ...]) -> SSL.Context:
     except (SSL.Error, UnicodeEncodeError):
         raise UnusableTrust(f"cipher list {trust.cipher_list}: OpenSSL knows none of it") from None
     context.set_verify_depth(trust.verify_depth)
-    context.set_verify(SSL.VERIFY_PEER if trust.verify else SSL.VERIFY_NONE, _believe)
+    if trust.verify:
+        context.set_verify(SSL.VERIFY_PEER, _believe)
+    else:
+        context.set_verify(SSL.VERIFY_NONE)
     _load_authorities(context, trust)
     _load_own(context, trust)
     return context
@@ -284,10 +292,20 @@ def _load_own(context: SSL.Context, trust: Trust) -> None:
     if trust.client_certificate is None:
         return
     key = trust.client_key or trust.client_certificate
-    context.set_passwd_cb(lambda *_: b"")  # an encrypted key is an error, not a prompt on the terminal
+    private = _private_key(key)
     try:
         context.use_certificate_chain_file(str(trust.client_certificate))
-        context.use_privatekey_file(str(key))
+        context.use_privatekey(private)
         context.check_privatekey()
     except SSL.Error as error:
         raise UnusableTrust(f"{trust.client_certificate} with {key}: {describe(error)}") from None
+
+
+def _private_key(path: Path) -> RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (TypeError, ValueError, UnsupportedAlgorithm):  # the first is an encrypted one
+        raise UnusableTrust(f"{path}: not an unencrypted private key in PEM form") from None
+    if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):
+        raise UnusableTrust(f"{path}: TLS has no use for a key of this kind")
+    return key

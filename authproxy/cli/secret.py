@@ -81,7 +81,7 @@ def _state_dir(config: str | None) -> Path:
     except InvalidConfig:
         return default_state_dir(os.environ)
     tree = read_tree(read_text(path), path, Report(str(path)))
-    return state_dir_of(tree, path.parent, os.environ)
+    return state_dir_of(tree, path.absolute().parent, os.environ)
 
 
 def _key(state_dir: Path) -> SealingKey:

@@ -6,7 +6,7 @@ What has to be there stands there, with an example; the rest is commented out, a
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -31,18 +31,18 @@ def reference_yaml() -> str:
     """The whole file."""
     blocks = [_HEAD]
     for name, kind in SERVED.items():
-        lines = [*_wrapped(kind.__doc__ or "", ""), f"{name}:", *_options(kind, "  ")]
+        lines = [*_wrapped(kind.__doc__ or "", ""), f"{name}:", *_options(kind, "  ", kind.SHOWN)]
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
 
 
-def _options(model: type[BaseModel], indent: str) -> Iterator[str]:
+def _options(model: type[BaseModel], indent: str, shown: Mapping[str, str | int] = {}) -> Iterator[str]:
     for option, field in ranked(model):
-        off = "" if field.is_required() or option in _IN_EFFECT else "# "
+        off = "" if field.is_required() or option in _IN_EFFECT or option in shown else "# "
         yield from _wrapped(field.description or "", indent)
         items = item_model(field)
         if items is None:
-            yield f"{indent}{off}{option}: {as_yaml(example(field))}"
+            yield f"{indent}{off}{option}: {as_yaml(shown.get(option, example(field)))}"
         else:
             yield f"{indent}{off}{option}:"
             yield from _item(items, indent + "  ")

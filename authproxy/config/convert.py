@@ -122,7 +122,7 @@ def _differences(config: Config) -> Iterator[str]:
     yield "certificates are checked against the system's CA store, unless an option names a file"
     if config.all(ServerSection):
         yield "failmode safe opens in an outage only: never for a wrong certificate, a refused call or a broken answer"
-        yield "api_timeout bounds each exchange with the cloud, not the wait for the user; 0 stands for 10 seconds"
+        yield "api_timeout bounds each request to the cloud, not the wait for the user; 0: 10 seconds for the first"
     for name, section in config.all(RadiusServer).items():
         yield f"{name}: a password is tried once; a factor behind it is recognised by its form, not by a second try"
         yield f"{name}: the user's address goes to the cloud from requests with a Message-Authenticator only"
@@ -144,7 +144,7 @@ class _Paths:
 
     def __init__(self, path: Path, folder: Path) -> None:
         self._from = path.parent.absolute()
-        self._logs_from = log_folder_of(path).absolute()
+        self._logs_from = log_folder_of(path)
         self._to = folder.absolute()
         self.changes: list[str] = []
 

@@ -15,8 +15,9 @@ def state_dir_of(tree: Entries, folder: Path, environ: Mapping[str, str]) -> Pat
     """`main.state_dir` before anything else is read: the key to sealed secrets is in there."""
     main = tree.get("main")
     given = main.get("state_dir") if isinstance(main, Entries) else None
-    usable = isinstance(given, Scalar) and given.text and given.text.isprintable()
-    return folder / given.text if usable and isinstance(given, Scalar) else default_state_dir(environ)
+    if isinstance(given, Scalar) and given.text and given.text.isprintable():
+        return folder / given.text
+    return default_state_dir(environ)
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:
@@ -31,8 +32,8 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
 
 def log_folder_of(path: Path) -> Path:
     """What a relative log_dir starts from: in the existing product, the folder above `conf`."""
-    above = path.suffix.lower() in CFG_SUFFIXES and path.absolute().parent.name == "conf"
-    return path.absolute().parent.parent if above else path.parent
+    folder = path.absolute().parent
+    return folder.parent if path.suffix.lower() in CFG_SUFFIXES and folder.name == "conf" else folder
 
 
 def default_log_dir(environ: Mapping[str, str], state_dir: Path) -> Path:

@@ -71,7 +71,7 @@ def load_tree(
 
 
 def _reading(path: Path, tree: Entries, environ: Mapping[str, str], *, touch: bool) -> Reading:
-    folder = path.parent
+    folder = path.absolute().parent
     unseal = Unsealer(state_dir_of(tree, folder, environ), environ)
     return Reading(folder, log_folder_of(path), environ, unseal, touch)
 
@@ -125,16 +125,13 @@ def _permissions(main: Main, path: Path, reading: Reading, tree: Entries, report
     for exposed in exposures(path, secret=plain):
         hint = " (it holds secrets)" if exposed.exposure is Exposure.READABLE else ""
         _exposed(main, exposed.exposure, report, Problem(report.file, 0, "", "", exposed.what + hint))
+    places = dict(_places(tree))
     for seen in reading.seen:
         if seen.path is not None:
-            section, option = path_of(tree, seen.node)
+            section, option = places.get(id(seen.node), ("", ""))
             for exposed in exposures(seen.path, secret=seen.secret):
-                _exposed(
-                    main,
-                    exposed.exposure,
-                    report,
-                    Problem(report.file, seen.node.line, section, option, exposed.what),
-                )
+                problem = Problem(report.file, seen.node.line, section, option, exposed.what)
+                _exposed(main, exposed.exposure, report, problem)
 
 
 def _exposed(main: Main, exposure: Exposure, report: Report, problem: Problem) -> None:
@@ -144,20 +141,17 @@ def _exposed(main: Main, exposure: Exposure, report: Report, problem: Problem) -
     (report.problems if refused else report.warnings).append(problem)
 
 
-def path_of(tree: Entries, node: Node) -> tuple[str, str]:
-    """The section and the option that a node of the tree is the value of, or belongs to."""
+def _places(tree: Entries) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Each node of the tree, by identity: its section and option."""
     for name, section in tree.items():
-        if isinstance(section, Entries):
-            for option, value in section.items():
-                if _holds(value, node):
-                    return name, option
-    return "", ""
+        for option, value in section.items() if isinstance(section, Entries) else ():
+            yield from ((id(node), (name, option)) for node in _nodes(value))
 
 
-def _holds(value: Node, node: Node) -> bool:
-    if value is node:
-        return True
-    inner: Iterable[Node] = (
-        value.values() if isinstance(value, Entries) else value if isinstance(value, Items) else ()
-    )
-    return any(_holds(item, node) for item in inner)
+def _nodes(value: Node) -> Iterator[Node]:
+    yield value
+    inner: Iterable[Node] = ()
+    if isinstance(value, Items | Entries):
+        inner = value.values() if isinstance(value, Entries) else value
+    for node in inner:
+        yield from _nodes(node)

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from authproxy.config.fields import default_of, is_secret, item_model, item_reads, ranked, reads
 from authproxy.config.model.kinds import NOT_YET, REFUSED, SERVED, SINGLE
-from authproxy.config.model.section import Family, Section
+from authproxy.config.model.section import Family, GroupFamily, Section
 from authproxy.config.secret_sources import SOURCES
 
 _HEAD = """\
@@ -119,8 +119,7 @@ def _notes(kind: type[Section]) -> Iterator[str]:
     for alias, option in kind.ALIASES.items():
         yield f"* `{alias}` is another name of `{option}`."
     for family in kind.FAMILIES:
-        stems = [family.stem] if isinstance(family, Family) else list(family.stems)
-        yield f"* `{family.option}` may be numbered: {', '.join(f'`{stem}_1`' for stem in stems)}, …"
+        yield f"* `{family.option}` may be numbered: {', '.join(f'`{name}`' for name in _first_names(family))}, …"
     for option, value in kind.CFG_DEFAULTS.items():
         if value != default_of(kind.model_fields[option]):
             yield f"* `{option}` not given in a `.cfg` means `{value}`, as its users expect; `authproxy check` warns."
@@ -128,6 +127,12 @@ def _notes(kind: type[Section]) -> Iterator[str]:
         yield f"* `{option}` is known and does nothing: {why}."
     for option, why in kind.REFUSED.items():
         yield f"* `{option}` is known and refused: {why}."
+
+
+def _first_names(family: Family | GroupFamily) -> list[str]:
+    if isinstance(family, GroupFamily):
+        return [f"{stem}_1" for stem in family.stems]
+    return [family.stem if family.bare else f"{family.stem}_1", f"{family.stem}_2"]
 
 
 def _others() -> Iterator[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 from twisted.internet import ssl
@@ -54,11 +54,16 @@ def server_files(folder: Path, names: Sequence[str]) -> ServerFiles:
 
 
 def server_context(files: ServerFiles) -> ssl.CertificateOptions:
-    """What listenSSL and StartTLS take: TLS 1.2 or newer."""
-    own, *chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
-    key = serialization.load_pem_private_key(files.key.read_bytes(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CertificateUnusable(f"{files.key} is not a key of mine")
+    """What a TLS server takes: TLS 1.2 or newer. Raises CertificateUnusable."""
+    try:
+        own, *chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+        key = serialization.load_pem_private_key(files.key.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise CertificateUnusable(f"{files.certificate}, {files.key}: {error}") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
+        raise CertificateUnusable(f"{files.key}: a kind of key that TLS servers don't have")
+    if key.public_key() != own.public_key():
+        raise CertificateUnusable(f"{files.key} is not the key of {files.certificate}")
     return ssl.CertificateOptions(
         privateKey=crypto.PKey.from_cryptography_key(key),
         certificate=crypto.X509.from_cryptography(own),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from authproxy.pipeline.credential import Credential
+from authproxy.pipeline.credential import Credential, Typed, TypedPasscode, read_factor
 from authproxy.pipeline.decision import Challenge, Decision, Reason, Reject
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
@@ -55,6 +55,13 @@ class Pipeline:
     async def _decide(self, request: AuthRequest, facts: Facts) -> Decision:
         if request.state:
             return await self._answer(request, facts)
+        if request.opaque:
+            return await self._opaque(request, facts)
+        if self._policy.no_primary:
+            return await self._no_primary(request, facts)
+        return await self._by_password(request, facts)
+
+    async def _by_password(self, request: AuthRequest, facts: Facts) -> Decision:
         match self._policy.mode:
             case Mode.AUTO:
                 return await self._first(request, self._policy.append.split(request.password), facts)
@@ -63,15 +70,38 @@ class Pipeline:
             case Mode.CONCAT:
                 return await self._concat(request, facts)
             case Mode.FACTOR_ONLY:
-                if not request.password:
+                return await self._no_primary(request, facts)
+
+    async def _opaque(self, request: AuthRequest, facts: Facts) -> Decision:
+        """A directory must not be shown it as a password, and no factor can stand behind it."""
+        if not self._policy.radius_primary or self._policy.mode is Mode.CONCAT:
+            facts.cause = "credential"
+            return Reject(Reason.MALFORMED)
+        return await self._first(request, Credential(request.password), facts)
+
+    async def _no_primary(self, request: AuthRequest, facts: Facts) -> Decision:
+        """Whoever asks has checked the password: what comes here is the factor, or says nothing of it."""
+        whole = request.password.reveal()
+        typed: Typed | None
+        match self._policy.mode:
+            case Mode.FACTOR_ONLY:
+                if not whole:
                     return Reject(Reason.EMPTY_PASSWORD)
-                return await self._second.alone(request, facts)
+                typed = read_factor(whole) or TypedPasscode(request.password)
+            case Mode.CHALLENGE:
+                typed = None
+            case Mode.AUTO | Mode.CONCAT:
+                typed = self._policy.append.split(request.password).typed or read_factor(whole)
+        return await self._second.alone(request, typed, facts)
 
     async def _answer(self, request: AuthRequest, facts: Facts) -> Decision:
         """R41: what carries a State is an answer, and never a first step of ours."""
         if self._second.asked(request.state):
+            if request.opaque:
+                facts.cause = "credential"
+                return Reject(Reason.MALFORMED)
             return await self._second.answered(request, facts)
-        if self._policy.primary_challenges:
+        if self._policy.radius_primary:
             return await self._first(request, Credential(request.password), facts)
         facts.cause = "unknown"
         return Reject(Reason.BAD_STATE)

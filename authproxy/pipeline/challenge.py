@@ -31,11 +31,12 @@ class Kind(IntEnum):
 
     FACTOR = 1
     ENROLL = 2
+    ALONE = 3  # a factor with no password before it
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A login behind a right password that waits for its user's answer. `round` counts the prompts, from 1."""
+    """A login that waits for its user's answer, behind a right password unless ALONE. `round` counts prompts from 1."""
 
     kind: Kind
     username: str  # the one that the primary confirmed

@@ -24,4 +24,6 @@ class AuthRequest:
     calling_station: bytes = b""
     state: bytes = b""  # of the challenge that this answers; octets, as the peer sent them
     can_challenge: bool = False  # the protocol can ask the user back
+    # A proof that only a RADIUS primary can check (CHAP, MS-CHAP, EAP): `password` is then what tells it from others.
+    opaque: bool = False
     carried: object = None  # the packet's attributes, for a primary that wants them; opaque here

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from authproxy.pipeline.challenge import Challenges, Forged, Kind, Pending
-from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord, read_factor
+from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.factor import AskPasscode, NoFactor, choose
 from authproxy.pipeline.fail_mode import MayOpen, after_factor, before_factor
@@ -61,13 +61,12 @@ class SecondStep:
     ) -> Decision:
         """Behind a verified primary. The only way on which an outage may open (F4)."""
         # R33: the name that the directory confirmed, not the one that was typed.
-        if verified.username in self._policy.exempt:
+        if verified.username in self._policy.exempt or self._policy.exempts(request, verified):
             return Accept(Reason.EXEMPT, carried=verified.carried)
         return await self._timed(facts, self._behind(request, typed, verified, facts))
 
-    async def alone(self, request: AuthRequest, facts: Facts) -> Decision:
-        """What came as the password is the factor. Nothing opens here: no primary has vouched for anybody (F3)."""
-        typed = read_factor(request.password.reveal()) or TypedPasscode(request.password)
+    async def alone(self, request: AuthRequest, typed: Typed | None, facts: Facts) -> Decision:
+        """With no password before it. Nothing opens here, and nobody is exempt: no primary vouches for anyone (F3)."""
         facts.factor = _name_of(typed)
         verified = Verified(request.username.canonical)
         return await self._timed(facts, self._strict(self._alone(request, typed, verified, facts), facts))
@@ -114,25 +113,22 @@ class SecondStep:
             return await self._cloud_failed(request, typed, verified, facts, failure)
         if not isinstance(devices, tuple):
             return devices
+        pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
         if self._policy.mode is Mode.CHALLENGE:
-            pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
-            return self._prompt(
-                request, pending, prompt(verified.username, menu(devices), self._policy.prompt_format)
-            )
-        return await self._strict(self._choose(request, typed, verified, devices, facts), facts)
+            return self._prompt(request, pending, self._menu(verified, devices))
+        return await self._strict(self._choose(request, typed, pending, devices, facts), facts)
 
     async def _choose(
-        self, request: AuthRequest, typed: Typed | None, verified: Verified, devices: Devices, facts: Facts
+        self, request: AuthRequest, typed: Typed | None, pending: Pending, devices: Devices, facts: Facts
     ) -> Decision:
         match choose(typed, self._policy.factors, devices):
             case AskPasscode():
                 facts.factor = "passcode"
-                pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
                 return self._prompt(request, pending, ENTER_PASSCODE)
             case NoFactor(message):
                 return Reject(Reason.NO_USABLE_FACTOR, message)
             case FactorCall() as call:
-                return await self._ask(request, call, verified, facts, Reason.BOTH_FACTORS)
+                return await self._ask(request, call, pending, facts)
 
     async def _answered(self, request: AuthRequest, pending: Pending, facts: Facts) -> Decision:
         verified = Verified(pending.username, pending.dn, carried=pending.carried)
@@ -143,23 +139,22 @@ class SecondStep:
         call = understand(request.password, devices)
         if isinstance(call, NoFactor):
             return Reject(Reason.NO_USABLE_FACTOR, call.message)
-        decision = await self._ask(request, call, verified, facts, Reason.BOTH_FACTORS)
+        decision = await self._ask(request, call, pending, facts)
         if call.factor == "sms" and facts.cause == "sent" and pending.round < MOST_ROUNDS:
-            text = prompt(verified.username, menu(devices), self._policy.prompt_format)
-            return self._prompt(request, replace(pending, round=pending.round + 1), text)
+            again = replace(pending, round=pending.round + 1)
+            return self._prompt(request, again, self._menu(verified, devices))
         return decision
 
-    async def _alone(self, request: AuthRequest, typed: Typed, verified: Verified, facts: Facts) -> Decision:
+    async def _alone(
+        self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
+    ) -> Decision:
         devices = await self._preauth(request, verified)
         if not isinstance(devices, tuple):
             return devices
-        match choose(typed, (), devices):
-            case FactorCall() as call:
-                return await self._ask(request, call, verified, facts, Reason.DUO_ONLY)
-            case NoFactor(message):
-                return Reject(Reason.NO_USABLE_FACTOR, message)
-            case AskPasscode():
-                return Reject(Reason.NO_USABLE_FACTOR)
+        pending = Pending(Kind.ALONE, verified.username)
+        if self._policy.mode is Mode.CHALLENGE:
+            return self._prompt(request, pending, self._menu(verified, devices))
+        return await self._choose(request, typed, pending, devices, facts)
 
     # ---- the cloud's two words
 
@@ -175,16 +170,15 @@ class SecondStep:
             case PreauthFactors(devices, _):
                 return devices
 
-    async def _ask(
-        self, request: AuthRequest, call: FactorCall, verified: Verified, facts: Facts, granted: Reason
-    ) -> Decision:
+    async def _ask(self, request: AuthRequest, call: FactorCall, pending: Pending, facts: Facts) -> Decision:
         """Raises CloudFailure."""
         facts.factor = call.factor
-        verdict = await self._cloud.auth(request, verified.username, call)
+        verdict = await self._cloud.auth(request, pending.username, call)
         facts.txid = verdict.txid
         match verdict:
             case FactorAllow(message):
-                return Accept(granted, message, verified.carried)
+                reason = Reason.DUO_ONLY if pending.kind is Kind.ALONE else Reason.BOTH_FACTORS
+                return Accept(reason, message, pending.carried)
             case FactorDeny(status, message):
                 facts.cause = status
                 return Reject(_DENIALS.get(status, Reason.FACTOR_DENIED), message)
@@ -195,6 +189,9 @@ class SecondStep:
         if not request.can_challenge:
             return Reject(Reason.NO_USABLE_FACTOR, "Append a passcode to the password.")
         return Challenge(Reason.FACTOR_PROMPT, text, self._challenges.issue(request, pending))
+
+    def _menu(self, verified: Verified, devices: Devices) -> str:
+        return prompt(verified.username, menu(devices), self._policy.prompt_format)
 
     def _enroll(self, request: AuthRequest, verified: Verified, text: str) -> Decision:
         """An appliance shows a challenge's text and hides a Reject's."""

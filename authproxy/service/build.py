@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from authproxy.backends.cloud.cloud import Cloud
@@ -18,14 +18,32 @@ from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
 from authproxy.backends.open_door import OpenDoorGates
+from authproxy.backends.radius.primary import RadiusPrimary
+from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates, Trust, UnusableTrust, client_tls
 from authproxy.config import model
 from authproxy.config.dictionary_folder import read_dictionary_folder
 from authproxy.config.load import Loaded
-from authproxy.config.model import AdClient, Main, RadiusServer, RadiusServerAuto
+from authproxy.config.model import (
+    AdClient,
+    Appending,
+    DuoOnlyClient,
+    LdapServerAuto,
+    Main,
+    RadiusClient,
+    RadiusServer,
+    RadiusServerAuto,
+    RadiusServerChallenge,
+    RadiusServerConcat,
+    RadiusServerDuoOnly,
+    ServerSection,
+)
 from authproxy.config.options.addresses import Endpoint
 from authproxy.config.problems import InvalidConfig, Problem, suggestion
+from authproxy.listeners.ldap.attempt import BindPrimary
+from authproxy.listeners.ldap.section import LdapSection
+from authproxy.listeners.ldap.tls import ServerTls, UnusableCertificate
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.listener import Limits, Served
 from authproxy.listeners.radius.section import RadiusSection
@@ -40,13 +58,18 @@ from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.logins import Logins
-from authproxy.pipeline.policy import Policy
+from authproxy.pipeline.policy import Mode, Policy
+from authproxy.pipeline.ports import Primary, Refused
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.pipeline.username import canonical
 from authproxy.protocols.ldap.filter_text import parse_filter
 from authproxy.protocols.radius import dictionary
+from authproxy.protocols.radius.relay import Allowed
 from authproxy.protocols.radius.vendor import Key
+from authproxy.secret import Secret
+from authproxy.service import ldap
+from authproxy.service.ldap import LdapPlan
 from authproxy.service.ports import radius_endpoints
 from authproxy.service.state import State
 
@@ -101,7 +124,33 @@ class DirectoryPart:
     """`made_of`: two with the same are the same."""
 
     made_of: object
-    directory: Directory
+    primary: Directory
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusPart:
+    made_of: object
+    primary: RadiusPrimary
+
+
+class NoPrimary:
+    """Nobody to ask for a password. The pipeline never does (Policy.no_primary)."""
+
+    async def verify(self, request: AuthRequest, password: Secret) -> Refused:
+        return Refused("no_primary")
+
+    def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoPart:
+    made_of: object = None
+    primary: NoPrimary = field(default_factory=NoPrimary)
+
+
+PrimaryPart = DirectoryPart | RadiusPart | NoPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +163,15 @@ class CloudPart:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A server section with all its parts."""
+    """A server section with all its parts, and `radius` or `ldap`."""
 
-    options: RadiusServerAuto
-    directory: DirectoryPart
+    options: ServerSection
+    primary: PrimaryPart
     cloud: CloudPart
     pipeline: Counted
     logins: Logins
-    radius: RadiusSection
+    radius: RadiusSection | None = None
+    ldap: LdapSection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +188,9 @@ class Built:
 
     main: Main
     sections: Mapping[str, Section]
-    directories: Mapping[str, DirectoryPart]
+    primaries: Mapping[str, PrimaryPart]
     radius: Mapping[Endpoint, PortPlan]
+    ldap: Mapping[Endpoint, LdapPlan]
 
     @property
     def pending(self) -> int:
@@ -148,16 +199,16 @@ class Built:
 
     def start(self) -> None:
         """Look who answers, and show the cloud each section's credentials: an outage later finds them proven."""
-        for directory in self.directories.values():
-            directory.directory.start()
+        for part in self.primaries.values():
+            part.primary.start()
         for section in self.sections.values():
             section.cloud.cloud.start()
 
     async def close(self, keep: Built | None) -> None:
         """Close every connection but those of parts that `keep` has, too."""
-        for name, directory in self.directories.items():
-            if keep is None or keep.directories.get(name) is not directory:
-                await directory.directory.close()
+        for name, part in self.primaries.items():
+            if keep is None or keep.primaries.get(name) is not part:
+                await part.primary.close()
         for name, section in self.sections.items():
             if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
                 section.cloud.guarded.close()
@@ -185,9 +236,15 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def build(self) -> Built:
-        directories = dict(self._directories())
-        sections = dict(self._sections(directories))
-        return Built(self._config.main, sections, directories, self._ports(sections))
+        primaries: dict[str, PrimaryPart] = {
+            **dict(self._directories()),
+            **{name: self._radius(name, options) for name, options in self._config.all(RadiusClient).items()},
+            **{name: NoPart() for name in self._config.all(DuoOnlyClient)},
+        }
+        sections = {**dict(self._sections(primaries)), **dict(self._ldap_sections(primaries))}
+        return Built(
+            self._config.main, sections, primaries, self._ports(sections), self._ldap_ports(sections)
+        )
 
     def _problem(self, section: str, option: str, what: str) -> None:
         self.problems.append(self._loaded.problem(section, option, what))
@@ -218,8 +275,8 @@ class _Builder:
     def _directory(self, name: str, settings: DirectorySettings) -> DirectoryPart:
         """The earlier one if it is the same: it has connections, and knows which hosts are dead."""
         made_of = (settings, files_of(settings.trust))
-        before = self._earlier.directories.get(name) if self._earlier else None
-        if before is not None and before.made_of == made_of:
+        before = self._earlier.primaries.get(name) if self._earlier else None
+        if isinstance(before, DirectoryPart) and before.made_of == made_of:
             return before
         world = self._world
         directory = Directory(
@@ -231,20 +288,63 @@ class _Builder:
         )
         return DirectoryPart(made_of, directory)
 
+    # ---- RADIUS servers
+
+    def _radius(self, name: str, options: RadiusClient) -> RadiusPart:
+        settings = RadiusClientSettings(
+            hosts=options.servers,
+            secret=options.secret,
+            retries=options.retries,
+            retry_wait=options.retry_wait,
+            require_message_authenticator=options.require_message_authenticator,
+            nas_ip=options.nas_ip,
+            nas_identifier=options.nas_identifier,
+            returned=self._allowed(name, options.pass_through_attr_names, options.pass_through_all),
+            hidden=self._attributes.hidden,
+        )
+        before = self._earlier.primaries.get(name) if self._earlier else None
+        if isinstance(before, RadiusPart) and before.made_of == settings:
+            return before
+        world = self._world
+        primary = RadiusPrimary(settings, reactor=world.reactor, resolver=world.resolver, log=world.log)
+        return RadiusPart(settings, primary)
+
+    def _allowed(self, section: str, names: Sequence[str], everything: bool) -> Allowed:
+        found = (self._key(section, "pass_through_attr_names", name) for name in names)
+        return Allowed(frozenset(key for key in found if key is not None), everything)
+
     # ---- sections
 
-    def _sections(self, directories: Mapping[str, DirectoryPart]) -> Iterator[tuple[str, Section]]:
-        for name, options in self._config.all(RadiusServerAuto).items():
-            attribute = self._attribute(name, options.client_ip_attr)
-            try:
-                cloud = self._cloud(name, options)
-            except UnusableTrust as unusable:
-                self._problem(name, "api_ca_certs_file", str(unusable))
-                continue
-            if options.client in directories:
-                yield name, self._section(name, options, directories[options.client], cloud, attribute)
+    def _sections(self, primaries: Mapping[str, PrimaryPart]) -> Iterator[tuple[str, Section]]:
+        for name, options in self._config.all(RadiusServer).items():
+            attribute = self._key(name, "client_ip_attr", options.client_ip_attr)
+            cloud = self._usable_cloud(name, options)
+            primary = primaries.get(options.client) if options.client else NoPart()
+            if cloud is not None and primary is not None:
+                yield name, self._section(name, options, primary, cloud, attribute)
 
-    def _cloud(self, name: str, options: RadiusServerAuto) -> CloudPart:
+    def _ldap_sections(self, primaries: Mapping[str, PrimaryPart]) -> Iterator[tuple[str, Section]]:
+        for name, options in self._config.all(LdapServerAuto).items():
+            cloud = self._usable_cloud(name, options)
+            primary = primaries.get(options.client)
+            try:
+                tls = ldap.ldap_tls(options)
+            except UnusableCertificate as unusable:
+                self._problem(name, "ssl_cert_path", str(unusable))
+                continue
+            if tls is not None:
+                self._world.certificates.note(f"{options.name} (LDAP)", tls.not_after)
+            if cloud is not None and isinstance(primary, DirectoryPart):
+                yield name, self._ldap_section(name, options, primary, cloud, tls)
+
+    def _usable_cloud(self, name: str, options: ServerSection) -> CloudPart | None:
+        try:
+            return self._cloud(name, options)
+        except UnusableTrust as unusable:
+            self._problem(name, "api_ca_certs_file", str(unusable))
+            return None
+
+    def _cloud(self, name: str, options: ServerSection) -> CloudPart:
         settings = cloud_settings(options)
         made_of = (settings, files_of(settings.trust))
         before = self._earlier.sections.get(name) if self._earlier else None
@@ -276,13 +376,53 @@ class _Builder:
     def _section(
         self,
         name: str,
-        options: RadiusServerAuto,
-        directory: DirectoryPart,
+        options: RadiusServer,
+        primary: PrimaryPart,
         cloud: CloudPart,
         attribute: Key | None,
     ) -> Section:
+        policy = section_policy(options, primary)
+        pipeline, logins = self._decider(name, options, policy, primary.primary, cloud)
+        radius = RadiusSection(
+            name=options.name,
+            logins=logins,
+            rejecter=pipeline,
+            patience=options.login_patience,
+            client_ip_attribute=attribute,
+            trust_unsigned_client_ip=options.trust_unsigned_client_ip,
+            password_codec=options.pw_codec,
+            relayed=self._relayed(name, options, primary),
+        )
+        return Section(options, primary, cloud, pipeline, logins, radius=radius)
+
+    def _ldap_section(
+        self,
+        name: str,
+        options: LdapServerAuto,
+        directory: DirectoryPart,
+        cloud: CloudPart,
+        tls: ServerTls | None,
+    ) -> Section:
+        pipeline, logins = self._decider(name, options, ldap.ldap_policy(options), BindPrimary(), cloud)
+        before = self._earlier.sections.get(name) if self._earlier else None
+        same = before is not None and before.primary is directory
+        section = LdapSection(
+            name=options.name,
+            options=ldap.ldap_options(options, directory.primary.settings.timeout),
+            limits=ldap.ldap_limits(options),
+            logins=logins,
+            rejecter=pipeline,
+            upstreams=ldap.upstreams(directory.primary, before.ldap if before else None, same),
+            identities=ldap.identities(options, directory.primary, self._world.log),
+            tls=tls,
+        )
+        return Section(options, directory, cloud, pipeline, logins, ldap=section)
+
+    def _decider(
+        self, name: str, options: ServerSection, policy: Policy, primary: Primary, cloud: CloudPart
+    ) -> tuple[Counted, Logins]:
+        """What decides a section's logins."""
         world = self._world
-        policy = section_policy(options)
         recorder = SectionRecorder(
             options.name,
             options.ikey,
@@ -292,22 +432,19 @@ class _Builder:
             recent=world.recent,
         )
         second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
-        pipeline = Counted(Pipeline(policy, directory.directory, second, recorder, world.clock))
+        pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock))
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)
         world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)
-        radius = RadiusSection(
-            name=options.name,
-            logins=logins,
-            rejecter=pipeline,
-            patience=options.login_patience,
-            client_ip_attribute=attribute,
-            trust_unsigned_client_ip=options.trust_unsigned_client_ip,
-            password_codec=options.pw_codec,
-        )
-        return Section(options, directory, cloud, pipeline, logins, radius)
+        return pipeline, logins
 
-    def _logins(self, name: str, options: RadiusServerAuto, pipeline: Counted) -> Logins:
+    def _relayed(self, name: str, options: RadiusServer, primary: PrimaryPart) -> Allowed | None:
+        """What a RADIUS primary is shown of a NAS's request; None when the primary is none."""
+        if not isinstance(primary, RadiusPart):
+            return None
+        return self._allowed(name, options.pass_through_attr_names, options.pass_through_all)
+
+    def _logins(self, name: str, options: ServerSection, pipeline: Counted) -> Logins:
         """The earlier ones: a login that waits is joined also by what comes after a reload."""
         before = self._earlier.sections.get(name) if self._earlier else None
         if before is not None:
@@ -330,13 +467,13 @@ class _Builder:
             joined=joined,
         )
 
-    def _attribute(self, section: str, name: str) -> Key | None:
+    def _key(self, section: str, option: str, name: str) -> Key | None:
         if (usual := _USUAL.get(name.lower())) is not None:
             return usual
         found = self._attributes.find(name)
         if found is None:
             known = suggestion(name, self._attributes.names())
-            self._problem(section, "client_ip_attr", f"no dictionary has an attribute {name}{known}")
+            self._problem(section, option, f"no dictionary has an attribute {name}{known}")
             return None
         return found.key
 
@@ -350,26 +487,35 @@ class _Builder:
     # ---- ports
 
     def _ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, PortPlan]:
-        behind: dict[Endpoint, list[Section]] = {}
+        behind: dict[Endpoint, list[tuple[RadiusServer, RadiusSection]]] = {}
         for section in sections.values():
-            for endpoint in radius_endpoints(section.options):
-                behind.setdefault(endpoint, []).append(section)
+            if isinstance(section.options, RadiusServer) and section.radius is not None:
+                for endpoint in radius_endpoints(section.options):
+                    behind.setdefault(endpoint, []).append((section.options, section.radius))
         return {endpoint: port_plan(sharing) for endpoint, sharing in behind.items()}
 
+    def _ldap_ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, LdapPlan]:
+        return ldap.plans(
+            [
+                (section.options, section.ldap)
+                for section in sections.values()
+                if isinstance(section.options, LdapServerAuto) and section.ldap is not None
+            ]
+        )
 
-def port_plan(sections: list[Section]) -> PortPlan:
+
+def port_plan(sections: list[tuple[RadiusServer, RadiusSection]]) -> PortPlan:
     """Sections that share a port share its limits: the strictest of each."""
-    options = [section.options for section in sections]
     limits = Limits(
-        pending=min(each.max_pending for each in options),
-        pending_per_client=min(each.max_pending_per_client for each in options),
-        reject_delay=max(each.reject_delay for each in options),
-        reply_cache=max(each.reply_cache for each in options),
+        pending=min(options.max_pending for options, _ in sections),
+        pending_per_client=min(options.max_pending_per_client for options, _ in sections),
+        reject_delay=max(options.reject_delay for options, _ in sections),
+        reply_cache=max(options.reply_cache for options, _ in sections),
     )
     served = [
-        (network, Served(client, section.radius))
-        for section in sections
-        for client in radius_clients(section.options)
+        (network, Served(client, section))
+        for options, section in sections
+        for client in radius_clients(options)
         for network in client.networks
     ]
     return PortPlan(PrefixTable(served), limits)
@@ -391,20 +537,36 @@ def radius_clients(options: RadiusServer) -> list[Client]:
     ]
 
 
-def section_policy(options: RadiusServerAuto) -> Policy:
-    return Policy(
+def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
+    policy = Policy(
         fail_mode=options.failmode,
-        append=AppendMode(
-            enabled=options.allow_concat,
-            delimiter=options.delimiter.encode(),
-            password_length=options.delimited_password_length,
-        ),
-        factors=options.factors,
         exempt=frozenset(canonical(name) for name in options.exempt_usernames),
+        radius_primary=isinstance(primary, RadiusPart),
+        no_primary=isinstance(primary, NoPart),
     )
+    match options:
+        case RadiusServerAuto():
+            return replace(policy, append=_append(options, options.allow_concat), factors=options.factors)
+        case RadiusServerConcat():
+            return replace(policy, mode=Mode.CONCAT, append=_append(options, True))
+        case RadiusServerChallenge():
+            return replace(
+                policy,
+                mode=Mode.CHALLENGE,
+                prompt_format=options.prompt_format,
+                enroll_challenge=options.enroll_challenge,
+            )
+        case RadiusServerDuoOnly():
+            return replace(policy, mode=Mode.FACTOR_ONLY)
+        case _:
+            raise TypeError(f"no policy for {type(options).__name__}")
 
 
-def cloud_settings(options: RadiusServerAuto) -> CloudSettings:
+def _append(options: Appending, enabled: bool) -> AppendMode:
+    return AppendMode(enabled, options.delimiter.encode(), options.delimited_password_length)
+
+
+def cloud_settings(options: ServerSection) -> CloudSettings:
     proxy = None
     if options.http_proxy_host is not None:
         proxy = OutboundProxy(
@@ -421,7 +583,7 @@ def cloud_settings(options: RadiusServerAuto) -> CloudSettings:
         port=options.api_port,
         trust=Trust(ca_file=options.api_ca_certs_file),
         proxy=proxy,
-        preauth_seconds=options.api_timeout,
+        api_timeout=options.api_timeout,
         allow_local=options.allow_local_api,
         hostname=socket.gethostname(),
         limits=PoolLimits(connect_seconds=options.api_connect_timeout),

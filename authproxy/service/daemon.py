@@ -35,6 +35,7 @@ from authproxy.service import process
 from authproxy.service.build import World, build
 from authproxy.service.overview import ServiceOverview
 from authproxy.service.ports import CannotBind, bind
+from authproxy.service.reactor import install
 from authproxy.service.running import Service
 from authproxy.service.state import State, open_state
 
@@ -79,7 +80,7 @@ class Daemon:
                 "config.risky", at=f"{warning.file}:{warning.line}", option=warning.path, problem=warning.what
             )
         self._service.start(sockets)
-        addresses = [f"udp {address}" for address in self._service.addresses]
+        addresses = self._service.addresses
         if sockets.admin is not None:
             addresses.append(f"tcp {self._serve_admin(sockets.admin, world)}")
         self._beat(world)
@@ -228,9 +229,7 @@ class Daemon:
 
 def run(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
     """The exit code of `authproxy run`: 0 drained, 1 cannot start. Raises InvalidConfig before it listens."""
-    from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it installs it
-
-    reactor: Any = installed
+    reactor = install()
     daemon = Daemon(loaded, reread, reactor)
     try:
         daemon.start()

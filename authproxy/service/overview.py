@@ -20,7 +20,7 @@ from authproxy.listeners.admin.overview import (
 )
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.request import AuthRequest
-from authproxy.service.build import Section, World
+from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World
 from authproxy.service.running import Service
 
 _HOSTS = {
@@ -73,8 +73,8 @@ class ServiceOverview:
         for writer in self._world.writers:
             if writer.problem:
                 yield f"{writer.name}: can't be written: {writer.problem}"
-        for name, part in self._service.built.directories.items():
-            if refused := part.directory.health().service_account:
+        for name, part in self._service.built.primaries.items():
+            if isinstance(part, DirectoryPart) and (refused := part.primary.health().service_account):
                 yield f"{name}: the service account is refused: {refused}"
 
     # ---- parts
@@ -90,9 +90,20 @@ class ServiceOverview:
             pending=len(section.logins),
         )
 
-    def _primary(self, section: Section) -> PrimaryState:
-        health = section.directory.directory.health()
-        return PrimaryState(section.options.client, tuple(self._host(host) for host in health.hosts))
+    def _primary(self, section: Section) -> PrimaryState | None:
+        name = section.options.client
+        match section.primary:
+            case DirectoryPart(_, directory):
+                return PrimaryState(name, tuple(self._host(host) for host in directory.health().hosts))
+            case RadiusPart(_, servers):
+                return PrimaryState(name, tuple(self._server(*server) for server in servers.health()))
+            case NoPart():
+                return None
+
+    def _server(self, name: str, dead_since: float | None) -> HostState:
+        if dead_since is None:
+            return HostState(name, Health.UP)
+        return HostState(name, Health.DOWN, "no answer", self._wall(dead_since))
 
     def _host(self, host: HostHealth) -> HostState:
         return HostState(host.host, _HOSTS[host.state], host.why, time.time() - host.since)

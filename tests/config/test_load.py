@@ -192,7 +192,7 @@ def test_an_unknown_failmode_starts_nothing(tmp_path: Path, value: str) -> None:
         (
             "pass_through_all",
             "true",
-            "hands a NAS's attributes to a radius_client, which this version does not serve",
+            "shows a radius_client the NAS's attributes, and this section has none",
         ),
         ("http_proxy_port", "3128", "there is no http_proxy_host beside it"),
         ("offline_mode", "true", "there is no offline mode"),
@@ -215,9 +215,9 @@ def test_values_that_are_refused(tmp_path: Path, option: str, value: str, what: 
         ("radius_server_iframe:\n  ikey: x\n", "the prompt inside the VPN's web page was switched off"),
         ("cloud: {}\n", "directory synchronisation is not part of this proxy"),
         ("sso: {}\n", "single sign-on is not part of this proxy"),
-        ("radius_server_challenge2:\n  ikey: x\n", "this version does not serve radius_server_challenge yet"),
-        ("radius_client:\n  host_2: x\n", "this version does not serve radius_client yet"),
-        ("ldap_server_auto: {}\n", "this version does not serve ldap_server_auto yet"),
+        ("radius_server_eap2:\n  ikey: x\n", "this version does not serve radius_server_eap yet"),
+        ("radius_server_eap:\n  radius_ip_2: x\n", "this version does not serve radius_server_eap yet"),
+        ("http_proxy: {}\n", "this version does not serve http_proxy yet"),
         ("main2: {}\n", "there is one section main only, without a number"),
     ],
 )
@@ -229,12 +229,9 @@ def test_sections_that_are_known_and_not_served(tmp_path: Path, text: str, expec
 
 
 def test_options_of_sections_that_are_not_served_are_known_as_well(tmp_path: Path) -> None:
-    text = (
-        WHOLE
-        + "  client: ad_client\nradius_server_challenge:\n  promt_format: short\n  radius_ip_1: 10.0.0.1\n"
-    )
+    text = WHOLE + "  client: ad_client\nradius_server_eap:\n  promt: x\n  radius_ip_1: 10.0.0.1\n"
     assert problems(tmp_path, text)[1:] == [
-        "authproxy.yaml:14: radius_server_challenge.promt_format: unknown option (did you mean prompt_format?)"
+        "authproxy.yaml:14: radius_server_eap.promt: unknown option (did you mean prompt?)"
     ]
 
 
@@ -346,10 +343,6 @@ def test_a_proxys_password_is_not_for_another_proxy(tmp_path: Path) -> None:
     assert (section.http_proxy_host, section.http_proxy_port) == ("other", 80)
     assert section.http_proxy_username is None
     assert section.http_proxy_password is None
-
-
-def test_no_limit_stands_for_the_default(tmp_path: Path) -> None:
-    assert server(loaded(tmp_path, WHOLE + "  api_timeout: 0\n").config).api_timeout == 10
 
 
 @pytest.mark.parametrize(

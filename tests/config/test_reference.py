@@ -25,10 +25,20 @@ CONFIGURATIONS = sorted(path.name for path in CONF.iterdir() if path.suffix in (
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"(?s)```yaml\n(.*?)```")
 SECRET_FILES = [
+    "radius-secret",
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
     *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret"),
 ]
-OTHER_FILES = ["ca.pem", "cloud-ca.pem", "admin.pem", "admin.key", "proxy.pem", "proxy.key"]
+OTHER_FILES = [
+    "ca.pem",
+    "cloud-ca.pem",
+    "admin.pem",
+    "admin.key",
+    "proxy.pem",
+    "proxy.key",
+    "ldap.pem",
+    "ldap.key",
+]
 
 
 def generated(name: str, text: str, command: str) -> None:

@@ -194,9 +194,64 @@ def test_no_password_was_verified_so_nothing_opens(failure: FailureClass) -> Non
 
 def test_the_primarys_challenge_is_relayed_and_its_answer_too() -> None:
     """R38: its State unmodified; ours and its are told apart by the seal."""
-    policy = Policy(FailMode.SECURE, primary_challenges=True)
+    policy = Policy(FailMode.SECURE, radius_primary=True)
     desk = Desk(policy, Directory(PrimaryChallenge("code?", b"theirs", "attributes")))
     assert desk.login() == Challenge(Reason.PRIMARY_CHALLENGE, "code?", b"theirs", "attributes")
     assert desk.cloud.preauths == [], "a primary's challenge is no success"
     desk.directory.answer = Verified("alice")
     assert desk.login(b"right", state=b"theirs").reason is Reason.BOTH_FACTORS
+
+
+# ---- proofs that only a RADIUS primary can check
+
+
+def test_an_opaque_proof_goes_whole_to_a_radius_primary() -> None:
+    """R28: CHAP, MS-CHAP, EAP. No factor can stand behind it, so the section's own choice is asked for."""
+    desk = Desk(Policy(FailMode.SECURE, radius_primary=True), Directory(Verified("alice")))
+    assert desk.login(b"right", opaque=True).reason is Reason.BOTH_FACTORS
+    assert desk.cloud.calls[0][1].factor == "auto"
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_directory_never_sees_an_opaque_proof_as_a_password(mode: Mode) -> None:
+    desk = Desk(Policy(FailMode.SAFE, mode))
+    assert desk.login(b"right", opaque=True) == Reject(Reason.MALFORMED)
+    assert desk.directory.asked == []
+    assert desk.cloud.preauths == []
+
+
+def test_an_opaque_proof_is_no_answer() -> None:
+    desk = Desk(dataclasses.replace(CHALLENGE, radius_primary=True))
+    state = desk.asked().state
+    assert desk.login(b"123456", state=state, opaque=True) == Reject(Reason.MALFORMED)
+    assert desk.cloud.calls == []
+
+
+# ---- no primary behind another mode (`client: duo_only_client`)
+
+
+@pytest.mark.parametrize(
+    ("typed", "factor"),
+    [(b"", "auto"), (b"whatever", "auto"), (b"x,push", "push"), (b"push", "push"), (b"123456", "passcode")],
+)
+def test_auto_without_a_primary(typed: bytes, factor: str) -> None:
+    desk = Desk(Policy(FailMode.SAFE, no_primary=True))
+    assert desk.login(typed) == Accept(Reason.DUO_ONLY)
+    assert desk.directory.asked == []
+    assert desk.cloud.calls[0][1].factor == factor
+
+
+def test_challenge_without_a_primary() -> None:
+    desk = Desk(dataclasses.replace(CHALLENGE, no_primary=True))
+    state = desk.asked(b"").state
+    assert desk.login(b"123456", state=state) == Accept(Reason.DUO_ONLY)
+
+
+@pytest.mark.parametrize("failure", list(FailureClass))
+def test_without_a_primary_no_outage_opens(failure: FailureClass) -> None:
+    assert isinstance(Desk(Policy(FailMode.SAFE, no_primary=True), cloud=Cloud(failure)).login(), Reject)
+
+
+def test_without_a_primary_nobody_is_exempt() -> None:
+    policy = Policy(FailMode.SAFE, no_primary=True, exempt=frozenset({"alice"}))
+    assert Desk(policy).login(b"").reason is Reason.DUO_ONLY

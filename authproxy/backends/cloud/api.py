@@ -14,6 +14,7 @@ from authproxy.backends.cloud.answers import Refused, read_time, response_of
 from authproxy.backends.cloud.http1 import Reply
 from authproxy.backends.cloud.pool import Pool
 from authproxy.backends.cloud.settings import CloudSettings
+from authproxy.backends.tls import host_name
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.dates import read_retry_after, write_date
@@ -51,14 +52,15 @@ class Api:
         self._log = log
         self._wall_clock = wall_clock
         self._ahead = 0.0  # of our clock, the service's
-        self._signer = Signer(settings.ikey, settings.skey, settings.host.strip("[]"))
-        self._common = f"Host: {_authority(settings)}\r\nUser-Agent: authproxy/{__version__}\r\n"
+        host = host_name(settings.host)
+        self._signer = Signer(settings.ikey, settings.skey, host)
+        self._common = f"Host: {_authority(host, settings.port)}\r\nUser-Agent: authproxy/{__version__}\r\n"
 
     async def call(self, call: Call, deadline: float, *, alone: bool = False) -> object:
         """What is inside the answer's envelope. Raises CloudFailure.
 
-        `alone`: on a connection of its own. An answer of 429, or of a date that is off, is a refusal: nothing was
-        done, so that asking again does nothing twice.
+        `alone`: on a connection of its own. A date that is off is refused before anything is done: what must not be
+        sent twice is sent again then, and for no other reason.
         """
         throttled, resynchronised = 0, False
         while True:
@@ -70,7 +72,11 @@ class Api:
                         raise CloudFailure(FailureClass.SKEW, refused.detail) from None
                     resynchronised = True
                     await self._resynchronise(deadline, alone=alone)
-                elif refused.failure is FailureClass.OVERLOAD and throttled < MOST_THROTTLED:
+                elif (
+                    refused.failure is FailureClass.OVERLOAD
+                    and call.repeatable
+                    and throttled < MOST_THROTTLED
+                ):
                     await self._wait(refused, _BACK_OFF[throttled], deadline)
                     throttled += 1
                 else:
@@ -127,7 +133,6 @@ class Api:
         await deferLater(self._reactor, wait)
 
 
-def _authority(settings: CloudSettings) -> str:
-    host = settings.host.strip("[]")
+def _authority(host: str, port: int) -> str:
     host = f"[{host}]" if ":" in host else host
-    return host if settings.port == 443 else f"{host}:{settings.port}"
+    return host if port == 443 else f"{host}:{port}"

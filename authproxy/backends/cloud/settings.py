@@ -27,4 +27,5 @@ class CloudSettings:
     hostname: str = ""  # told to the service as the place that is logged in to
     preauth_seconds: float = 10.0  # preauth with its retries
     factor_seconds: float = 75.0  # a push lives 60, a call about as long
+    poll_seconds: float = 35.0  # one poll; services hold them for 15 to 25
     limits: PoolLimits = field(default_factory=PoolLimits)

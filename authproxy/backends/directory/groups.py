@@ -65,7 +65,7 @@ class Membership:
 
     async def _lists(self, connection: LdapConnection, user: User, deadline: float) -> bool:
         """The group itself names the user: by DN, or as Unix groups do."""
-        wanted = Or((*_members([user.dn]), Equality("memberUid", user.username.encode("utf-8"))))
+        wanted = Or((*_members([user.dn]), Equality("memberUid", user.username.typed.encode("utf-8"))))
         found = await connection.search(
             SearchRequest(self._group, Scope.BASE, wanted, NO_ATTRIBUTES, size_limit=1), deadline
         )

@@ -22,7 +22,7 @@ from authproxy.backends.directory.root import Forest, Root
 from authproxy.backends.directory.settings import AuthType, DirectorySettings
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import Clock, Refused
-from authproxy.pipeline.username import MalformedUsername, canonical, read_username
+from authproxy.pipeline.username import MalformedUsername, Username, read_username
 from authproxy.protocols.ldap.dn import DN, MalformedDN, parse_dn
 from authproxy.protocols.ldap.filter import And, Equality, Filter, Or
 from authproxy.protocols.ldap.requests import Scope, SearchRequest
@@ -49,7 +49,7 @@ class User:
     """An entry that may log in, if the password is right."""
 
     dn: str
-    username: str  # canonical: the directory's name for it
+    username: Username  # the directory's name for it
     account: Account | None  # for NTLM
     member_of: tuple[str, ...] = ()  # read only when a group is wanted
 
@@ -209,23 +209,23 @@ class Lookup:
             )
             return Refused("username_attribute")
         member_of = tuple(value.decode("utf-8", "replace") for value in entry.values("memberOf"))
-        return User(entry.dn, canonical(username), account, member_of)
+        return User(entry.dn, username, account, member_of)
 
     def _account(self, entry: SearchResultEntry) -> Account | None:
         """Raises MalformedUsername."""
         if self._settings.auth_type is not AuthType.NTLM2:
             return None
         domain = dns_name(domain_of(parse_dn(entry.dn)))
-        return Account(_only_name(entry, ACCOUNT_NAME), domain or self._settings.ntlm_domain)
+        return Account(_only_name(entry, ACCOUNT_NAME).typed, domain or self._settings.ntlm_domain)
 
 
-def _only_name(entry: SearchResultEntry, attribute: str) -> str:
+def _only_name(entry: SearchResultEntry, attribute: str) -> Username:
     """Raises MalformedUsername."""
     values = entry.values(attribute)
     if len(values) != 1:
         raise MalformedUsername(f"{attribute} has {len(values)} values")
     try:
-        return read_username(values[0]).typed
+        return read_username(values[0])
     except MalformedUsername as malformed:
         raise MalformedUsername(f"{attribute}: {malformed}") from None
 

@@ -14,6 +14,7 @@ from twisted.internet.defer import DeferredLock, TimeoutError
 from authproxy.backends.directory.binds import Binder, Credentials, Proof, Right, Wrong
 from authproxy.backends.directory.connect import Connector, Unusable
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
+from authproxy.backends.directory.examine import examine
 from authproxy.backends.directory.hosts import NoAnswer
 from authproxy.backends.directory.ntlm import Account, PasswordNotText
 from authproxy.backends.directory.pool import Pool
@@ -115,6 +116,7 @@ class Server:
     ) -> None:
         self.host = host
         self.root = Root()
+        self._settings = settings
         self._connector = connector
         self._service = service
         self._reactor = reactor
@@ -132,7 +134,7 @@ class Server:
             reactor=reactor,
         )
         self._proving: Pool[LdapConnection] = Pool(
-            self._open,
+            self.open,
             size=limits.user_connections,
             waiting=limits.waiting,
             idle=limits.user_idle,
@@ -167,7 +169,7 @@ class Server:
         """Whether it answers: a connection of its own, TLS, the rootDSE, nobody's password. Raises NoAnswer."""
         deadline = self._reactor.seconds() + self._probe_timeout
         try:
-            connection = await self._open(deadline)
+            connection = await self.open(deadline)
             try:
                 request = SearchRequest("", Scope.BASE, attributes=NO_ATTRIBUTES)
                 found = await connection.search(request, deadline)
@@ -179,11 +181,22 @@ class Server:
         if found.result.code in _DEAD:
             raise NoAnswer(f"{code_name(found.result.code)} {found.result.diagnostic}".rstrip())
 
+    async def examine(self, deadline: float) -> tuple[str, ...]:
+        """The service account's way to the users, on a connection of its own: what is doubtful about it.
+
+        Raises ConnectionFailed, NoVerdict, Unusable.
+        """
+        connection = await self.open_service(deadline)
+        try:
+            return await examine(connection, self.root, self._settings, deadline)
+        finally:
+            connection.unbind()
+
     async def open_service(self, deadline: float) -> LdapConnection:
         """A connection bound as the service account. Raises as `search` does, but never Overloaded."""
         async with self._service.turn(deadline):
             self._service.check()
-            connection = await self._open(deadline)
+            connection = await self.open(deadline)
             try:
                 await self._bind_service(connection, deadline)
                 self.root = await read_root(connection, deadline)
@@ -203,7 +216,8 @@ class Server:
             case Right():
                 self._service.accepted()
 
-    async def _open(self, deadline: float) -> LdapConnection:
+    async def open(self, deadline: float) -> LdapConnection:
+        """A connection on which nothing was said; whoever asks for it has to close it."""
         return await self._connector.connect(self.host, deadline)
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from authproxy.backends.tls import Trust
-from authproxy.protocols.ldap.dn import DN, MalformedDN, Subtree, parse_dn
+from authproxy.protocols.ldap.dn import Subtree, parse_dn
 from authproxy.protocols.ldap.filter import Filter
 from authproxy.secret import Secret
 
@@ -76,7 +76,7 @@ class DirectorySettings:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        """Raises ValueError (MalformedDN among them), which says which option is wrong."""
+        """Raises ValueError (MalformedDN among them)."""
         if not self.hosts:
             raise ValueError("host: at least one")
         if not self.service_password:
@@ -84,16 +84,10 @@ class DirectorySettings:
             raise ValueError("service_account_password: empty")
         if not self.service_name:
             raise ValueError("service_account_username or bind_dn: empty")
-        _ = self.subtree
-        _ = self.security_group
+        parse_dn(self.search_dn)
+        if self.security_group_dn is not None:
+            parse_dn(self.security_group_dn)
 
     @property
     def subtree(self) -> Subtree:
         return Subtree(self.search_dn)
-
-    @property
-    def security_group(self) -> DN | None:
-        return None if self.security_group_dn is None else parse_dn(self.security_group_dn)
-
-
-__all__ = ["AuthType", "DirectorySettings", "Host", "Limits", "MalformedDN", "Transport"]

@@ -23,7 +23,7 @@ EXAMPLE = (
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="thing", metavar="WHAT", required=True)
     importlib.import_module("authproxy.cli.cloud.serve").arguments(actions, _shared())
-    for name in ("applications", "users", "devices", "pushes"):
+    for name in ("applications", "users", "devices", "pushes", "administrators"):
         importlib.import_module(f"authproxy.cli.cloud.{name}").arguments(actions, _shared())
 
 

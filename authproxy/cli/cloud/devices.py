@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from authproxy.cli.cloud.output import Failed, known_user, opened, show, tell, when
 from authproxy.embedded.cloud.model import Device, DeviceKind, Otp
-from authproxy.embedded.cloud.passcodes import new_otp_secret
+from authproxy.embedded.cloud.otp import new_otp_secret
 from authproxy.secret import Secret
 
 _DAY = 86400.0

@@ -102,7 +102,9 @@ def _serve(options: argparse.Namespace, store: Any) -> int:
     from authproxy.embedded.cloud.senders import Command  # noqa: PLC0415
     from authproxy.embedded.cloud.server import CloudService, Settings  # noqa: PLC0415
     from authproxy.embedded.ports import PortUnusable, bind, number_of, serve  # noqa: PLC0415
+    from authproxy.service.process import harden  # noqa: PLC0415
 
+    harden()
     log = PlainLog(sys.stderr)
     names = options.name or ["localhost"]
     try:

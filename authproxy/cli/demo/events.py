@@ -35,7 +35,7 @@ def _decision(line: bytes) -> Event | None:
         event = json.loads(line)
     except ValueError:
         return None
-    return event if isinstance(event, dict) and "decision" in event else None
+    return event if isinstance(event, dict) and event.get("decision") else None
 
 
 def in_words(event: Event) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -122,6 +123,17 @@ class Demo:
             if alarm.active():
                 alarm.cancel()
 
+    def _listen_to_the_keyboard(self) -> None:
+        """Through a descriptor of its own: reading without waiting must not spoil standard output, or the shell."""
+        if not sys.stdin.isatty():
+            return
+        try:
+            terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        except OSError:
+            return
+        opened: Any = stdio.StandardIO  # its type is another platform's
+        opened(_Keyboard(self._toggle_cloud), terminal, terminal, reactor=self._reactor)
+
     def _toggle_cloud(self) -> None:
         if self._stage.is_connected:
             Deferred.fromCoroutine(self._stage.disconnect_cloud())
@@ -157,6 +169,7 @@ class Demo:
             f"   {stage.safe.name}, UDP port {stage.safe.port}: failmode safe.",
             f"   What the proxy does: http://127.0.0.1:{stage.admin_port}/",
             f"   Its configuration: {stage.config}",
+            f"   The cloud from the command line: {shlex.quote(sys.argv[0])} cloud push list --data {stage.cloud}",
             "",
         ]
         if sys.stdin.isatty():

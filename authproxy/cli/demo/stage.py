@@ -28,7 +28,7 @@ import authproxy
 from authproxy.cli.demo.company import ALICE, BASE, BOB, SERVICE, ldif
 from authproxy.embedded.certificates import server_context, server_files
 from authproxy.embedded.cloud.model import Device, DeviceKind, Otp, Policy
-from authproxy.embedded.cloud.passcodes import new_otp_secret
+from authproxy.embedded.cloud.otp import new_otp_secret
 from authproxy.embedded.cloud.server import CloudService, Settings
 from authproxy.embedded.cloud.store.applications import Credentials
 from authproxy.embedded.cloud.store.store import Store, open_store
@@ -86,6 +86,7 @@ class Stage:
         self._log = log
         self.folder = Path(tempfile.mkdtemp(prefix="authproxy-demo-"))
         self.config = self.folder / "authproxy.yaml"
+        self.cloud = self.folder / "cloud"
         self.radius_secret = Secret.of(_word(24))
         self._service_password = Secret.of(_word(24))
         self.secure = Section("radius_server_auto", "secure", 0)
@@ -145,7 +146,7 @@ class Stage:
         return port
 
     def _start_cloud(self) -> None:
-        self._store = open_store(self.folder / "cloud", time.time)
+        self._store = open_store(self.cloud, time.time)
         pages = bind("127.0.0.1", 0)
         base = f"http://localhost:{number_of(pages)}"
         self.service = CloudService(
@@ -266,7 +267,9 @@ class _Proxy(ProcessProtocol):
         self._ended: Deferred[None] = Deferred()
         command = [sys.executable, "-m", "authproxy", "run", "-c", str(config)]
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-        environment["PYTHONPATH"] = str(Path(authproxy.__file__).parent.parent)
+        # From another folder it has to find the same authproxy.
+        paths = [str(Path(authproxy.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         self._process = reactor.spawnProcess(
             self, sys.executable, command, env=environment, path=str(config.parent)
         )

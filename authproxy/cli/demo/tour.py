@@ -14,8 +14,8 @@ from authproxy.cli.demo.company import ALICE, BOB, PEOPLE
 from authproxy.cli.demo.events import Event, EventReader
 from authproxy.cli.demo.nas import Answer, Nas
 from authproxy.cli.demo.stage import Section, Stage
-from authproxy.embedded.cloud.passcodes import current_step, otp_at
-from authproxy.embedded.cloud.second_factor import Verdict
+from authproxy.embedded.cloud.otp import current_step, otp_at
+from authproxy.embedded.cloud.outcomes import Verdict
 
 _GLANCE = 0.05  # seconds
 _PUSH_PATIENCE = 10.0

@@ -2,11 +2,17 @@
 
 from authproxy.config.model.ad_client import AdClient, AuthType, Transport
 from authproxy.config.model.config import Config
+from authproxy.config.model.ldap_server import LdapServerAuto, MinimumTls
 from authproxy.config.model.main import FilePermissions, LogFormat, Main
+from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
 from authproxy.config.model.radius_server import (
+    Appending,
     Client,
     RadiusServer,
     RadiusServerAuto,
+    RadiusServerChallenge,
+    RadiusServerConcat,
+    RadiusServerDuoOnly,
     RequireMessageAuthenticator,
 )
 from authproxy.config.model.section import Section
@@ -14,14 +20,22 @@ from authproxy.config.model.server import ServerSection
 
 __all__ = [
     "AdClient",
+    "Appending",
     "AuthType",
     "Client",
     "Config",
+    "DuoOnlyClient",
     "FilePermissions",
+    "LdapServerAuto",
     "LogFormat",
     "Main",
+    "MinimumTls",
+    "RadiusClient",
     "RadiusServer",
     "RadiusServerAuto",
+    "RadiusServerChallenge",
+    "RadiusServerConcat",
+    "RadiusServerDuoOnly",
     "RequireMessageAuthenticator",
     "Section",
     "ServerSection",

@@ -97,7 +97,7 @@ class AdClient(Section):
         default="userPrincipalName", description="The attribute that is searched when the name has an @."
     )
     timeout: Annotated[float, seconds(1, 120)] = Field(
-        default=10, description="For one host, from connecting to the last answer."
+        default=10, description="For one login at the directory, all hosts together."
     )
     ssl_ca_certs_file: FileOption | None = Field(
         default=None,

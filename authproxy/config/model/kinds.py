@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from authproxy.config.model.ad_client import AdClient
+from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import Main
-from authproxy.config.model.radius_server import RadiusServerAuto
+from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
+from authproxy.config.model.radius_server import (
+    RadiusServerAuto,
+    RadiusServerChallenge,
+    RadiusServerConcat,
+    RadiusServerDuoOnly,
+)
 from authproxy.config.model.section import Section
 
 SERVED: Mapping[str, type[Section]] = {
     "main": Main,
     "ad_client": AdClient,
+    "radius_client": RadiusClient,
+    "duo_only_client": DuoOnlyClient,
     "radius_server_auto": RadiusServerAuto,
+    "ldap_server_auto": LdapServerAuto,
+    "radius_server_challenge": RadiusServerChallenge,
+    "radius_server_concat": RadiusServerConcat,
+    "radius_server_duo_only": RadiusServerDuoOnly,
 }
 
 # Kinds whose sections can be the primary of a server section.
@@ -38,24 +51,10 @@ _TLS = _words("minimum_tls_version cipher_list")
 
 # Known by name and options, so that a file with them is answered to the point. Work that serves one moves it up.
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "radius_client": _words(
-        "host port secret secret_protected retries retry_wait nas_ip pass_through_attr_names pass_through_all pw_codec"
-    ),
-    "duo_only_client": frozenset(),
-    "radius_server_challenge": _RADIUS | _words("prompt_format enroll_challenge"),
-    "radius_server_concat": _RADIUS | _APPEND | _words("delimeter"),
-    "radius_server_duo_only": _RADIUS,
     "radius_server_eap": _RADIUS
     | _APPEND
     | _TLS
     | _words("certs pkey prompt factors allow_concat concat_mode"),
-    "ldap_server_auto": _CLOUD
-    | _APPEND
-    | _TLS
-    | _words(
-        "factors port ssl_port ssl_key_path ssl_cert_path exempt_primary_bind exempt_ou exempt_ous "
-        "allow_searches_after_bind allow_unlimited_binds allow_concat concat_mode network_timeout idle_timeout"
-    ),
     "http_proxy": _words("api_host port client_ip interface"),
 }
 # Their numbered families: stems that may have _1, _2, … behind them.

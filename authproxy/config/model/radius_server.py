@@ -27,6 +27,7 @@ from authproxy.config.options.simple import (
     whole,
 )
 from authproxy.pipeline.factor import Factor
+from authproxy.pipeline.prompt import PromptFormat
 from authproxy.pipeline.username import MalformedUsername, read_username
 from authproxy.secret import Secret
 
@@ -126,6 +127,14 @@ class RadiusServer(ServerSection):
         description="The attribute with the user's own address, for the cloud's network rules; `paloalto` stands for "
         "PaloAlto-Client-Source-IP.",
     )
+    pass_through_attr_names: Annotated[tuple[Text, ...], ListedWords] = Field(
+        default=(),
+        examples=[["NAS-Port-Type", "Calling-Station-Id"]],
+        description="Attributes of a client's request that a `radius_client` is shown, too.",
+    )
+    pass_through_all: Flag = Field(
+        default=False, description="Show a `radius_client` all attributes of a client's request."
+    )
     trust_unsigned_client_ip: Flag = Field(
         default=False,
         description="Believe that address in requests without Message-Authenticator, which anyone on the way can "
@@ -156,10 +165,6 @@ class RadiusServer(ServerSection):
             "clients", {"radius_ip": "ip", "radius_secret": "secret"}, ("radius_ip", "radius_secret")
         ),
         Family("exempt_usernames", "exempt_username"),
-    )
-    REFUSED: ClassVar = dict.fromkeys(
-        ("pass_through_attr_names", "pass_through_all"),
-        "hands a NAS's attributes to a radius_client, which this version does not serve; leave it out",
     )
 
     def settled(self, name: str, main: Main) -> Self:
@@ -217,7 +222,17 @@ def _client_risks(client: Client, index: int) -> Iterator[Finding]:
         )
 
 
-class RadiusServerAuto(RadiusServer):
+class Appending(RadiusServer):
+    """A factor may stand behind the password."""
+
+    delimiter: Text = Field(default=",", description="What stands between the password and the factor.")
+    delimited_password_length: Annotated[int, whole(0, 128)] = Field(
+        default=0,
+        description="The password's length in characters, where all have the same; 0: the delimiter says it.",
+    )
+
+
+class RadiusServerAuto(Appending):
     """Password first; then a push or call by itself, or the factor that was typed behind the password."""
 
     factors: Annotated[tuple[Annotated[Factor, one_of(Factor)], ...], ListedWords] = Field(
@@ -228,16 +243,44 @@ class RadiusServerAuto(RadiusServer):
         default=True,
         description="Take a factor or passcode that was typed behind the password: `password,123456`.",
     )
-    delimiter: Text = Field(default=",", description="What stands between the password and the factor.")
-    delimited_password_length: Annotated[int, whole(0, 128)] = Field(
-        default=0,
-        description="The password's length in characters, where all have the same; 0: the delimiter says it.",
-    )
 
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
+    SHOWN: ClassVar = {"client": "radius_client"}
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
         for index, factor in enumerate(self.factors):
             if factor in self.factors[:index]:
                 yield Finding(("factors", index), f"{factor} stands there twice")
+
+
+class RadiusServerConcat(Appending):
+    """Password and factor in one: who types no factor behind the password is refused before anybody is asked."""
+
+    ALIASES: ClassVar = {"delimeter": "delimiter"}
+    SHOWN: ClassVar = {"name": "vpn-concat", "port": 1813, "client": "radius_client"}
+
+
+class RadiusServerChallenge(RadiusServer):
+    """Password first; then the user is asked which factor, and answers in a second request."""
+
+    prompt_format: Annotated[PromptFormat, one_of(PromptFormat)] = Field(
+        default=PromptFormat.CONSOLE,
+        description="`console`: a menu of lines; `html`: the same for clients that show it on a page; `short`: one "
+        "line. What is longer than 253 octets becomes short.",
+    )
+    enroll_challenge: Flag = Field(
+        default=True, description="Ask users without a device to enrol, in words that their client shows."
+    )
+
+    SHOWN: ClassVar = {"name": "vpn-challenge", "port": 1814, "client": "radius_client"}
+
+
+class RadiusServerDuoOnly(RadiusServer):
+    """No password here: the client has checked it. What comes as the password is a passcode or a factor's name."""
+
+    SHOWN: ClassVar = {"name": "factor-only", "port": 1815}
+
+    def risks(self) -> Iterator[Finding]:
+        yield from super().risks()
+        yield Finding("", "checks no password: whoever asks has to have done it")

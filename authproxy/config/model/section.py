@@ -62,6 +62,8 @@ class Section(Options):
     FAMILIES: ClassVar[tuple[Family | GroupFamily, ...]] = ()
     # Other names of options.
     ALIASES: ClassVar[Mapping[str, str]] = {}
+    # What conf/reference.yaml has in effect, so that a section of each kind can stand in one file.
+    SHOWN: ClassVar[Mapping[str, str | int]] = {}
     # Known options that nothing here needs: read past with a warning, which says why.
     IGNORED: ClassVar[Mapping[str, str]] = {}
     # Known options that can't be served: the reason and what to do instead.

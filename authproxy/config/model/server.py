@@ -48,12 +48,12 @@ class ServerSection(Outbound):
     api_host: Host = Field(examples=["api-xxxxxxxx.example.com"], description="The cloud's API host.")
     api_port: Port = Field(default=443, description="Its port.")
     api_timeout: Annotated[float, seconds(0, 300)] = Field(
-        default=10,
-        description="For one exchange with the cloud, from looking its name up to the answer's last octet; the wait "
-        "for the user is not part of it. 0: the default.",
+        default=0,
+        description="For each request to the cloud, from looking its name up to the answer's last octet. 0: limits of "
+        "their own, 10 seconds until the cloud has said whether a factor is due, and then as long as the user has.",
     )
     api_connect_timeout: Annotated[float, seconds(0.1, 60)] = Field(
-        default=5, description="The part of `api_timeout` that connecting may take."
+        default=5, description="The part of it that connecting may take."
     )
     api_ca_certs_file: FileOption | None = Field(
         default=None,
@@ -97,9 +97,6 @@ class ServerSection(Outbound):
         changed: dict[str, object] = {}
         if not self.name:
             changed["name"] = name
-        if not self.api_timeout:
-            # The known product's "no limit": every login of an outage would wait for the kernel's (A6).
-            changed["api_timeout"] = type(self).model_fields["api_timeout"].default
         if self.api_ca_certs_file is None:
             changed["api_ca_certs_file"] = main.http_ca_certs_file
         if not self.interface:

@@ -7,6 +7,9 @@ from collections import defaultdict
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
+# Waits for whatever changes.
+ANY = "*"
+
 
 class Changes:
     """Waiters by key (a txid, a device's id). Telling wakes them; they look for themselves what has changed."""
@@ -33,7 +36,7 @@ class Changes:
         return True
 
     def tell(self, *keys: str) -> None:
-        for key in keys:
+        for key in (*keys, ANY):
             for woken in list(self._waiting.get(key, ())):
                 if not woken.called:
                     woken.callback(None)

@@ -15,9 +15,9 @@ import struct
 from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import Device, DeviceKind, Otp, User, WallClock
-from authproxy.embedded.cloud.passcodes import Passcodes, new_otp_secret
+from authproxy.embedded.cloud.otp import OtpSecret, new_otp_secret
+from authproxy.embedded.cloud.passcodes import Passcodes
 from authproxy.embedded.cloud.store.codes import ActivationState
-from authproxy.embedded.cloud.store.devices import OtpSecret
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.secret import Secret
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
 from authproxy.embedded.cloud import texts
 from authproxy.embedded.cloud.changes import Changes
@@ -21,99 +20,26 @@ from authproxy.embedded.cloud.model import (
     UserStatus,
     WallClock,
 )
+from authproxy.embedded.cloud.outcomes import (
+    Ask,
+    Decided,
+    Invalid,
+    Limits,
+    NumberToMatch,
+    Preauth,
+    PreauthAllow,
+    PreauthDeny,
+    PreauthEnroll,
+    PreauthFactors,
+    TooMany,
+    Verdict,
+)
 from authproxy.embedded.cloud.passcodes import Passcodes
 from authproxy.embedded.cloud.senders import Sender
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.secret import Secret
 
 _TEXTED_CODES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds, and counts for one user."""
-
-    push_life: float = 60.0
-    call_life: float = 60.0
-    texted_life: float = 3600.0
-    failures: int = 10  # wrong passcodes in a row, then the user is locked out
-    lockout: float = 1800.0
-    waiting: int = 5
-    per_minute: int = 60
-
-
-# ---- outcomes
-
-
-@dataclass(frozen=True, slots=True)
-class PreauthAllow:
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class PreauthDeny:
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class PreauthEnroll:
-    username: str
-
-
-@dataclass(frozen=True, slots=True)
-class NumberToMatch:
-    """Show `number`; the phone asks for it when a push with this txid follows."""
-
-    txid: str
-    number: str
-    expires: float
-
-
-@dataclass(frozen=True, slots=True)
-class PreauthFactors:
-    devices: tuple[Device, ...]
-    factors: frozenset[Factor]  # what may be used of what the devices can do
-    to_match: NumberToMatch | None = None
-
-
-Preauth = PreauthAllow | PreauthDeny | PreauthEnroll | PreauthFactors
-
-
-class Invalid(Exception):
-    """The call asks for what can't be. The text names it and is for the caller."""
-
-
-class TooMany(Exception):
-    """The user has too many logins open, or had too many in the last minute."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"again in {retry_after} s")
-        self.retry_after = retry_after
-
-
-class Verdict(StrEnum):
-    """What a person says to a push or a call."""
-
-    APPROVE = "approve"
-    DENY = "deny"
-    FRAUD = "fraud"
-
-
-class Decided(StrEnum):
-    DONE = "done"
-    TOO_LATE = "too_late"  # run out, or decided by another
-    WRONG_NUMBER = "wrong_number"  # and denied with it: one guess only
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One request for a factor. `factor` None: the best that needs no typing."""
-
-    factor: Factor | None
-    device_id: str = "auto"
-    passcode: Secret | None = None
-    txid: str = ""
-    details: Mapping[str, str] = field(default_factory=dict)
 
 
 class SecondFactor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +20,17 @@ from authproxy.embedded.cloud.api.parameters import Parameters, read_parameters
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
 from authproxy.embedded.cloud.model import Application, WallClock
-from authproxy.embedded.cloud.pages.browser import Forms, Templates, static_files
+from authproxy.embedded.cloud.outcomes import Limits
+from authproxy.embedded.cloud.pages.admin import AdminPages
+from authproxy.embedded.cloud.pages.authenticator import AuthenticatorPages
+from authproxy.embedded.cloud.pages.browser import Forms, Templates, plain, static_files
+from authproxy.embedded.cloud.pages.console import Console
+from authproxy.embedded.cloud.pages.console_changes import ConsoleChanges
 from authproxy.embedded.cloud.pages.enrol import EnrolmentPages
+from authproxy.embedded.cloud.pages.me import me
 from authproxy.embedded.cloud.pages.phone import PhonePages
 from authproxy.embedded.cloud.passcodes import Passcodes
-from authproxy.embedded.cloud.second_factor import Limits, SecondFactor
+from authproxy.embedded.cloud.second_factor import SecondFactor
 from authproxy.embedded.cloud.senders import PageOnly, Sender
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Answer, Call, Handler, Reply, WebFactory
@@ -58,11 +64,15 @@ class CloudService:
         clock: WallClock,
         log: Log,
         sender: Sender | None = None,
+        around: Callable[[Handler], Handler] = lambda handler: handler,
     ) -> None:
+        """`around` is for tests that make the API fail; nothing that can be configured sets it."""
         self._store = store
+        self._clock = clock
         self._settings = settings
         self._reactor = reactor
         self._log = log
+        self._around = around
         self.changes = Changes(reactor)
         passcodes = Passcodes(store.devices, store.codes, clock)
         self.core = SecondFactor(store, self.changes, passcodes, sender or PageOnly(), settings.limits, clock)
@@ -81,20 +91,31 @@ class CloudService:
         self._v1 = AuthV1(**shared) if settings.legacy else None
         templates = Templates()
         self._static: Mapping[str, Reply] = static_files()
-        self._phone = PhonePages(
-            store=store,
-            core=self.core,
-            enrolment=self.enrolment,
-            changes=self.changes,
-            templates=templates,
-            clock=clock,
+        phone = PhonePages(
+            store=store, core=self.core, changes=self.changes, templates=templates, clock=clock
         )
+        codes = AuthenticatorPages(store=store, enrolment=self.enrolment, templates=templates, clock=clock)
+        self._routes = {**phone.routes, **codes.routes}
         self._enrol = EnrolmentPages(
             enrolment=self.enrolment,
             changes=self.changes,
             forms=Forms(store.seal),
             templates=templates,
             base=settings.pages,
+        )
+        console = Console(store=store, changes=self.changes, templates=templates, clock=clock)
+        self._admin = AdminPages(
+            store=store,
+            console=console,
+            changes=ConsoleChanges(
+                store=store,
+                enrolment=self.enrolment,
+                changes=self.changes,
+                console=console,
+                base=settings.pages,
+            ),
+            templates=templates,
+            reactor=reactor,
         )
         store.note_pages(settings.pages)
         self._loops = [LoopingCall(store.tidy), LoopingCall(self._look)]
@@ -106,7 +127,11 @@ class CloudService:
         """For a listening port: with TLS API and pages, without it the pages alone (loopback)."""
         handler: Handler = self._everything if secure else self._pages_only
         return WebFactory(
-            handler, secure=secure, connections=_CONNECTIONS, reactor=self._reactor, log=self._log
+            self._around(handler),
+            secure=secure,
+            connections=_CONNECTIONS,
+            reactor=self._reactor,
+            log=self._log,
         )
 
     def start(self) -> None:
@@ -174,13 +199,14 @@ class CloudService:
     async def _pages_only(self, call: Call) -> Answer:
         # A foreign name that leads here is another site's attempt to read these pages (DNS rebinding).
         if not self._is_mine(call.host):
-            return Reply(421, b"This is not the host you asked for.")
+            return plain(421, "This is not the host you asked for.")
         if call.method in {"GET", "HEAD"} and (static := self._static.get(call.path)) is not None:
             return static
-        route = self._phone.routes.get(("GET" if call.method == "HEAD" else call.method, call.path))
+        route = self._routes.get(("GET" if call.method == "HEAD" else call.method, call.path))
         if route is not None:
-            return await route(call, self._phone.me(call))
-        return await self._enrol.handle(call) or Reply(404, b"There is no such page.")
+            return await route(call, me(call, self._store, self._clock))
+        answer = await self._enrol.handle(call) or await self._admin.handle(call)
+        return answer or plain(404, "There is no such page.")
 
     def _is_mine(self, host: str) -> bool:
         if host in self._settings.names or host == "localhost":

@@ -10,13 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from authproxy.listeners.radius.answer import reply_of
 from authproxy.listeners.radius.authenticity import Authenticity, Latches
 from authproxy.listeners.radius.clients import Client, PrefixTable
 from authproxy.listeners.radius.discards import Discarded, Discards
 from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity, mark
 from authproxy.listeners.radius.flood import FloodProofLog
 from authproxy.listeners.radius.load import Frequency, Limits, Load
-from authproxy.listeners.radius.section import Asked, RadiusSection, reply_of
+from authproxy.listeners.radius.section import Asked, RadiusSection
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject
@@ -24,7 +25,9 @@ from authproxy.pipeline.logins import Answer
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
 from authproxy.protocols.radius.packet import Code, MalformedPacket, Packet, decode
 from authproxy.protocols.radius.password import credential_kind
+from authproxy.protocols.radius.relay import eap_failure
 from authproxy.protocols.radius.reply import ReplyTooLong, encode_reply
+from authproxy.protocols.radius.salted import UnreadableValue
 
 __all__ = ["Discards", "Latches", "Limits", "RadiusListener", "Served"]
 
@@ -212,14 +215,18 @@ class RadiusListener:
             self._load.end(asked.client)
 
     def _encode(self, decision: Decision, packet: Packet, client: Client) -> bytes:
-        code, attributes = reply_of(decision)
         signed = not client.omit_message_authenticator
         try:
+            code, attributes = reply_of(decision, packet, client.secret)
             return encode_reply(code, packet, client.secret, attributes, message_authenticator=signed)
         except ReplyTooLong:
             # R6: never oversize, never truncated; closed, and short.
             self._log.error("radius.reply_too_long", client=client.name, reason=decision.reason.value)
-            return encode_reply(Code.ACCESS_REJECT, packet, client.secret, [], message_authenticator=signed)
+        except UnreadableValue as unreadable:
+            self._log.error("radius.primary_value_unreadable", client=client.name, problem=str(unreadable))
+        return encode_reply(
+            Code.ACCESS_REJECT, packet, client.secret, eap_failure(packet), message_authenticator=signed
+        )
 
     def _failed(self, failure: Failure, answer: Answer) -> None:
         self._broken(failure.value or RuntimeError("cancelled"), answer)

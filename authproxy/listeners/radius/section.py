@@ -1,9 +1,9 @@
-"""A RADIUS section: what turns its packets into logins, and its decisions into attributes."""
+"""A RADIUS section: what turns its packets into logins."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
@@ -12,13 +12,14 @@ from typing import Any, Protocol
 from authproxy.listeners.radius.clients import Client
 from authproxy.listeners.radius.secret_check import looks_like_noise
 from authproxy.observe.log import Log
-from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.decision import Reason, Reject
 from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
-from authproxy.protocols.radius.attributes import reply_messages
-from authproxy.protocols.radius.packet import STATE, USER_NAME, USER_PASSWORD, Attribute, Code, Packet
+from authproxy.protocols.radius.packet import STATE, USER_NAME, USER_PASSWORD, Packet
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password
+from authproxy.protocols.radius.relay import Allowed, FromNas
+from authproxy.protocols.radius.salted import Hop
 from authproxy.protocols.radius.vendor import Key, first
 from authproxy.secret import Secret
 
@@ -57,7 +58,7 @@ class _Unusable(Exception):
 
 
 class RadiusSection:
-    """PAP logins of one section (`radius_server_auto`)."""
+    """Logins of one section. `relayed`: its primary is a RADIUS server, which may see these attributes of the NAS's."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class RadiusSection:
         client_ip_attribute: Key | None,
         trust_unsigned_client_ip: bool,
         password_codec: str,
+        relayed: Allowed | None = None,
         new_login: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands."""
@@ -79,6 +81,7 @@ class RadiusSection:
         self._client_ip_attribute = client_ip_attribute
         self._trust_unsigned_client_ip = trust_unsigned_client_ip
         self._password_codec = password_codec
+        self._relayed = relayed
         self._new_login = new_login
 
     def ask(
@@ -93,12 +96,14 @@ class RadiusSection:
             username = self._username(packet, asked)
             password = self._password(packet, kind, asked)
         except _Unusable as unusable:
-            request = self._request(packet, asked, username, password)
+            request = self._request(packet, kind, asked, username, password)
             answer(self._rejecter.reject(request, Reason.MALFORMED, unusable.cause))
             return None
-        return self._logins.submit(self._request(packet, asked, username, password), answer)
+        return self._logins.submit(self._request(packet, kind, asked, username, password), answer)
 
-    def _request(self, packet: Packet, asked: Asked, username: Username, password: Secret) -> AuthRequest:
+    def _request(
+        self, packet: Packet, kind: CredentialKind, asked: Asked, username: Username, password: Secret
+    ) -> AuthRequest:
         return AuthRequest(
             login=self._new_login(),
             section=self.name,
@@ -111,9 +116,16 @@ class RadiusSection:
             client_ip=self._client_ip(packet, asked),
             calling_station=packet.first(CALLING_STATION_ID) or b"",
             state=packet.first(STATE) or b"",
-            can_challenge=True,
-            carried=packet,
+            # Inside EAP and MS-CHAP nobody can be asked back in words.
+            can_challenge=kind is CredentialKind.PAP,
+            opaque=kind is not CredentialKind.PAP,
+            carried=self._carried(packet, kind, asked),
         )
+
+    def _carried(self, packet: Packet, kind: CredentialKind, asked: Asked) -> FromNas | None:
+        if self._relayed is None:
+            return None
+        return FromNas(packet, kind, Hop(asked.client.secret, packet.authenticator), self._relayed)
 
     def _username(self, packet: Packet, asked: Asked) -> Username:
         try:
@@ -124,14 +136,7 @@ class RadiusSection:
 
     def _password(self, packet: Packet, kind: CredentialKind, asked: Asked) -> Secret:
         if kind is not CredentialKind.PAP:
-            # The directory compares passwords; CHAP, MS-CHAP and EAP never show it one (R28).
-            asked.log.warn(
-                "radius.credential_not_usable",
-                client=asked.client.name,
-                credential=kind.name,
-                todo="set the NAS to PAP, or give this section a radius_client",
-            )
-            raise _Unusable("credential")
+            return self._proof(packet, kind, asked)
         sent = packet.first(USER_PASSWORD) or b""
         password = decrypt_password(sent, asked.client.secret, packet.authenticator)
         if not asked.authentic and looks_like_noise(password, len(sent), proven=asked.proven):
@@ -145,6 +150,21 @@ class RadiusSection:
         if b"\0" in password.reveal():
             raise _Unusable("nul_in_password")
         return self._in_utf8(password)
+
+    def _proof(self, packet: Packet, kind: CredentialKind, asked: Asked) -> Secret:
+        """What tells this proof from another; only a RADIUS primary can check it (R28).
+
+        A directory compares passwords; CHAP, MS-CHAP and EAP never show it one.
+        """
+        if self._relayed is None or kind in (CredentialKind.NONE, CredentialKind.ARAP):
+            asked.log.warn(
+                "radius.credential_not_usable",
+                client=asked.client.name,
+                credential=kind.name,
+                todo="set the NAS to PAP, or give this section a radius_client",
+            )
+            raise _Unusable("credential")
+        return Secret(packet.octets)
 
     def _in_utf8(self, password: Secret) -> Secret:
         """`pw_codec`: what the NAS writes passwords in; directories read UTF-8. utf-8 leaves the octets alone (R24)."""
@@ -171,17 +191,3 @@ def _address(octets: bytes) -> str | None:
         return str(ip_address(octets.decode("ascii")))
     except ValueError:
         return None
-
-
-def reply_of(decision: Decision) -> tuple[Code, Sequence[Attribute]]:
-    """The reply's code and what it carries; the codec adds Message-Authenticator and Proxy-State.
-
-    A Reject carries its message and nothing of the primary's Accept (R42).
-    """
-    match decision:
-        case Accept(_, message):
-            return Code.ACCESS_ACCEPT, reply_messages(message)
-        case Challenge(_, message, state):
-            return Code.ACCESS_CHALLENGE, [*reply_messages(message, lines=True), Attribute(STATE, state)]
-        case Reject(_, message):
-            return Code.ACCESS_REJECT, reply_messages(message)

@@ -43,7 +43,7 @@ Received = Callable[[bytes, Source, Route], None]
 
 
 def bind(interface: str, port: int) -> socket.socket:
-    """A bound, non-blocking socket. `interface` "" is every address, IPv6 and IPv4 alike.
+    """A bound, non-blocking socket. `interface` "" is every address, IPv6 and IPv4 alike; `::` is IPv6's.
 
     Raises OSError: in use, no such address, not permitted.
     """
@@ -51,20 +51,20 @@ def bind(interface: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in interface else socket.AF_INET
         return _bind(family, interface, port)
     try:
-        return _bind(socket.AF_INET6, "::", port)
+        return _bind(socket.AF_INET6, "::", port, dual=True)
     except OSError as error:
         if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
             raise
         return _bind(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - as configured: every address
 
 
-def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+def _bind(family: socket.AddressFamily, address: str, port: int, *, dual: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "::" else 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)

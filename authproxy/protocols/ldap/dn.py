@@ -198,7 +198,7 @@ class _Parser:
             raise self._problem("# needs pairs of hexadecimal digits")
         self._at = found.end()
         octets = bytes.fromhex(found[1])
-        if octets[0] in _STRING_TAGS and octets[1:2] == bytes([len(octets) - 2]) and len(octets) < 0x82:
+        if len(octets) >= 2 and octets[0] in _STRING_TAGS and octets[1] == len(octets) - 2 < 0x80:
             return Ava(attribute, octets[2:])
         return Ava(attribute, octets, ber=True)
 

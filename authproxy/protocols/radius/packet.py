@@ -140,12 +140,10 @@ def _attributes(octets: bytes, end: int) -> tuple[Attribute, ...]:
                 )
                 raise MalformedPacket(Malformed.MESSAGE_AUTHENTICATOR, problem)
             signed = True
+        if len(found) == MAX_ATTRIBUTES:
+            raise MalformedPacket(Malformed.TOO_MANY_ATTRIBUTES, f"more than {MAX_ATTRIBUTES} attributes")
         found.append(Attribute(type, octets[at + 2 : after]))
         at = after
-    if len(found) > MAX_ATTRIBUTES:
-        raise MalformedPacket(
-            Malformed.TOO_MANY_ATTRIBUTES, f"{len(found)} attributes, at most {MAX_ATTRIBUTES}"
-        )
     return tuple(found)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from authproxy.backends.directory.settings import AuthType, Transport
+from authproxy.backends.tls import Trust
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused, Verified
 from authproxy.protocols.ldap.controls import PasswordPolicy, PolicyError, encode_password_policy
@@ -206,6 +208,7 @@ def test_an_entry_from_elsewhere_is_nobody(dn: str) -> None:
 def test_an_entry_typed_by_its_dn_must_be_inside() -> None:
     made = desk(search_dn=PEOPLE)
     assert made.verify(f"CN=svc,{BASE}", b"svc-pw") == Refused("unknown_user")
+    assert [asked.base for asked in made.one.searches] == [""]  # it isn't even looked at
     assert made.verify(f"CN=alice,{PEOPLE}") == ALICE
 
 
@@ -507,6 +510,91 @@ def test_settings_that_cannot_work(changes: dict[str, Any], says: str) -> None:
         desk(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "readable"),
+        ({"auth_type": AuthType.NTLM2}, "nothing but NTLM"),
+        ({"transport": Transport.LDAPS, "trust": Trust(verify=False)}, "anybody"),
+        (
+            {"transport": Transport.STARTTLS, "trust": Trust(verify_hostname=False)},
+            "whoever has a certificate",
+        ),
+        ({"transport": Transport.LDAPS}, ""),
+    ],
+)
+def test_what_is_unprotected_is_said_at_the_start(changes: dict[str, Any], says: str) -> None:
+    log = Said()
+    made = Desk(log=log, changes=changes)
+    made.directory.start()
+    said = [str(fields["todo"]) for event, fields in log.events if event == "directory.unprotected"]
+    assert len(said) == bool(says)
+    assert says in "".join(said)
+
+
+def test_unix_groups_know_names_as_they_are_written() -> None:
+    """memberUid compares with case; the canonical name has none."""
+    made = desk(security_group_dn=GROUP)
+    made.one.entries.append(person("Carol"))
+    made.one.entries.append(Entry(GROUP, {"objectClass": ["posixGroup"], "memberUid": ["Carol"]}))
+
+    asked: list[Any] = []
+
+    def remember(session: Any, frame: Any, request: Any) -> bool:
+        asked.append(request)
+        return False
+
+    made.one.on_search = remember
+    assert made.verify("carol") == Verified("carol", f"CN=Carol,{PEOPLE}")
+    assert Equality("memberUid", b"Carol") in asked[-1].filter.parts
+
+
 def test_secrets_dont_print() -> None:
     made = desk()
     assert "svc-pw" not in repr(made.settings)
+
+
+# ---- trying it before anybody logs in
+
+
+def examined(made: Desk) -> tuple[str, tuple[str, ...], bool]:
+    (report,) = made.network.run(made.directory.examine(10))
+    return report.problem, report.warnings, report.active_directory
+
+
+def test_all_well() -> None:
+    assert examined(with_base(active_directory())) == ("", (), True)
+
+
+def with_base(made: Desk) -> Desk:
+    made.one.entries.append(Entry(BASE, {"objectClass": ["domain"]}))
+    return made
+
+
+def test_a_wrong_service_password_is_a_problem() -> None:
+    problem, _, _ = examined(desk(service_password=Secret(b"old")))
+    assert "service account was refused: bad_password" in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"search_dn": f"OU=nowhere,{BASE}"}, "search_dn"), ({"security_group_dn": GROUP}, "security_group_dn")],
+)
+def test_what_isnt_there_is_a_problem(changes: dict[str, Any], says: str) -> None:
+    problem, _, _ = examined(with_base(active_directory(**changes)))
+    assert problem.startswith(says)
+
+
+def test_options_of_another_directory_are_doubtful() -> None:
+    _, warnings, active = examined(with_base(desk()))
+    assert not active
+    assert "OpenLDAP's is uid" in warnings[0]
+    _, warnings, _ = examined(with_base(active_directory(username_attribute="uid")))
+    assert "no entry below search_dn has it" in warnings[0]
+
+
+def test_nobody_there_is_a_problem() -> None:
+    made = desk()
+    made.network.listening.clear()
+    problem, _, _ = examined(made)
+    assert "refused" in problem

@@ -279,6 +279,7 @@ def test_an_endless_answer_ends() -> None:
 
     made.one.on_search = endless
     assert made.verify() == ALICE
+    assert made.network.seconds() < 1  # by its size, long before its time is up
     made.network.settle()
     assert made.one.open_sessions() == []
 

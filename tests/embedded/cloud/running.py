@@ -14,10 +14,11 @@ from twisted.internet.threads import blockingCallFromThread
 
 from authproxy.embedded.certificates import server_context, server_files
 from authproxy.embedded.cloud.model import DeviceKind, Otp, Policy, User
-from authproxy.embedded.cloud.passcodes import current_step, new_otp_secret, otp_at
-from authproxy.embedded.cloud.second_factor import Decided, Verdict
+from authproxy.embedded.cloud.otp import current_step, new_otp_secret, otp_at
+from authproxy.embedded.cloud.outcomes import Decided, Verdict
 from authproxy.embedded.cloud.server import CloudService, Settings
 from authproxy.embedded.cloud.store.store import Store, open_store
+from authproxy.embedded.cloud.web import Handler
 from authproxy.embedded.ports import bind, number_of, serve
 from authproxy.observe.log import NullLog
 from authproxy.secret import Secret
@@ -56,7 +57,15 @@ class Sender:
 class Running:
     """`port` speaks HTTPS, `pages` plain HTTP."""
 
-    def __init__(self, reactor: Any, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        folder: Path,
+        *,
+        faults: Callable[[Handler], Handler] | None = None,
+        **settings: Any,
+    ) -> None:
+        self._more = {} if faults is None else {"around": faults}
         self.reactor = reactor
         self.folder = folder
         self.clock = Clock()
@@ -79,7 +88,13 @@ class Running:
         self.pages, self.port = number_of(pages), number_of(api)
         settings = Settings(frozenset({"localhost"}), f"http://localhost:{self.pages}", **self._settings)
         self.service = CloudService(
-            self.store, settings, reactor=self.reactor, clock=self.clock, log=self.log, sender=self.sender
+            self.store,
+            settings,
+            reactor=self.reactor,
+            clock=self.clock,
+            log=self.log,
+            sender=self.sender,
+            **self._more,
         )
         self._factories = [self.service.factory(secure=True), self.service.factory(secure=False)]
         self._ports = [

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -54,7 +55,9 @@ def phone(browser: Driver, cloud: Running) -> Iterator[Driver]:
 
 
 def wait(driver: Driver, condition: Callable[[Driver], Any]) -> Any:
-    return WebDriverWait(driver, 10, poll_frequency=0.05).until(condition)
+    """What the page redraws meanwhile is looked at again."""
+    waiting = WebDriverWait(driver, 20, 0.05, [StaleElementReferenceException])
+    return waiting.until(condition)
 
 
 def said(driver: Driver) -> str:
@@ -62,7 +65,8 @@ def said(driver: Driver) -> str:
 
 
 def cards(driver: Driver) -> list[Any]:
-    return list(driver.find_elements(By.CSS_SELECTOR, "#waiting .request"))
+    """What can be read by now: a card fades in."""
+    return [card for card in driver.find_elements(By.CSS_SELECTOR, "#waiting .request") if card.text]
 
 
 def press(driver: Driver, words: str) -> None:
@@ -109,7 +113,7 @@ def test_enrol_and_answer(cloud: Running, phone: Driver, button: str, words: str
     assert "New request" in said(phone)
     press(phone, button)
     wait(phone, lambda d: words in said(d))
-    assert not cards(phone)
+    wait(phone, lambda d: not cards(d))
     assert status(cloud, credentials, txid) == outcome
     assert phone.find_element(By.ID, "idle").is_displayed()
 

@@ -296,7 +296,7 @@ PATHS = st.sampled_from(["preauth", "auth", "enroll", "enroll_status"])
 def lasting(
     reactor_thread: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Running, Caller]]:
-    from authproxy.embedded.cloud.second_factor import Limits
+    from authproxy.embedded.cloud.outcomes import Limits
 
     limits = Limits(push_life=0.01, call_life=0.01, per_minute=10**6)
     running = Running(reactor_thread, tmp_path_factory.mktemp("cloud"), hold=0.05, limits=limits)

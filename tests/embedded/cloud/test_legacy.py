@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from authproxy.embedded.cloud.api.bson import encode
 from authproxy.embedded.cloud.model import UserStatus
-from authproxy.embedded.cloud.second_factor import Verdict
+from authproxy.embedded.cloud.outcomes import Verdict
 from tests.system.parts.needs import needs
 
 from .running import Running

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from authproxy.listeners.admin.markup import element, join, visible
-from authproxy.listeners.admin.overview import CertificateState, PendingLogin
+from authproxy.listeners.admin.overview import CertificateState, PendingLogin, PrimaryState
 from authproxy.listeners.admin.page import About, page, parts
 from authproxy.listeners.admin.words import span
 from authproxy.pipeline.fail_mode import FailMode
@@ -120,7 +120,7 @@ def test_certificates_by_expiry() -> None:
 def test_only_what_changed_changes() -> None:
     told = Told()
     before = parts(told, ABOUT, NOW)
-    told.of_sections = [section(primary=section().primary.__class__("ad_client", (DOWN,)))]  # type: ignore[union-attr]
+    told.of_sections = [section(primary=PrimaryState("ad_client", (DOWN,)))]
     after = parts(told, ABOUT, NOW)
     assert {name for name in after if before[name] != after[name]} == {"head", "notes", "sections"}
 

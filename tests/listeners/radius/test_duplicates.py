@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from authproxy.listeners.radius.duplicates import Duplicates, Identity
+from authproxy.listeners.radius.duplicates import Duplicates, Identity, mark
 from authproxy.listeners.radius.udp import Source
+
+from .world import login
 
 ONE = Identity(Source("10.0.0.1", 40000), "[::]:1812", 7)
 FIRST, SECOND = b"a" * 16, b"b" * 16
@@ -42,6 +44,7 @@ def test_an_authentic_request_ends_the_older_one() -> None:
     assert older.superseded
     duplicates.answered(older, b"late", 1)
     assert duplicates.find(ONE, FIRST, 1) is None
+    assert not duplicates._answered, "and its late answer is not kept"
     assert duplicates.find(ONE, SECOND, 1) is newer
 
 
@@ -55,6 +58,31 @@ def test_a_forged_source_ends_nothing() -> None:
     known = duplicates.find(ONE, FIRST, 2)
     assert known is not None
     assert known.reply == b"reply"
+
+
+def test_a_forged_one_does_not_hide_the_older_one_from_its_successor() -> None:
+    """R49: the NAS has taken its identifier over all the same."""
+    duplicates = Duplicates(keep=30)
+    older = duplicates.begin(ONE, FIRST, authentic=True)
+    duplicates.begin(ONE, SECOND, authentic=False)
+    duplicates.begin(ONE, b"c" * 16, authentic=True)
+    assert older.superseded
+
+
+def test_a_mark_is_of_the_authenticator_and_the_login() -> None:
+    """What else is in a repetition may change: times, counters, and the signature over them."""
+    chap = (3, bytes(17))
+    first = login(None, chap, (44, b"session"), authenticator=bytes(16))
+    assert mark(first) == mark(login(None, chap, (55, bytes(4)), authenticator=bytes(16), signed=False))
+    assert mark(first) == mark(login(None, chap, (44, b"other"), authenticator=bytes(16)))
+    for other in (
+        login(None, chap, authenticator=b"a" * 16),
+        login(None, (3, b"x" * 17), authenticator=bytes(16)),
+        login(None, chap, (24, b"state"), authenticator=bytes(16)),
+        login(None, chap, user=b"alic", authenticator=bytes(16)),
+        login(None, chap, (26, b"\0\0\x01\x37\x19\x03x"), authenticator=bytes(16)),
+    ):
+        assert mark(first) != mark(other)
 
 
 def test_abandoned_is_new_again() -> None:

@@ -7,14 +7,15 @@ from ipaddress import ip_network
 import pytest
 from twisted.internet.defer import Deferred
 
-from authproxy.listeners.radius.section import RadiusSection, reply_of
+from authproxy.listeners.radius.answer import reply_of
+from authproxy.listeners.radius.section import RadiusSection
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.request import AuthRequest
 from authproxy.protocols.radius.packet import Code
 from authproxy.secret import Secret
 
-from .world import ASA, NAS, World, client, code, login
+from .world import ASA, NAS, SECRET, World, client, code, login
 
 PALO_ALTO = (26, (25461).to_bytes(4, "big") + b"\x05\x04ab" + b"\x07\x0c192.0.2.33")
 
@@ -38,7 +39,8 @@ def test_what_is_in_a_login() -> None:
     assert (made.received, made.deadline) == (1000.0, 1060.0)
     assert (made.client_ip, made.calling_station, made.state) == ("192.0.2.7", b"192.0.2.7", b"state")
     assert made.can_challenge
-    assert made.carried == request
+    assert not made.opaque
+    assert made.carried is None
 
 
 @pytest.mark.parametrize(
@@ -205,12 +207,15 @@ def test_a_reject_proves_no_secret() -> None:
     ],
 )
 def test_replies(decision: Decision, reply: object) -> None:
-    assert reply_of(decision) == reply
+    assert reply_of(decision, login(b"right"), SECRET) == reply
 
 
 def test_a_reject_carries_nothing_of_the_primarys_accept() -> None:
     """R42."""
-    assert reply_of(Reject(Reason.CLOUD_DENY, "No", carried=[(25, b"admins")])) == (3, [(18, b"No")])
+    assert reply_of(Reject(Reason.CLOUD_DENY, "No", carried=[(25, b"admins")]), login(b"right"), SECRET) == (
+        3,
+        [(18, b"No")],
+    )
 
 
 # ---- R46: with the real desk behind it

@@ -26,7 +26,14 @@ def echo(on_reactor: Callable[..., Any], reactor: Any, interface: str) -> tuple[
 
 @pytest.mark.parametrize(
     ("interface", "asked"),
-    [("", "127.0.0.1"), ("", "127.0.0.2"), ("", "::1"), ("0.0.0.0", "127.0.0.3"), ("127.0.0.4", "127.0.0.4")],
+    [
+        ("", "127.0.0.1"),
+        ("", "127.0.0.2"),
+        ("", "::1"),
+        ("::", "::1"),
+        ("0.0.0.0", "127.0.0.3"),
+        ("127.0.0.4", "127.0.0.4"),
+    ],
 )
 def test_a_connected_client_is_answered(
     on_reactor: Callable[..., Any], reactor_thread: Any, interface: str, asked: str
@@ -56,3 +63,12 @@ def test_a_taken_port_is_said() -> None:
     with pytest.raises(OSError, match="in use"):
         bind("127.0.0.1", taken.getsockname()[1])
     taken.close()
+
+
+def test_both_families_can_be_named() -> None:
+    """`0.0.0.0` and `::` beside each other, on one port."""
+    four = bind("0.0.0.0", 0)
+    six = bind("::", four.getsockname()[1])
+    assert six.getsockname()[1] == four.getsockname()[1]
+    four.close()
+    six.close()

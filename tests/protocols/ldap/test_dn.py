@@ -55,6 +55,7 @@ def test_the_same(one: str, other: str) -> None:
         ("CN=a", "UID=a"),
         (r"CN=\#0403737663", "CN=#0403737663"),
         ("CN=#020101", r"CN=\02\01\01"),
+        ("CN=#04", "CN=#0400"),
     ],
 )
 def test_not_the_same(one: str, other: str) -> None:

@@ -120,8 +120,9 @@ def test_a_further_file() -> None:
     assert load().find("Example-Role") is None, "and nobody else has it"
 
 
-def test_theirs_is_a_name_that_both_have_but_what_the_rfcs_hide_stays_hidden() -> None:
-    dictionary = load({"x": "ATTRIBUTE Class 225 string\nATTRIBUTE Tunnel-Password 69 string"})
+@pytest.mark.parametrize("flags", ["", "encrypt=1", "encrypt=2", "encrypt=3"])
+def test_theirs_is_a_name_that_both_have_but_what_the_rfcs_hide_stays_hidden(flags: str) -> None:
+    dictionary = load({"x": f"ATTRIBUTE Class 225 string\nATTRIBUTE Tunnel-Password 69 string {flags}"})
     assert dictionary.find("Class") == Definition("Class", None, 225, "string")
     assert dictionary.hidden[None, 69] is Hiding.TAGGED_SALTED
 

@@ -111,6 +111,17 @@ def test_garbage(value: bytes) -> None:
         return
 
 
+def test_a_length_that_just_does_not_fit() -> None:
+    """Of one block 15 octets are the value's."""
+    for length, fits in [(15, True), (16, False), (255, False)]:
+        value = SALT + SERVER.hide(bytes((length,)) + bytes(range(15)), SALT)
+        if fits:
+            assert decrypt_salted(value, SERVER).reveal() == bytes(range(15))
+        else:
+            with pytest.raises(UnreadableValue):
+                decrypt_salted(value, SERVER)
+
+
 # ---- salts
 
 

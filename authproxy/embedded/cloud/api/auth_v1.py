@@ -25,15 +25,15 @@ from authproxy.embedded.cloud.api.parameters import Parameters
 from authproxy.embedded.cloud.api.prompt import prompt, read_choice
 from authproxy.embedded.cloud.enrolment import Enrolment
 from authproxy.embedded.cloud.model import Application, Factor, Login, Result, User, WallClock
-from authproxy.embedded.cloud.second_factor import (
+from authproxy.embedded.cloud.outcomes import (
     Ask,
     Invalid,
     PreauthAllow,
     PreauthDeny,
     PreauthEnroll,
     PreauthFactors,
-    SecondFactor,
 )
+from authproxy.embedded.cloud.second_factor import SecondFactor
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Reply
 from authproxy.secret import Secret

@@ -36,7 +36,7 @@ from authproxy.embedded.cloud.model import (
     WallClock,
     masked,
 )
-from authproxy.embedded.cloud.second_factor import (
+from authproxy.embedded.cloud.outcomes import (
     Ask,
     Invalid,
     NumberToMatch,
@@ -45,8 +45,8 @@ from authproxy.embedded.cloud.second_factor import (
     PreauthDeny,
     PreauthEnroll,
     PreauthFactors,
-    SecondFactor,
 )
+from authproxy.embedded.cloud.second_factor import SecondFactor
 from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Reply

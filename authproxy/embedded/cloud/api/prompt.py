@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import Device, Factor
-from authproxy.embedded.cloud.second_factor import Ask, Invalid, PreauthFactors
+from authproxy.embedded.cloud.outcomes import Ask, Invalid, PreauthFactors
 from authproxy.secret import Secret
 
 _LABELS = {

@@ -56,6 +56,11 @@ class Templates:
         return Reply(status, html.encode(), "text/html; charset=utf-8", (*_FRESH, *headers))
 
 
+def plain(status: int, text: str) -> Reply:
+    """For what no page is worth."""
+    return Reply(status, text.encode(), headers=_FRESH)
+
+
 def see_other(location: str, headers: Sequence[tuple[str, str]] = ()) -> Reply:
     """After a form: the browser gets the next page by itself, and a reload sends nothing twice."""
     return Reply(303, b"", "", (("Location", location), *_FRESH, *headers))
@@ -67,6 +72,7 @@ class Cookie:
 
     name: str
     life: int = _COOKIE_LIFE
+    same_site: str = "Lax"  # Strict would leave it out when a link in a message leads here
 
     def read(self, call: Call) -> tuple[Secret, ...]:
         value = call.cookie(self._full(call))
@@ -76,7 +82,9 @@ class Cookie:
         value = ".".join(secret.reveal().decode() for secret in secrets[-_MOST_ACCOUNTS:])
         life = self.life if value else 0
         secure = "; Secure" if call.secure else ""
-        text = f"{self._full(call)}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}"
+        text = (
+            f"{self._full(call)}={value}; Path=/; HttpOnly; SameSite={self.same_site}; Max-Age={life}{secure}"
+        )
         return "Set-Cookie", text
 
     def _full(self, call: Call) -> str:

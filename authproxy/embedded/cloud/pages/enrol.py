@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
-from authproxy.embedded.cloud.pages.browser import SECURITY_HEADERS, Forms, Templates, see_other
-from authproxy.embedded.cloud.pages.phone import PHONE
+from authproxy.embedded.cloud.pages.browser import SECURITY_HEADERS, Forms, Templates, plain, see_other
+from authproxy.embedded.cloud.pages.me import PHONE
 from authproxy.embedded.cloud.pages.qr import svg
 from authproxy.embedded.cloud.store.codes import ActivationState
 from authproxy.embedded.cloud.web import Answer, Call, Reply
@@ -97,7 +97,7 @@ class EnrolmentPages:
 
     def _barcode(self, code: Secret) -> Reply:
         if self._enrolment.read(code) is None:
-            return Reply(404, b"", headers=SECURITY_HEADERS)
+            return plain(404, "There is no such code.")
         drawn = svg(f"{self._base}/activate/{code.reveal().decode()}", "QR code")
         headers = (*SECURITY_HEADERS, ("Cache-Control", "no-store"))
         return Reply(200, drawn.encode(), "image/svg+xml", headers)

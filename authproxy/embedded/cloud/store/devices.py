@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import Device, DeviceKind, Otp, WallClock, new_id
+from authproxy.embedded.cloud.otp import OtpSecret
 from authproxy.embedded.cloud.store.database import Database, Row
 from authproxy.embedded.cloud.store.sealing import Seal
 from authproxy.secret import Secret
 
 _TOKEN_OCTETS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class OtpSecret:
-    """What an authenticator counts with. `next`: the first time step or counter that isn't used up."""
-
-    device_id: str
-    kind: Otp
-    secret: Secret
-    digits: int
-    next: int
 
 
 class Devices:

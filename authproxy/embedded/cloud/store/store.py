@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authproxy.embedded.cloud.model import WallClock
+from authproxy.embedded.cloud.store.administrators import Administrators
 from authproxy.embedded.cloud.store.applications import Applications
 from authproxy.embedded.cloud.store.codes import Activations, Codes
 from authproxy.embedded.cloud.store.database import Database, DatabaseUnusable
@@ -32,6 +33,7 @@ class Store:
     remembered: Remembered
     outbox: Outbox
     events: Events
+    administrators: Administrators
 
     def tidy(self) -> None:
         """Forget what is over. Once an hour is often enough."""
@@ -40,6 +42,7 @@ class Store:
             self.remembered.tidy()
             self.outbox.tidy()
             self.events.tidy()
+            self.administrators.tidy()
 
     def pages(self) -> str:
         """The address of the pages, as the service last served them; '' before it did."""
@@ -73,4 +76,5 @@ def open_store(folder: Path, clock: WallClock) -> Store:
         Remembered(database, seal, clock),
         Outbox(database, seal, clock),
         Events(database, clock),
+        Administrators(database, seal, clock),
     )

@@ -103,3 +103,20 @@ CREATE TABLE setting (
     name   TEXT PRIMARY KEY,
     value  TEXT NOT NULL
 ) STRICT;
+
+CREATE TABLE administrator (
+    name         TEXT PRIMARY KEY,
+    password     BLOB NOT NULL,  -- scrypt
+    otp_secret   BLOB NOT NULL,
+    otp_next     INTEGER NOT NULL DEFAULT 0,
+    failures     INTEGER NOT NULL DEFAULT 0,
+    locked_until REAL NOT NULL DEFAULT 0,
+    created      REAL NOT NULL
+) STRICT;
+
+CREATE TABLE session (
+    token    BLOB PRIMARY KEY,
+    name     TEXT NOT NULL REFERENCES administrator ON DELETE CASCADE,
+    created  REAL NOT NULL,
+    seen     REAL NOT NULL
+) STRICT;

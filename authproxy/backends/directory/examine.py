@@ -1,0 +1,65 @@
+"""Trying a directory before anybody logs in (`authproxy probe`): is what the configuration names there?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from authproxy.backends.directory.connect import Unusable
+from authproxy.backends.directory.connection import LdapConnection
+from authproxy.backends.directory.root import Root
+from authproxy.backends.directory.settings import AuthType, DirectorySettings
+from authproxy.protocols.ldap.filter import Present
+from authproxy.protocols.ldap.requests import NO_ATTRIBUTES, Scope, SearchRequest
+from authproxy.protocols.ldap.result import ResultCode, code_name
+
+_AD_NAMES = frozenset({"samaccountname", "userprincipalname"})
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """`problem` is "" when the service account got in and saw what it has to see."""
+
+    host: str
+    problem: str
+    warnings: tuple[str, ...]
+    active_directory: bool
+    seconds: float
+
+
+async def examine(
+    connection: LdapConnection, root: Root, settings: DirectorySettings, deadline: float
+) -> tuple[str, ...]:
+    """What is doubtful. Raises ConnectionFailed; Unusable when something named in the configuration isn't there."""
+    await _must_be_there(connection, "search_dn", settings.search_dn, deadline)
+    if settings.security_group_dn is not None:
+        await _must_be_there(connection, "security_group_dn", settings.security_group_dn, deadline)
+    return tuple([warning async for warning in _doubts(connection, root, settings, deadline)])
+
+
+async def _must_be_there(connection: LdapConnection, option: str, dn: str, deadline: float) -> None:
+    if not dn:
+        return  # the root of everything needs no entry
+    found = await connection.search(
+        SearchRequest(dn, Scope.BASE, attributes=NO_ATTRIBUTES, size_limit=1), deadline
+    )
+    if found.result.code != ResultCode.SUCCESS or not found.entries:
+        code = code_name(found.result.code)
+        raise Unusable(f"{option} {dn}: not there, or the service account can't see it ({code})")
+
+
+async def _doubts(
+    connection: LdapConnection, root: Root, settings: DirectorySettings, deadline: float
+) -> AsyncIterator[str]:
+    attribute = settings.username_attribute
+    if not root.active_directory:
+        if attribute.lower() in _AD_NAMES:
+            yield f"username_attribute {attribute}: this is no Active Directory; OpenLDAP's is uid"
+        if settings.auth_type is AuthType.NTLM2:
+            yield "auth_type ntlm2: this is no Active Directory; set it to plain"
+    found = await connection.search(
+        SearchRequest(settings.search_dn, Scope.SUBTREE, Present(attribute), NO_ATTRIBUTES, size_limit=1),
+        deadline,
+    )
+    if not found.entries:
+        yield f"username_attribute {attribute}: no entry below search_dn has it"

@@ -1,0 +1,103 @@
+"""Connected UDP sockets towards one server: a random port each, 256 identifiers, nobody else is heard (R35, R36)."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReadDescriptor
+from zope.interface import implementer
+
+MAX_DATAGRAM = 65_535
+RECEIVE_BUFFER = 1024 * 1024  # octets
+_PER_TURN = 64  # datagrams that one turn of the event loop takes before others get theirs
+
+
+@implementer(IReadDescriptor)
+class ServerSocket:
+    """The kernel picks the port at random (RFC 6056) and drops what doesn't come from the server."""
+
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        reactor: Any,
+        received: Callable[[int, bytes], None],
+        refused: Callable[[], None],
+    ) -> None:
+        """`received(identifier, datagram)`; `refused()`: the server's host says that nobody listens. Raises OSError."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            self._socket.connect((address, port))
+        except BaseException:
+            self._socket.close()
+            raise
+        self._reactor = reactor
+        self._received = received
+        self._refused = refused
+        # RFC 5080 §2.2.2: the least recently used first; the order of the first round is nobody's to guess.
+        identifiers = list(range(256))
+        random.SystemRandom().shuffle(identifiers)
+        self._free = deque(identifiers)
+        reactor.addReader(self)
+
+    @property
+    def local_address(self) -> str:
+        address: str = self._socket.getsockname()[0]
+        return address
+
+    @property
+    def free(self) -> int:
+        """Identifiers that no request is using."""
+        return len(self._free)
+
+    def take(self) -> int:
+        """An identifier. Raises IndexError when all 256 are pending."""
+        return self._free.popleft()
+
+    def release(self, identifier: int) -> None:
+        self._free.append(identifier)
+
+    def send(self, octets: bytes) -> None:
+        """Best effort: what can't be sent now is sent again later, like what the network loses."""
+        try:
+            self._socket.send(octets)
+        except ConnectionRefusedError:
+            self._refused()
+        except OSError:
+            return
+
+    def close(self) -> None:
+        self._reactor.removeReader(self)
+        self._socket.close()
+
+    # IReadDescriptor
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:  # noqa: N802 - Twisted's name
+        return "radius primary"
+
+    def connectionLost(self, reason: object) -> None:  # noqa: N802 - Twisted's name
+        self._socket.close()
+
+    def doRead(self) -> None:  # noqa: N802 - Twisted's name
+        for _ in range(_PER_TURN):
+            try:
+                datagram = self._socket.recv(MAX_DATAGRAM)
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionRefusedError:
+                self._refused()
+                continue
+            except OSError:
+                return
+            if len(datagram) > 1:
+                self._received(datagram[1], datagram)

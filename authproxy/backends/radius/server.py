@@ -1,0 +1,250 @@
+"""One RADIUS server: requests pending there, retransmission (RFC 5080 §2.2.1), and whether it lives (A5)."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from authproxy.backends.radius.datagrams import ServerSocket
+from authproxy.observe.log import Log
+from authproxy.protocols.radius.packet import Packet
+from authproxy.protocols.radius.request import UnacceptableReply, read_reply, status_server
+from authproxy.secret import Secret
+
+MOST_SOCKETS = 64  # of 256 requests each
+MOST_WAIT = 16.0  # seconds between two retransmissions at most: RFC 5080's MRT
+# How many exchanges in a row may end in silence before the server counts as dead.
+_SILENCES = 2
+PROBE_EVERY = 10.0  # seconds
+# A server that doesn't speak Status-Server is tried with a login again after this many seconds.
+TRY_AGAIN = 60.0
+
+Build = Callable[[int, bytes, str], Packet]  # identifier, authenticator, our address towards the server
+
+
+class Silent(Exception):
+    """No acceptable reply. The text is for the log."""
+
+
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    """`waiting` fires with the reply, with None when it is time to send again, or fails with Silent."""
+
+    socket: ServerSocket
+    request: Packet
+    waiting: Deferred[Packet | None] = field(default_factory=Deferred)
+
+    def fire(self, outcome: Packet | Silent | None) -> None:
+        waiting, self.waiting = self.waiting, Deferred()
+        if not waiting.called:
+            waiting.errback(outcome) if isinstance(outcome, Silent) else waiting.callback(outcome)
+
+
+class Server:
+    """`address` is numeric. Every wait ends by the caller's deadline."""
+
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        secret: Secret,
+        *,
+        require_message_authenticator: bool,
+        retry_wait: float,
+        reactor: Any,
+        log: Log,
+    ) -> None:
+        """`retry_wait`: seconds to the first retransmission; each later one waits twice as long, and a bit."""
+        self.address, self.port = address, port
+        self._secret = secret
+        self._require = require_message_authenticator
+        self._retry_wait = retry_wait
+        self._reactor = reactor
+        self._log = log
+        self._sockets: list[ServerSocket] = []
+        self._pending: dict[tuple[ServerSocket, int], _Exchange] = {}
+        self._silences = 0
+        self._heard_at = float("-inf")
+        self._dead_since: float | None = None
+        self._prober: Any = None
+        self._closed = False
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
+
+    def is_alive(self) -> bool:
+        """Not known to be dead, or dead for so long that it is worth a try."""
+        return self._dead_since is None or self._reactor.seconds() - self._dead_since >= TRY_AGAIN
+
+    @property
+    def dead_since(self) -> float | None:
+        """The reactor's seconds."""
+        return self._dead_since
+
+    async def ask(self, build: Build, *, sends: int, deadline: float) -> Packet:
+        """The reply to one request, which is sent up to `sends` times, the same octets each time (R37).
+
+        `deadline`: the reactor's seconds. Raises Silent.
+        """
+        began = self._reactor.seconds()
+        exchange = self._begin(build)
+        try:
+            return await self._exchange(exchange, sends, deadline)
+        except Silent:
+            if self._heard_at < began:
+                self._count_silence()
+            raise
+        finally:
+            del self._pending[exchange.socket, exchange.request.identifier]
+            exchange.socket.release(exchange.request.identifier)
+
+    def close(self) -> None:
+        """Whoever waits gets Silent."""
+        self._closed = True
+        if self._prober is not None and self._prober.active():
+            self._prober.cancel()
+        for exchange in list(self._pending.values()):
+            exchange.fire(Silent(f"{self}: closed"))
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
+
+    # ---- one exchange
+
+    def _begin(self, build: Build) -> _Exchange:
+        sock = self._socket_with_room()
+        identifier = sock.take()
+        try:
+            request = build(identifier, os.urandom(16), sock.local_address)
+        except BaseException:
+            sock.release(identifier)
+            raise
+        exchange = _Exchange(sock, request)
+        self._pending[sock, identifier] = exchange
+        return exchange
+
+    def _socket_with_room(self) -> ServerSocket:
+        if self._closed:
+            raise Silent(f"{self}: closed")
+        for sock in self._sockets:
+            if sock.free:
+                return sock
+        if len(self._sockets) >= MOST_SOCKETS:
+            raise Silent(f"{self}: {self.pending} requests are pending there, that is all it gets")
+        try:
+            sock = ServerSocket(
+                self.address,
+                self.port,
+                self._reactor,
+                lambda identifier, datagram: self._received(sock, identifier, datagram),
+                lambda: self._refused(sock),
+            )
+        except OSError as error:
+            raise Silent(f"{self}: {error.strerror}") from None
+        self._sockets.append(sock)
+        return sock
+
+    async def _exchange(self, exchange: _Exchange, sends: int, deadline: float) -> Packet:
+        wait = self._retry_wait
+        for _ in range(sends):
+            left = deadline - self._reactor.seconds()
+            if left <= 0:
+                break
+            # RFC 5080 §2.2.1: a tenth more or less, so that many clients don't beat in time.
+            pause = min(wait * random.uniform(0.9, 1.1), left)  # noqa: S311 - no secret in it
+            timer = self._reactor.callLater(pause, exchange.fire, None)
+            waiting = exchange.waiting
+            try:
+                exchange.socket.send(exchange.request.octets)
+                reply = await waiting
+            finally:
+                if timer.active():
+                    timer.cancel()
+            if reply is not None:
+                return reply
+            wait = min(wait * 2, MOST_WAIT)
+        raise Silent(f"{self}: no answer")
+
+    def _received(self, sock: ServerSocket, identifier: int, datagram: bytes) -> None:
+        exchange = self._pending.get((sock, identifier))
+        if exchange is None:
+            self._log.debug("primary.reply_unexpected", server=str(self), identifier=identifier)
+            return
+        try:
+            reply = read_reply(
+                datagram, exchange.request, self._secret, require_message_authenticator=self._require
+            )
+        except UnacceptableReply as unacceptable:
+            # R35: not an answer, whoever it is from; the right one may still come.
+            self._log.warn("primary.reply_refused", server=str(self), problem=str(unacceptable))
+            return
+        self._alive()
+        exchange.fire(reply)
+
+    def _refused(self, sock: ServerSocket) -> None:
+        """Nobody listens there: no use in waiting. It only moves logins to another server."""
+        self._die("connection refused")
+        for (of, _), exchange in list(self._pending.items()):
+            if of is sock:
+                exchange.fire(Silent(f"{self}: connection refused"))
+
+    # ---- dead or alive
+
+    def _alive(self) -> None:
+        self._heard_at = self._reactor.seconds()
+        self._silences = 0
+        if self._dead_since is not None:
+            self._dead_since = None
+            self._log.info("primary.came_back", server=str(self))
+
+    def _count_silence(self) -> None:
+        self._silences += 1
+        if self._silences >= _SILENCES:
+            self._die("silent")
+
+    def _die(self, why: str) -> None:
+        if self._dead_since is None:
+            self._log.warn("primary.died", server=str(self), why=why)
+        self._dead_since = self._reactor.seconds()
+        if self._prober is None and not self._closed:
+            self._prober = self._reactor.callLater(PROBE_EVERY, self._probe)
+
+    def _probe(self) -> None:
+        """One question at a time that costs nobody's password (RFC 5997)."""
+        self._prober = None
+        if self._closed or self._dead_since is None:
+            return
+        asked = Deferred.fromCoroutine(self.probe(PROBE_EVERY / 2))
+        asked.addErrback(self._probe_failed)
+        asked.addBoth(lambda _: self._probe_again())
+
+    def _probe_failed(self, failure: Failure) -> None:
+        if failure.value is not None and not isinstance(failure.value, Silent):
+            self._log.failure("primary.probe_failed", failure.value, server=str(self))
+
+    def _probe_again(self) -> None:
+        if self._dead_since is not None and self._prober is None and not self._closed:
+            self._prober = self._reactor.callLater(PROBE_EVERY, self._probe)
+
+    async def probe(self, timeout: float) -> Packet:
+        """Status-Server. Raises Silent; it does not count as a silence of a login."""
+        exchange = self._begin(
+            lambda identifier, authenticator, _: status_server(
+                identifier=identifier, authenticator=authenticator, secret=self._secret
+            )
+        )
+        try:
+            return await self._exchange(exchange, 1, self._reactor.seconds() + timeout)
+        finally:
+            del self._pending[exchange.socket, exchange.request.identifier]
+            exchange.socket.release(exchange.request.identifier)

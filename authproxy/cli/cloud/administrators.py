@@ -1,0 +1,82 @@
+"""`authproxy cloud admin`: who may use the administration page."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from typing import Any
+from urllib.parse import quote
+
+from authproxy.cli.cloud.output import Failed, opened, show, tell
+from authproxy.embedded.cloud.store.administrators import LEAST_PASSWORD
+from authproxy.embedded.cloud.store.applications import NameTaken
+from authproxy.secret import Secret
+
+
+def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
+    parser = actions.add_parser("admin", help="who may use the administration page")
+    verbs = parser.add_subparsers(metavar="ACTION", required=True)
+    add = verbs.add_parser(
+        "add", parents=[shared], help="asks for a password; prints what the authenticator app scans"
+    )
+    add.add_argument("name")
+    add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    add.set_defaults(does=_add)
+    listing = verbs.add_parser("list", parents=[shared], help="all of them")
+    listing.set_defaults(does=_list)
+    remove = verbs.add_parser("remove", parents=[shared], help="with their sessions")
+    remove.add_argument("name")
+    remove.set_defaults(does=_remove)
+
+
+def _add(options: argparse.Namespace) -> int:
+    if not 1 <= len(options.name) <= 64 or not options.name.isprintable():
+        raise Failed("a name of 1 to 64 letters that print")
+    password = _password(options)
+    with opened(options) as store:
+        try:
+            otp = store.administrators.add(options.name, password).reveal().decode()
+        except NameTaken:
+            raise Failed(f"there is an administrator {options.name} already") from None
+        store.events.add("command line", "administrator.added", name=options.name)
+        base = store.pages()
+    uri = f"otpauth://totp/authproxy%20admin:{quote(options.name)}?secret={otp}&issuer=authproxy%20admin"
+    if not options.json and sys.stdout.isatty():
+        _print_code(uri)
+    hint = "Scan it with an authenticator app, or type the secret. It is not shown again."
+    return tell(options, {"name": options.name, "secret": otp, "uri": uri, "page": f"{base}/admin"}, "", hint)
+
+
+def _password(options: argparse.Namespace) -> Secret:
+    if options.password_stdin:
+        typed = sys.stdin.readline().rstrip("\r\n")
+    else:
+        typed = getpass.getpass(f"Password, {LEAST_PASSWORD} characters or more: ")
+        if getpass.getpass("Once more: ") != typed:
+            raise Failed("the two were not the same")
+    if not LEAST_PASSWORD <= len(typed) <= 1024:
+        raise Failed(f"a password of {LEAST_PASSWORD} characters or more")
+    return Secret.of(typed)
+
+
+def _print_code(text: str) -> None:
+    import qrcode  # noqa: PLC0415 - only where a person looks
+
+    code = qrcode.QRCode(border=2)
+    code.add_data(text)
+    code.print_ascii(invert=True)
+
+
+def _list(options: argparse.Namespace) -> int:
+    with opened(options) as store:
+        rows = [{"name": name} for name in store.administrators.list()]
+    return show(options, rows, "No administrators. `authproxy cloud admin add NAME` makes one.")
+
+
+def _remove(options: argparse.Namespace) -> int:
+    with opened(options) as store:
+        if not store.administrators.remove(options.name):
+            raise Failed(f"no administrator {options.name}")
+        store.events.add("command line", "administrator.removed", name=options.name)
+    return tell(options, {"removed": options.name})

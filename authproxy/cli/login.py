@@ -1,0 +1,218 @@
+"""`authproxy login`: one login through the running proxy, as a client of a section would send it."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from authproxy.cli.configuration import load_or_tell
+from authproxy.cli.radius_client import NoAnswer, RadiusClient
+from authproxy.cli.radius_way import Unusable, Way, find_way, spelled
+from authproxy.config.model.radius_server import RadiusServer
+from authproxy.protocols.radius.packet import REPLY_MESSAGE, STATE, Attribute, Code, Packet
+from authproxy.protocols.radius.request import ReplyProblem
+from authproxy.secret import Secret
+
+SUMMARY = (
+    "One login through the running proxy, as a client of a section would send it: a test of the whole way."
+)
+EXAMPLE = "authproxy login --section radius_server_auto alice"
+
+ACCEPTED, REJECTED, INVALID, NO_ANSWER = 0, 1, 2, 3
+NAS_IDENTIFIER, PROMPT = 32, 76
+_NAMES = {Code.ACCESS_ACCEPT: "Accept", Code.ACCESS_REJECT: "Reject", Code.ACCESS_CHALLENGE: "Challenge"}
+_MOST_CHALLENGES = 10
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("user", metavar="USER", help="the name, as the user types it")
+    parser.add_argument("--section", metavar="S", help="the server section; needless where there is one only")
+    parser.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="the first line of standard input is the password, each further one answers a challenge",
+    )
+    parser.add_argument("--server", metavar="HOST:PORT", help="default: where the section listens")
+    parser.add_argument("--source", metavar="ADDRESS", default="", help="an own address to send from")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="for an answer; default: as long as the proxy waits"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    loaded = load_or_tell(options)
+    if loaded is None:
+        return INVALID
+    try:
+        way = find_way(
+            loaded.config.all(RadiusServer),
+            loaded.path,
+            section=options.section,
+            server=options.server,
+            source=options.source,
+            timeout=options.timeout,
+        )
+        answers = _from_stdin() if options.password_stdin else _from_terminal()
+        outcome = _converse(options.user, way, answers)
+    except Unusable as unusable:
+        print(f"authproxy login: {unusable}", file=sys.stderr)
+        return INVALID
+    _print(outcome, way, as_json=options.json)
+    return outcome.code
+
+
+@dataclass(slots=True)
+class Outcome:
+    code: int
+    answer: str  # Accept, Reject, Challenge, or none
+    seconds: float
+    messages: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)  # why there may be no answer
+
+
+# ---- what is asked of whom runs the command
+
+# Answers a question; True: the answer may be seen while it is typed.
+Answers = Callable[[str, bool], Secret]
+
+
+def _from_terminal() -> Answers:
+    def ask(question: str, visible: bool) -> Secret:
+        if visible:
+            print(question, end="", file=sys.stderr, flush=True)
+            return Secret.of(sys.stdin.readline().rstrip("\r\n"))
+        return Secret.of(getpass.getpass(question))
+
+    return ask
+
+
+def _from_stdin() -> Answers:
+    def ask(question: str, visible: bool) -> Secret:
+        line = sys.stdin.buffer.readline()
+        if not line:
+            raise Unusable("standard input has no further line, and there is a question to answer")
+        return Secret(line.rstrip(b"\r\n"))
+
+    return ask
+
+
+# ---- the conversation
+
+
+def _converse(user: str, way: Way, answers: Answers) -> Outcome:
+    """Password, then an answer to each challenge."""
+    password = answers(f"Password of {user}: ", False)
+    began = time.monotonic()
+    messages: list[str] = []
+    state: bytes | None = None
+    with _connected(way) as client:
+        for _ in range(_MOST_CHALLENGES):
+            try:
+                reply = client.login(
+                    user,
+                    password,
+                    state=state,
+                    attributes=[Attribute(NAS_IDENTIFIER, b"authproxy-login")],
+                    timeout=way.timeout,
+                    waiting=_progress,
+                )
+            except NoAnswer as failed:
+                reasons = _likely(failed, way)
+                return Outcome(NO_ANSWER, "none", time.monotonic() - began, messages, reasons)
+            except ValueError as error:
+                raise Unusable(f"RADIUS can't carry this: {error}") from None
+            finally:
+                _progress_over()
+            messages = _messages(reply)
+            if reply.code != Code.ACCESS_CHALLENGE:
+                break
+            for message in messages:
+                print(message, file=sys.stderr)
+            state = reply.first(STATE)
+            password = answers("Answer: ", reply.first(PROMPT) == b"\0\0\0\1")
+    code = ACCEPTED if reply.code == Code.ACCESS_ACCEPT else REJECTED
+    return Outcome(code, _NAMES[Code(reply.code)], time.monotonic() - began, messages)
+
+
+def _connected(way: Way) -> RadiusClient:
+    try:
+        return RadiusClient(
+            way.server,
+            way.client.secret,
+            source=way.source,
+            require_message_authenticator=not way.client.omit_message_authenticator,
+        )
+    except OSError as error:
+        raise Unusable(f"can't send from {way.source} to {spelled(way.server)}: {error.strerror}") from None
+
+
+def _messages(reply: Packet) -> list[str]:
+    """RFC 2865 §5.18: several are one text in parts, or several; what doesn't print is not printed."""
+    texts = (value.decode("utf-8", "replace") for value in reply.all(REPLY_MESSAGE))
+    return ["".join(letter for letter in text if letter.isprintable() or letter == "\n") for text in texts]
+
+
+def _likely(failed: NoAnswer, way: Way) -> list[str]:
+    """Why there may be no answer, the likeliest first."""
+    reasons = []
+    if failed.refused:
+        return [f"nothing listens at {spelled(way.server)}: is authproxy running? `authproxy status` says"]
+    if failed.dropped:
+        problems = ", ".join(f"{problem} ({count})" for problem, count in failed.dropped.most_common())
+        reasons.append(f"{failed.dropped.total()} answers came that can't be believed: {problems}")
+    if ReplyProblem.RESPONSE_AUTHENTICATOR in failed.dropped:
+        reasons.append(
+            f"the secret of client {way.client.name} in {way.file} is not the one that the proxy runs with: "
+            "was the file changed since?"
+        )
+        return reasons
+    return [
+        *reasons,
+        f"the proxy runs with another secret for client {way.client.name} than {way.file} has "
+        "(its log says: radius.discarded cause=message_authenticator)",
+        f"{way.source} is no client of the running proxy (radius.discarded cause=unknown_client)",
+        f"authproxy isn't running, or doesn't listen at {spelled(way.server)}: `authproxy status`",
+        "the login took longer than this command waited: --timeout",
+    ]
+
+
+# ---- what is shown
+
+
+def _progress(seconds: float) -> None:
+    if sys.stderr.isatty():
+        print(f"\rwaiting for an answer, {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
+
+
+def _progress_over() -> None:
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _print(outcome: Outcome, way: Way, *, as_json: bool) -> None:
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "answer": outcome.answer.lower(),
+                    "messages": outcome.messages,
+                    "seconds": round(outcome.seconds, 3),
+                    "section": way.section,
+                    "server": spelled(way.server),
+                    "client": way.client.name,
+                    "reasons": outcome.reasons,
+                }
+            )
+        )
+    elif outcome.code == NO_ANSWER:
+        print(f"no answer from {spelled(way.server)} in {outcome.seconds:.0f} s. Likely:")
+        for reason in outcome.reasons:
+            print(f"  - {reason}")
+    else:
+        print(": ".join((outcome.answer, *outcome.messages)))

@@ -1,0 +1,136 @@
+"""To a section, as one of its clients: where it listens, from which of our addresses, with whose secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+
+from authproxy.cli.radius_client import own_address
+from authproxy.config.model.radius_server import Client, RadiusServer
+
+_LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
+
+
+class Unusable(Exception):
+    """Whoever typed the command has to act; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """To a section, as one of its clients."""
+
+    section: str
+    server: tuple[str, int]
+    source: str
+    client: Client
+    timeout: float
+    file: Path
+
+
+def find_way(
+    sections: Mapping[str, RadiusServer],
+    file: Path,
+    *,
+    section: str | None,
+    server: str | None,
+    source: str,
+    timeout: float | None,
+) -> Way:
+    """What was not said, found out. Raises Unusable."""
+    name, found = _section(section, sections)
+    address = _server(server, found)
+    own, client = _client(source, address, found)
+    # A little longer than the proxy: its own answer to a login that is given up is worth having.
+    return Way(name, address, own, client, timeout or found.login_patience + found.reject_delay + 2, file)
+
+
+def _section(wanted: str | None, sections: Mapping[str, RadiusServer]) -> tuple[str, RadiusServer]:
+    found = [
+        (name, section)
+        for name, section in sections.items()
+        if wanted is None or wanted in (name, section.name)
+    ]
+    match found:
+        case [one]:
+            return one
+        case []:
+            known = ", ".join(sections) or "none"
+            raise Unusable(f"no RADIUS section {wanted or ''} in the configuration; there is: {known}")
+        case _:
+            raise Unusable(f"which section? --section {' | '.join(name for name, _ in found)}")
+
+
+def _server(given: str | None, section: RadiusServer) -> tuple[str, int]:
+    if given is None:
+        if not section.port:
+            raise Unusable("the section takes any free port: give --server HOST:PORT, as `ready` told it")
+        return _reachable(str(section.interface[0]) if section.interface else ""), section.port
+    host, _, port = given.rpartition(":")
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+        number = int(port)
+    except ValueError:
+        number = 0
+    if not 0 < number < 65_536:
+        raise Unusable(f"--server {given}: ADDRESS:PORT is expected, such as 127.0.0.1:1812")
+    return str(address), number
+
+
+def _reachable(interface: str) -> str:
+    """Where to send to, when the section listens there."""
+    if not interface or ip_address(interface).is_unspecified:
+        return _LOOPBACKS[6 if interface == "::" else 4]
+    return interface
+
+
+def _client(source: str, server: tuple[str, int], section: RadiusServer) -> tuple[str, Client]:
+    """The client that the proxy will take us for, by the address that it sees (R10)."""
+    try:
+        address = source or own_address(server)
+    except OSError as error:
+        raise Unusable(f"no way to {server[0]}: {error.strerror}") from None
+    client = _most_specific(address, section)
+    if client is None and not source:
+        # On this machine every address of 127.0.0.0/8 is ours to send from.
+        address = _loopback_of(section) if ip_address(server[0]).is_loopback else ""
+        client = _most_specific(address, section) if address else None
+    if client is not None:
+        return address, client
+    networks = ", ".join(str(network) for one in section.clients for network in one.ip)
+    raise Unusable(
+        f"this machine asks from {source or own_address(server)}, and that is no client of {section.name} "
+        f"({networks}): add a client with that address, or choose another with --source"
+    )
+
+
+def _most_specific(address: str, section: RadiusServer) -> Client | None:
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        raise Unusable(f"--source {address}: not an address") from None
+    matching = [
+        (network.prefixlen, at)
+        for at, client in enumerate(section.clients)
+        for network in client.ip
+        if ip.version == network.version and ip in network
+    ]
+    return section.clients[max(matching)[1]] if matching else None
+
+
+def _loopback_of(section: RadiusServer) -> str:
+    for client in section.clients:
+        for network in client.ip:
+            if network.is_loopback:
+                return str(_first_host(network))
+    return ""
+
+
+def _first_host(network: IPv4Network | IPv6Network) -> object:
+    return next(iter(network.hosts()))
+
+
+def spelled(server: tuple[str, int]) -> str:
+    host, port = server
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,41 @@
+"""A decision as a reply. What a primary sent crosses here to the NAS's hop (R5, R30, R38, R42)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reject
+from authproxy.protocols.radius.attributes import reply_messages
+from authproxy.protocols.radius.packet import EAP_MESSAGE, STATE, Attribute, Code, Packet
+from authproxy.protocols.radius.relay import FromPrimary, accepted, challenged, eap_failure, rejected
+from authproxy.protocols.radius.salted import Hop, Salts
+from authproxy.secret import Secret
+
+# One for all replies of the process: two of them differ, too (R31).
+_SALTS = Salts(secrets.randbelow(0x8000))
+
+
+def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, Sequence[Attribute]]:
+    """The codec adds Message-Authenticator and Proxy-State. `packet` is what the NAS asked, with this secret.
+
+    Raises UnreadableValue: what the primary hid doesn't open, so its secret is another than ours (R31).
+    """
+    match decision:
+        case Accept(_, message, carried):
+            over = accepted(carried, Hop(secret, packet.authenticator), _SALTS) if _is_reply(carried) else []
+            return Code.ACCESS_ACCEPT, [*reply_messages(message), *over]
+        case Challenge(_, message, state, carried):
+            if _is_reply(carried):
+                return Code.ACCESS_CHALLENGE, challenged(carried, Hop(secret, packet.authenticator), _SALTS)
+            return Code.ACCESS_CHALLENGE, [*reply_messages(message, lines=True), Attribute(STATE, state)]
+        case Reject(_, message, carried):
+            # R42: nothing of an Accept of the primary's is in here; what is carried is its own Reject.
+            said = rejected(carried) if _is_reply(carried) else reply_messages(message)
+            ended = any(attribute.type == EAP_MESSAGE for attribute in said)
+            return Code.ACCESS_REJECT, said if ended else [*said, *eap_failure(packet)]
+
+
+def _is_reply(carried: object) -> TypeGuard[FromPrimary]:
+    return isinstance(carried, FromPrimary)

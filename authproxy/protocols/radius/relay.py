@@ -1,0 +1,152 @@
+"""What goes over from one RADIUS hop to the other: chosen by name, carried octet for octet (R5, R38, R42, R43).
+
+Towards the primary: the credential, and what the section lets through. Towards the NAS: what the primary's section
+lets through of an Accept, all of a Challenge, and of a Reject only what says no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from authproxy.protocols.radius.packet import (
+    CHAP_PASSWORD,
+    EAP_MESSAGE,
+    MESSAGE_AUTHENTICATOR,
+    PROXY_STATE,
+    REPLY_MESSAGE,
+    STATE,
+    USER_NAME,
+    USER_PASSWORD,
+    VENDOR_SPECIFIC,
+    Attribute,
+    Packet,
+)
+from authproxy.protocols.radius.password import CredentialKind
+from authproxy.protocols.radius.salted import Crossing, Hiding, Hop, Salts
+from authproxy.protocols.radius.vendor import VENDOR_ID, Key, sub_attributes
+
+MICROSOFT = 311
+CHAP_CHALLENGE = 60
+ERROR_CAUSE = 101
+NAS_IP_ADDRESS, NAS_IDENTIFIER, NAS_IPV6_ADDRESS = 4, 32, 95
+
+# Made anew on every hop.
+_OWN = frozenset((MESSAGE_AUTHENTICATOR, PROXY_STATE))
+# The credential's own, which goes over by itself and never by being named.
+_CREDENTIAL = frozenset((USER_NAME, USER_PASSWORD, CHAP_PASSWORD, CHAP_CHALLENGE, EAP_MESSAGE, STATE))
+# RFC 2548 §2.1, §2.3: requests and password changes of MS-CHAP.
+_MSCHAP_ASKS = frozenset((MICROSOFT, type) for type in (1, 3, 4, 5, 6, 11, 25, 27))
+# Its answers: Error, Domain, Success, and the keys without which the tunnel has none (RFC 2548 §2.4).
+_MSCHAP_ANSWERS = frozenset((MICROSOFT, type) for type in (2, 7, 8, 10, 12, 16, 17, 26))
+_REFUSES = frozenset[Key]({(None, REPLY_MESSAGE), (None, ERROR_CAUSE), (None, EAP_MESSAGE), (MICROSOFT, 2)})
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Which attributes may go over. `everything`: all but those that are each hop's own."""
+
+    keys: frozenset[Key] = frozenset()
+    everything: bool = False
+
+
+NOTHING = Allowed()
+
+
+@dataclass(frozen=True, slots=True)
+class FromNas:
+    """A NAS's request, as a RADIUS primary wants to see it."""
+
+    packet: Packet
+    kind: CredentialKind
+    hop: Hop
+    allowed: Allowed = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class FromPrimary:
+    """A primary's reply. `allowed` is for Accepts."""
+
+    reply: Packet
+    hop: Hop
+    allowed: Allowed = NOTHING
+    hidden: Mapping[Key, Hiding] = field(default_factory=dict)
+
+
+def towards_primary(asked: FromNas) -> list[Attribute]:
+    """What a request carries over beside User-Name and User-Password, which the caller writes."""
+    packet = asked.packet
+    carried = [attribute for attribute in packet.attributes if attribute.type == STATE]
+    match asked.kind:
+        case CredentialKind.CHAP:
+            carried += _of(packet, CHAP_PASSWORD)
+            # R28: without the attribute the challenge is the Authenticator, which the next hop has another of.
+            carried += _of(packet, CHAP_CHALLENGE) or [Attribute(CHAP_CHALLENGE, packet.authenticator)]
+        case CredentialKind.EAP:
+            carried += _of(packet, EAP_MESSAGE)
+        case CredentialKind.MSCHAP | CredentialKind.PAP | CredentialKind.ARAP | CredentialKind.NONE:
+            pass
+    carried += _chosen(packet.attributes, Allowed(_MSCHAP_ASKS))
+    taken = [attribute for attribute in packet.attributes if attribute.type not in _CREDENTIAL]
+    carried += [attribute for attribute in _chosen(taken, asked.allowed) if attribute not in carried]
+    return carried
+
+
+def accepted(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:
+    """Of an Accept: what is allowed, and what the credential can't do without. Raises UnreadableValue."""
+    needed = Allowed(
+        _MSCHAP_ANSWERS | {(None, EAP_MESSAGE)} | answered.allowed.keys, answered.allowed.everything
+    )
+    return _over(answered, needed, towards, salts)
+
+
+def challenged(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:
+    """Of a Challenge: all of it, its State above all (RFC 2865 §5.24). Raises UnreadableValue."""
+    return _over(answered, Allowed(everything=True), towards, salts)
+
+
+def rejected(answered: FromPrimary) -> list[Attribute]:
+    """Of the primary's own Reject: its words, no more (R42)."""
+    return _chosen(answered.reply.attributes, Allowed(_REFUSES))
+
+
+def eap_failure(request: Packet) -> list[Attribute]:
+    """R44: the end of an EAP conversation that the primary thought well ended (RFC 3579 §2.6.3).
+
+    Its identifier is that of the peer's last response. Nothing when the request has no EAP in it.
+    """
+    message = b"".join(request.all(EAP_MESSAGE))
+    return [Attribute(EAP_MESSAGE, bytes((4, message[1], 0, 4)))] if len(message) >= 4 else []
+
+
+def _over(answered: FromPrimary, allowed: Allowed, towards: Hop, salts: Salts) -> list[Attribute]:
+    crossing = Crossing(answered.hop, towards, salts, answered.hidden)
+    return crossing.carry(_chosen(answered.reply.attributes, allowed))
+
+
+def _of(packet: Packet, type: int) -> list[Attribute]:
+    return [attribute for attribute in packet.attributes if attribute.type == type]
+
+
+def _chosen(attributes: Iterable[Attribute], allowed: Allowed) -> list[Attribute]:
+    """In their order. Of a vendor's attribute with several inside, those that are allowed."""
+    chosen: list[Attribute] = []
+    for attribute in attributes:
+        if attribute.type in _OWN:
+            continue
+        if allowed.everything or (None, attribute.type) in allowed.keys:
+            chosen.append(attribute)
+        elif attribute.type == VENDOR_SPECIFIC and (inside := _chosen_inside(attribute.value, allowed.keys)):
+            chosen.append(Attribute(VENDOR_SPECIFIC, inside))
+    return chosen
+
+
+def _chosen_inside(value: bytes, keys: frozenset[Key]) -> bytes:
+    """The value with only the allowed sub-attributes; nothing when none is, or when it has another format."""
+    vendor = int.from_bytes(value[:VENDOR_ID], "big")
+    kept = b"".join(
+        bytes((type, len(inside) + 2)) + inside
+        for type, inside in sub_attributes(value)
+        if (vendor, type) in keys
+    )
+    return value[:VENDOR_ID] + kept if kept else b""

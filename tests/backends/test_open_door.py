@@ -1,0 +1,149 @@
+"""Each gate keeps the door shut by itself (F3 to F6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from authproxy.backends.cloud.probe import FRESH, Probe
+from authproxy.backends.open_door import OpenDoorGates
+from authproxy.observe.log import NullLog
+from authproxy.pipeline.fail_mode import OUTAGE
+from authproxy.pipeline.ports import CloudFailure, FailureClass
+from authproxy.pipeline.request import AuthRequest
+from tests.pipeline.fakes import request, run
+
+DOWN = CloudFailure(FailureClass.UNREACHABLE, "refused")
+BROKEN = CloudFailure(FailureClass.SERVER_ERROR, "HTTP 503")
+REFUSALS = [CloudFailure(failure, "no") for failure in FailureClass if failure not in OUTAGE]
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.proven = True
+        self.meets: CloudFailure | Exception | None = DOWN
+        self.checks = 0
+        self.hanging: Deferred[None] | None = None
+        self.breaker_is_open = False
+        self.probe = Probe(self._check, reactor=self.clock, log=NullLog())
+
+    def door(self, *further: Any) -> OpenDoorGates:
+        return OpenDoorGates(
+            proven=lambda: self.proven,
+            probe=self.probe,
+            reactor=self.clock,
+            breaker_is_open=lambda: self.breaker_is_open,
+            further=further,
+        )
+
+    async def _check(self, timeout: float) -> None:
+        self.checks += 1
+        if self.hanging is not None:
+            await self.hanging
+        if self.meets is not None:
+            raise self.meets
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def may_open(world: World, failure: CloudFailure = DOWN, **changes: Any) -> str:
+    return run(world.door().may_open(request(**changes), failure))
+
+
+@pytest.mark.parametrize("failure", [DOWN, BROKEN])
+@pytest.mark.parametrize("met", [DOWN, BROKEN])
+def test_all_gates_agree(world: World, failure: CloudFailure, met: CloudFailure) -> None:
+    world.meets = met
+    assert may_open(world, failure) == ""
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda failure: failure.failure.value)
+def test_no_other_class_ever(world: World, refusal: CloudFailure) -> None:
+    assert may_open(world, refusal) == "class"
+
+
+def test_credentials_that_never_worked(world: World) -> None:
+    """A typing error in the host's name looks like an outage."""
+    world.proven = False
+    assert may_open(world) == "not_proven"
+    assert world.checks == 0
+
+
+def test_a_probe_that_is_answered(world: World) -> None:
+    world.meets = None
+    assert may_open(world) == "probe_disagrees"
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda failure: failure.failure.value)
+def test_a_probe_that_is_refused(world: World, refusal: CloudFailure) -> None:
+    world.meets = refusal
+    assert may_open(world) == f"probe_{refusal.failure.value}"
+
+
+def test_a_probe_with_a_bug(world: World) -> None:
+    world.meets = KeyError("oops")
+    assert may_open(world) == "probe_internal"
+
+
+def test_nobody_waits_any_more(world: World) -> None:
+    world.clock.advance(100)
+    assert may_open(world, deadline=100.0) == "too_late"
+
+
+def test_further_gates_have_their_say(world: World) -> None:
+    async def minutes(request: AuthRequest, failure: CloudFailure) -> str:
+        return ""
+
+    async def groups(request: AuthRequest, failure: CloudFailure) -> str:
+        return "never_open_group"
+
+    assert run(world.door(minutes).may_open(request(), DOWN)) == ""
+    assert run(world.door(minutes, groups).may_open(request(), DOWN)) == "never_open_group"
+
+
+def test_a_probe_counts_for_a_few_seconds(world: World) -> None:
+    assert [may_open(world) for _ in range(3)] == [""] * 3
+    assert world.checks == 1
+    world.clock.advance(FRESH + 0.1)
+    world.meets = None
+    assert may_open(world) == "probe_disagrees"
+    assert world.checks == 2
+
+
+def test_all_share_one_probe(world: World) -> None:
+    world.hanging = Deferred()
+    answers: list[str] = []
+    door = world.door()
+    logins = [Deferred.fromCoroutine(door.may_open(request(), DOWN)) for _ in range(20)]
+    for login in logins:
+        login.addCallbacks(answers.append, lambda _: answers.append("given up"))
+    assert answers == []
+    logins[0].cancel()
+    assert answers == ["given up"], "and the others' probe goes on"
+    world.hanging.callback(None)
+    assert answers[1:] == [""] * 19
+    assert world.checks == 1
+
+
+def test_while_the_breaker_is_open_its_last_word_counts(world: World) -> None:
+    may_open(world)
+    world.clock.advance(FRESH * 10)
+    world.breaker_is_open = True
+    world.hanging = Deferred()
+    assert may_open(world) == ""
+    assert world.checks == 1
+
+
+def test_a_closed_probe_leaves_nobody_waiting(world: World) -> None:
+    world.hanging = Deferred()
+    answers: list[str] = []
+    Deferred.fromCoroutine(world.door().may_open(request(), DOWN)).addCallback(answers.append)
+    world.probe.close()
+    assert answers == ["probe_internal"]

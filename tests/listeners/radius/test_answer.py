@@ -1,0 +1,68 @@
+"""What of a RADIUS primary's replies reaches the NAS, hidden with the NAS's own secret (R5, R30, R38, R42, R44)."""
+
+from __future__ import annotations
+
+import pytest
+
+from authproxy.listeners.radius.answer import reply_of
+from authproxy.pipeline.decision import Accept, Challenge, Reason, Reject
+from authproxy.protocols.radius.packet import Attribute, Code, Packet
+from authproxy.protocols.radius.relay import Allowed, FromPrimary
+from authproxy.protocols.radius.salted import (
+    STANDARD_HIDDEN,
+    Hop,
+    UnreadableValue,
+    decrypt_salted,
+    encrypt_salted,
+)
+from authproxy.secret import Secret
+
+from .world import SECRET, login
+
+PRIMARY = Hop(Secret(b"the primary's"), b"p" * 16)
+MICROSOFT = (311).to_bytes(4, "big")
+CLASS, MESSAGE, STATE = Attribute(25, b"staff"), Attribute(18, b"Welcome"), Attribute(24, b"theirs")
+
+
+def vsa(type: int, value: bytes) -> Attribute:
+    return Attribute(26, MICROSOFT + bytes((type, len(value) + 2)) + value)
+
+
+KEY = vsa(16, encrypt_salted(Secret(b"k" * 32), b"\x80\x07", PRIMARY))
+
+
+def carried(*attributes: Attribute, everything: bool = False) -> FromPrimary:
+    packet = Packet(2, 1, b"", attributes, b"")
+    return FromPrimary(packet, PRIMARY, Allowed(everything=everything), STANDARD_HIDDEN)
+
+
+def test_an_accept_brings_what_is_allowed_with_its_keys_hidden_anew() -> None:
+    request = login(b"right")
+    accept = Accept(Reason.BOTH_FACTORS, "Hi", carried(CLASS, KEY, everything=True))
+    code, (message, klass, key) = reply_of(accept, request, SECRET)
+    assert (code, message, klass) == (Code.ACCESS_ACCEPT, (18, b"Hi"), CLASS)
+    opened = decrypt_salted(key.value[6:], Hop(SECRET, request.authenticator))
+    assert opened.reveal() == b"k" * 32
+
+
+def test_a_challenge_of_the_primarys_is_its_own() -> None:
+    challenge = Challenge(Reason.PRIMARY_CHALLENGE, "Welcome", b"theirs", carried(MESSAGE, STATE))
+    assert reply_of(challenge, login(b"right"), SECRET) == (Code.ACCESS_CHALLENGE, [MESSAGE, STATE])
+
+
+def test_a_reject_of_the_primarys_says_its_words() -> None:
+    reject = Reject(Reason.PRIMARY_REJECTED, "Welcome", carried(MESSAGE, CLASS, KEY))
+    assert reply_of(reject, login(b"right"), SECRET) == (Code.ACCESS_REJECT, [MESSAGE])
+
+
+def test_a_denied_factor_ends_eap_with_a_failure() -> None:
+    """R44: the peer has just been told success by the primary; it must hear failure."""
+    request = login(b"right", (79, b"\x02\x09\x00\x06\x03\x01"))
+    code, attributes = reply_of(Reject(Reason.FACTOR_DENIED, "No"), request, SECRET)
+    assert (code, attributes) == (Code.ACCESS_REJECT, [(18, b"No"), (79, b"\x04\x09\x00\x04")])
+
+
+def test_a_key_that_does_not_open_is_nobodys() -> None:
+    broken = vsa(16, b"\x80\x07" + PRIMARY.hide(bytes([250]) + bytes(15), b"\x80\x07"))
+    with pytest.raises(UnreadableValue):
+        reply_of(Accept(Reason.BOTH_FACTORS, carried=carried(broken)), login(b"right"), SECRET)
