@@ -33,6 +33,7 @@ from authproxy.pipeline.challenge import Challenges
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
 from authproxy.service.build import World, build
+from authproxy.service.garbage import EVERY, Garbage
 from authproxy.service.overview import ServiceOverview
 from authproxy.service.ports import CannotBind, bind
 from authproxy.service.reactor import install
@@ -153,7 +154,8 @@ class Daemon:
         return address
 
     def _beat(self, world: World) -> None:
-        beats = [Beat(5.0, self._log.sweep)]
+        garbage = Garbage(lambda: self._service.pending)
+        beats = [Beat(5.0, self._log.sweep), Beat(EVERY, garbage.collect)]
         if (interval := self._manager.watchdog_interval) is not None:
             beats.append(Beat(interval, self._manager.ping))
         pulse = Pulse(self._reactor, beats=beats, lag=world.metrics.loop_lag, log=self._log)
