@@ -27,5 +27,7 @@ class CloudSettings:
     hostname: str = ""  # told to the service as the place that is logged in to
     preauth_seconds: float = 10.0  # preauth with its retries
     factor_seconds: float = 75.0  # a push lives 60, a call about as long
-    poll_seconds: float = 35.0  # one poll; services hold them for 15 to 25
+    # One poll. Services hold them for 15 to 25 seconds, or until the user decides, which takes a push's life at most.
+    # To give one up costs a connection, at 10,000 pending pushes half a processor; a network that is dead shows sooner.
+    poll_seconds: float = 65.0
     limits: PoolLimits = field(default_factory=PoolLimits)
