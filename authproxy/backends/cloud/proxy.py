@@ -95,8 +95,8 @@ class _Tunnel:
         if found is None:
             self._fail(BrokenReply("the proxy doesn't speak HTTP"))
         elif behind and found[1].startswith(b"2"):
-            # The cloud speaks only when spoken to: these are the proxy's own words, where TLS was to begin.
-            self._fail(CloudFailure(FailureClass.UNTRUSTED, "the HTTP proxy speaks in the cloud's place"))
+            # The cloud speaks only when spoken to: these are the proxy's own words.
+            self._fail(BrokenReply("the HTTP proxy put something behind its reply"))
         elif not self.answered.called:
             self.answered.callback(int(found[1]))
 

@@ -184,7 +184,7 @@ def intercepts(wire: Wire) -> None:
         (close_unasked, UNREACHABLE),
         (replies(b"HTTP/1.1 200 OK\r\n\r\n", then="cut"), UNREACHABLE),
         (replies(b"HTTP/1.1 200", then="cut"), PROTOCOL),
-        (replies(b"HTTP/1.1 200 OK\r\n\r\njunk"), UNTRUSTED),
+        (replies(b"HTTP/1.1 200 OK\r\n\r\njunk"), PROTOCOL),
         (replies(b"SSH-2.0-OpenSSH\r\n\r\n"), PROTOCOL),
         (replies(b"HTTP/1.1 20 OK\r\n\r\n"), PROTOCOL),
         (replies(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 1_000_000), PROTOCOL),
