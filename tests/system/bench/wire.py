@@ -172,8 +172,11 @@ def read_reply(octets: bytes, source: tuple[str, int], request: Request, secret:
         "Proxy-State is not ours, whole, in order"
     )
     if reply.code == ACCESS_REJECT:
+        allowed = {REPLY_MESSAGE, PROXY_STATE, MESSAGE_AUTHENTICATOR}
+        if request.values(EAP_MESSAGE):
+            allowed.add(EAP_MESSAGE)  # R44: an EAP-Failure
         kinds = {kind for kind, _ in attributes}
-        assert kinds <= {REPLY_MESSAGE, PROXY_STATE, MESSAGE_AUTHENTICATOR}, f"a Reject with {kinds} (R42)"
+        assert kinds <= allowed, f"a Reject with {kinds} (R42)"
     for text in reply.values(REPLY_MESSAGE):
         assert text, "an empty Reply-Message"
         assert text.decode().isprintable(), f"Reply-Message {text!r} (R7)"

@@ -153,6 +153,7 @@ class World:
             "allow_local_api": True,
             "failmode": failmode,
             "port": section.port,
+            "reject_delay": 0.1,  # not the second that is usual: a test has many rejects
             "clients": [{"name": "nas", "ip": "127.0.0.1", "secret": self.secret}],
             **({"exempt_usernames": list(exempt)} if exempt else {}),
             **options,
