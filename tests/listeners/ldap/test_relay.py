@@ -1,4 +1,4 @@
-"""Everything but binds: octets pass as they are, few things do not, and nobody waits for ever (L1 to L6, L20 to L31)."""
+"""Everything but binds: octets pass as they are, few things do not, nobody waits for ever (L1 to L6, L20 to L31)."""
 
 from __future__ import annotations
 
