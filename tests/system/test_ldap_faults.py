@@ -1,4 +1,4 @@
-"""An LDAP section as a process among clients that break off, don't read, inject or are many, and a directory that goes."""
+"""An LDAP section as a process: clients that break off, don't read, inject or are many, a directory that goes."""
 
 from __future__ import annotations
 

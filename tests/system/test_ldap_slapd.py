@@ -1,4 +1,4 @@
-"""LDAP applications before a real slapd: who gets in by push and passcode, who doesn't, over clear, StartTLS and LDAPS."""
+"""LDAP applications before a real slapd: who gets in by push and by passcode, over clear, StartTLS and LDAPS."""
 
 from __future__ import annotations
 

@@ -69,6 +69,9 @@ class Attempt:
 
     async def verify(self, password: Secret, deadline: float) -> Verified | Refused:
         """Bind on this connection, once, and find out as whom. Raises PrimaryUnavailable."""
+        if not password or not self.bind.name:
+            # RFC 4513 §5.1.2: either would be an anonymous bind that says it succeeded (L7).
+            raise RuntimeError("a bind without a name or a password must not get here")
         self.granted = None
         frame = await self._asker.bind_upstream(self.frame.message_id, self._octets(password), deadline)
         response, said = _read(frame)
