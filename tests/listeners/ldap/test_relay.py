@@ -25,6 +25,7 @@ from authproxy.protocols.ldap.requests import (
 )
 from authproxy.protocols.ldap.responses import (
     Attribute,
+    BindResponse,
     ExtendedResponse,
     IntermediateResponse,
     OtherResult,
@@ -419,6 +420,17 @@ def test_a_directory_that_speaks_no_ldap(octets: bytes) -> None:
     desk.directory.upstreams[0].say_octets(octets)
     assert wire.notices() == [52]
     assert not desk.directory.upstreams[0].open
+
+
+def test_a_search_is_not_answered_by_a_success_of_something_else() -> None:
+    for response in (BindResponse(Result(0)), ExtendedResponse(Result(0)), OtherResult(0x67, Result(0))):
+        desk = Desk()
+        desk.directory.silent.add(SearchRequest)
+        wire = bound(desk)
+        wire.send(2, search())
+        desk.directory.upstreams[0].say(2, response)
+        wire.read()
+        assert [(id_, code_of(answer)) for id_, answer in wire.messages] == [(2, 52), (0, 52)]
 
 
 def test_what_nobody_asked_for_goes_nowhere() -> None:
