@@ -80,7 +80,9 @@ class World:
         self.clock_is_real = True
         self._nases: list[Nas] = []
         self._taps: list[Tap] = []
+        self._checked: object = None
         self._scanned: dict[str, int] = {}
+        self._used: set[tuple[str, str]] = set()
         self._passwords: dict[str, bytes] | None = None
         self._use_directory()
         World.live.append(self)
@@ -193,18 +195,27 @@ class World:
         self, *, config: Path | None = None, wait: bool = True, proven: bool = True, **more: Any
     ) -> Daemon:
         """`proven`: wait until each section's credentials have passed `check`, which a safe one needs to open."""
-        began = len(self.journal)
         config = config or self.write_config()
         self.daemon = Daemon(self.home, config, admin=self.admin, **more)
         self.daemons.append(self.daemon)
         if wait:
             self.daemon.wait_ready()
             if proven:
-                self.wait_proven(began)
+                self.wait_proven()
         return self.daemon
 
-    def wait_proven(self, since: int = 0) -> None:
-        """Until each application has been checked, and what follows from it is on the disk."""
+    def wait_proven(self) -> None:
+        """Until each application's credentials have passed `check` at its cloud, and that is on the disk."""
+        used = {
+            (options["ikey"], _text(options["skey"])) for options in self.config.values() if "ikey" in options
+        }
+        self._used |= used
+        wait_for(lambda: len(self._proven()) >= len(self._used), 20)
+
+    def _proven(self) -> list[str]:
+        file = self.home / "state" / "proven-credentials.json"
+        names: list[str] = json.loads(file.read_bytes())["names"] if file.exists() else []
+        return names
 
     @property
     def running(self) -> Daemon:
@@ -228,7 +239,7 @@ class World:
 
     def audit(self, **wanted: object) -> list[AuditEvent]:
         """The events of authevents.log with these values."""
-        events = read_audit(self.home / "log" / "authevents.log")
+        events = read_audit(self.home / "log" / "authevents.log", whole=self.audit_works)
         return [event for event in events if wanted.items() <= event.items()]
 
     def wait_audit(self, count: int = 1, timeout: float = 5, **wanted: object) -> list[AuditEvent]:
@@ -257,12 +268,22 @@ class World:
         file = self.home / "log" / "authproxy.log"
         return file.read_text() if file.exists() else ""
 
+    def wait_log(self, *wanted: str) -> str:
+        """The log, once all of this is in it: lines are on their way to the disk for a moment."""
+
+        def log_with_all() -> str:
+            text = self.log() + "".join(daemon.stderr.text for daemon in self.daemons)
+            return text if all(one in text for one in wanted) else ""
+
+        text: str = wait_for(log_with_all, AUDIT_PATIENCE)
+        return text
+
     def story(self) -> Iterator[tuple[str, str]]:
         """The end of everything, for whoever reads a failure."""
         if self.daemon is not None:
             yield "stderr", self.daemon.stderr.text[-3000:]
         yield "authproxy.log", self.log()[-6000:]
-        yield "authevents.log", "\n".join(map(json.dumps, self.audit()[-10:] if self.audit_works else []))
+        yield "authevents.log", "\n".join(map(json.dumps, self.audit()[-10:]))
         yield "journal", "\n".join(map(str, self.journal.all(Event)[-40:]))
 
     # ---- the oracles
@@ -278,18 +299,31 @@ class World:
         self._taps.clear()
 
     def check(self) -> None:
-        """B2, B3, and what the strict fakes had to complain of. Raises AssertionError with every problem."""
+        """B2, B3, and what the strict fakes had to complain of. Raises AssertionError with every problem.
+
+        Where nothing has happened since the last time nothing is looked at again.
+        """
+        state = self._extent()
+        if state == self._checked:
+            return
         # An event may be on its way to the disk still (only fail open's comes before the answer, F8).
         deadline = time.monotonic() + AUDIT_PATIENCE
         while (wrong := self._let_in_wrongly()) and time.monotonic() < deadline:
             time.sleep(0.1)
         problems = [*wrong, *map(str, self.leaks()), *self._complaints(), *self._failures()]
         assert not problems, "\n".join(problems)
+        self._checked = state
+
+    def _extent(self) -> object:
+        """What grows whenever anything happens."""
+        sizes = {str(file): file.stat().st_size for file in self.home.rglob("*") if file.is_file()}
+        said = sum(len(daemon.stdout) + len(daemon.stderr) for daemon in self.daemons)
+        return len(self.journal), sizes, said, self.daemon is not None and self.daemon.running
 
     def _let_in_wrongly(self) -> list[str]:
         epoch = time.time() - time.monotonic() if self.clock_is_real else None
         oracle = Oracle(self.sections, self.canonical, epoch, self.audit_works, self._passwords)
-        return oracle.unexplained(self.journal, self.audit() if self.audit_works else [])
+        return oracle.unexplained(self.journal, self.audit())
 
     def canonical(self, name: str) -> str:
         """The account that this name means; of a stranger, the name itself."""
@@ -354,6 +388,10 @@ class World:
             for daemon in self.daemons:
                 daemon.kill()
             self.loop.close()
+
+
+def _text(secret: object) -> str:
+    return secret if isinstance(secret, str) else json.dumps(secret)
 
 
 def _process(pid: int) -> Iterator[tuple[str, bytes]]:
