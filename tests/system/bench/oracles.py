@@ -35,6 +35,7 @@ class Section:
     exempt: frozenset[str] = frozenset()
     delimiter: bytes = b","
     codec: str = "utf-8"
+    alone: bool = False  # nobody checks a password here: whoever asks has done it
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Oracle:
             request.order: (request, _identity(request, self.sections, canonical))
             for request in journal.all(RadiusRequest)
         }
-        binds = journal.all(PrimaryBind) if self.passwords is None else self._typed(requests.values())
+        binds = [*journal.all(PrimaryBind), *self._typed(requests.values())]
         grounds = _Grounds(journal, binds, requests.values(), canonical, audit, self.epoch)
         problems: list[str] = []
         admissions: list[Admission] = []
@@ -125,7 +126,7 @@ class Oracle:
 
     def _typed(self, requests: Iterable[tuple[RadiusRequest, Identity]]) -> Iterator[PrimaryBind]:
         for request, identity in requests:
-            right = (self.passwords or {}).get(identity.user)
+            right = identity.password if identity.section.alone else (self.passwords or {}).get(identity.user)
             if right and _is_typed(right, identity):
                 yield PrimaryBind(
                     order=request.order, name=request.user, user=identity.user, password=right, result=0
@@ -290,7 +291,7 @@ class _Grounds:
         """Logins let in by both factors that left no event of that reason: silence in the log."""
         let_in = {ground: admission for admission, ground in zip(admissions, grounds, strict=True)}
         wanted = Counter(
-            (admission.identity.section.name, _reason(ground.verdict))
+            (admission.identity.section.name, _reason(ground.verdict, admission.identity.section))
             for ground, admission in let_in.items()
             if ground.verdict is not None
         )
@@ -311,8 +312,10 @@ def _is_typed(bound: bytes, identity: Identity) -> bool:
     return bool(bound) and (typed == bound or typed.startswith(bound + identity.section.delimiter))
 
 
-def _reason(verdict: CloudVerdict) -> str:
-    return "cloud_allow" if verdict.endpoint == "preauth" else "both_factors"
+def _reason(verdict: CloudVerdict, section: Section) -> str:
+    if verdict.endpoint == "preauth":
+        return "cloud_allow"
+    return "duo_only" if section.alone else "both_factors"
 
 
 def _accepts(journal: Journal) -> list[RadiusReply]:
