@@ -63,10 +63,14 @@ class MsChap2:
 
     def success(self) -> bytes:
         """What MS-CHAP2-Success has to say behind its first octet (RFC 2759 §8.7)."""
-        first = _sha1(
-            md4(self._hash()), self._response(), b"Magic server to client signing constant"
+        first = _sha1(md4(self._hash()), self._response(), b"Magic server to client signing constant")
+        return (
+            b"S="
+            + _sha1(first, self._digest(), b"Pad to make it do more than one iteration")
+            .hex()
+            .upper()
+            .encode()
         )
-        return b"S=" + _sha1(first, self._digest(), b"Pad to make it do more than one iteration").hex().upper().encode()
 
     def keys(self) -> tuple[bytes, bytes]:
         """MS-MPPE-Send-Key and -Recv-Key, as the server names them (RFC 3079 §3)."""
@@ -97,4 +101,4 @@ def _des(key: bytes, block: bytes) -> bytes:
     """56 bits of key; DES has a parity bit behind each seven, which nobody looks at."""
     bits = int.from_bytes(key, "big")
     spread = bytes((bits >> (49 - 7 * at) & 0x7F) << 1 for at in range(8))
-    return Cipher(TripleDES(spread * 3), modes.ECB()).encryptor().update(block)  # noqa: S305
+    return Cipher(TripleDES(spread * 3), modes.ECB()).encryptor().update(block)

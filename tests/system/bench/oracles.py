@@ -144,12 +144,15 @@ def _admission(
         asked = [
             challenge
             for challenge in journal.all(RadiusReply, lambda found: found.code == ACCESS_CHALLENGE)
-            if challenge.order < first.order and _value(challenge.octets, STATE) == state
+            # A primary may give each of its users the same State.
+            if challenge.order < first.order
+            and _value(challenge.octets, STATE) == state
+            and requests[challenge.request][1].user == identity.user
         ]
-        if not asked or requests[asked[0].request][1].user != identity.user:
+        if not asked:
             break  # made up or another's: it has the ground that it has as a first request, which is none
-        root = asked[0]
-        first, identity = requests[asked[0].request]
+        root = asked[-1]
+        first, identity = requests[root.request]
     return Admission(identity, request, reply, root)
 
 

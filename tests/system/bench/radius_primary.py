@@ -101,4 +101,3 @@ class RadiusPrimary:
         if reply[0] == wire.ACCESS_ACCEPT and asked.code == wire.ACCESS_REQUEST:
             user = asked.user
             self._journal.add(PrimaryBind, name=user, user=user, password=asked.password, result=0)
-

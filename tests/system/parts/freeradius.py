@@ -16,7 +16,7 @@ from tests.system.parts.process import NotStarted, Process, free_port
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`replies`: in the notation of FreeRADIUS's users file. `codes`: what is asked for behind the password, in turn."""
+    """`replies`: in the notation of FreeRADIUS's users file. `codes`: asked for behind the password, in turn."""
 
     password: str
     replies: tuple[str, ...] = ()
@@ -277,10 +277,11 @@ class FreeRadius:
     def _write(self) -> None:
         files = self._files
         sign = _SIGN if self._signs else ""
-        upstream, inner, policy = "", "", _RELAY
+        upstream, inner, policy, eap = "", "", _RELAY, ""
         if self._relay_to is not None:
             upstream = _UPSTREAM.format(port=self._relay_to[0], secret=self._relay_to[1])
         else:
+            eap = _EAP.format(key=files.key, certificate=files.certificate, authority=files.authority)
             policy = _POLICY.format(codes=self._codes(), sign=sign)
             inner = f"server inner {{\n{_POLICY.format(codes='', sign='')}\n}}"
         (self._folder / "dictionary").touch()
@@ -293,7 +294,7 @@ class FreeRadius:
                 requires="yes" if self._requires else "no",
                 port=self.port,
                 accounting_port=self.accounting_port,
-                eap=_EAP.format(key=files.key, certificate=files.certificate, authority=files.authority),
+                eap=eap,
                 upstream=upstream,
                 policy=policy,
                 inner=inner,
