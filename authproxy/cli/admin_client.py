@@ -13,7 +13,7 @@ from typing import Any
 from authproxy.config.model.main import Main
 from authproxy.secret import Secret
 
-_PATIENCE = 10  # seconds
+_PATIENCE = 5  # seconds
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 
 

@@ -15,7 +15,13 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from authproxy.protocols.radius.packet import STATE, Attribute, Packet
-from authproxy.protocols.radius.request import ReplyProblem, UnacceptableReply, pap_request, read_reply
+from authproxy.protocols.radius.request import (
+    ReplyProblem,
+    UnacceptableReply,
+    pap_request,
+    read_reply,
+    status_server,
+)
 from authproxy.secret import Secret
 
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 16.0  # seconds: IRT and MRT of RFC 5080 §2.2.1
@@ -85,6 +91,13 @@ class RadiusClient:
             attributes=more,
         )
         return self._exchange(request, timeout, waiting)
+
+    def status(self, timeout: float) -> None:
+        """RFC 5997: whether the server is there, knows us, and has our secret. Raises NoAnswer."""
+        request = status_server(
+            identifier=secrets.randbelow(256), authenticator=secrets.token_bytes(16), secret=self._secret
+        )
+        self._exchange(request, timeout, lambda seconds: None)
 
     def _exchange(self, request: Packet, timeout: float, waiting: Callable[[float], None]) -> Packet:
         began = time.monotonic()

@@ -28,6 +28,10 @@ class Terminal:
         shown = visible(text)
         print(self.paint(shown, kind) if kind else shown, file=self.stream)
 
+    def marked(self, mark: str, text: str) -> None:
+        """A line behind a mark that is painted already."""
+        print(f"{mark} {visible(text)}", file=self.stream)
+
     def table(self, rows: Iterable[Sequence[str]], indent: str = "  ") -> None:
         """Columns as wide as they need to be; empty ones vanish."""
         cells = [[visible(cell) for cell in row] for row in rows]

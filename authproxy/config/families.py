@@ -92,7 +92,8 @@ def _gap(numbers: Collection[int], stem: str) -> str:
 
 def _gather(section: Entries, family: Family, flaws: list[Flaw]) -> Entries:
     numbered = _numbers(section, family.stem)
-    if not numbered:
+    alone = family.bare and family.stem != family.option and family.stem in section
+    if not numbered and not alone:
         return section
     keys = list(numbered.values())
     first_of_all = section.get(family.stem) if family.bare else None

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from authproxy.config.model import (
+    AdClient,
     DuoOnlyClient,
+    LdapServerAuto,
     Main,
     RadiusClient,
     RadiusServer,
     RadiusServerDuoOnly,
     Section,
     ServerSection,
+    Transport,
 )
 from authproxy.config.model.kinds import PRIMARIES, kind_of
 from authproxy.config.model.section import Finding
@@ -54,10 +57,14 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
             yield other, Finding("name", f"{second.name} is the name of {one}, too")
         if isinstance(first, RadiusServer) and isinstance(second, RadiusServer) and first.port == second.port:
             yield from _on_one_port(one, first, other, second)
+        if isinstance(first, LdapServerAuto) and isinstance(second, LdapServerAuto):
+            yield from _same_tcp_port(one, first, other, second)
     for name, section in servers.items():
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
             yield from ((name, finding) for finding in _passed_to_nobody(section, sections))
+        if isinstance(section, LdapServerAuto) and not isinstance(sections.get(section.client), AdClient):
+            yield name, Finding("client", f"{section.client} is no directory: LDAP needs an ad_client")
 
 
 def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
@@ -72,6 +79,8 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
     for name, section in sections.items():
         if kind_of(name) in PRIMARIES and name not in used:
             yield name, Finding("", "no server section uses it")
+        if isinstance(section, LdapServerAuto) and _in_clear(sections.get(section.client)):
+            yield section.client, Finding("transport", f"clear: {name}'s passwords go on readable; use ldaps")
         if isinstance(section, ServerSection) and main.drain_timeout < section.login_patience:
             what = (
                 f"main.drain_timeout ({main.drain_timeout:g} s) is shorter: a restart ends logins that wait"
@@ -102,6 +111,22 @@ def _passed_to_nobody(section: RadiusServer, sections: Mapping[str, Section]) ->
             yield Finding(option, "shows a radius_client the NAS's attributes, and this section has none")
 
 
+def _in_clear(client: Section | None) -> bool:
+    return isinstance(client, AdClient) and client.transport is Transport.CLEAR
+
+
+def _same_tcp_port(one: str, first: LdapServerAuto, other: str, second: LdapServerAuto) -> Iterator[Between]:
+    """An application is known by the port that it comes to."""
+    if not (
+        _listens_to_all(first) or _listens_to_all(second) or set(first.interface) & set(second.interface)
+    ):
+        return
+    taken = {first.port, first.ssl_port if first.has_tls else 0} - {0}
+    for option in ("port", "ssl_port") if second.has_tls else ("port",):
+        if getattr(second, option) in taken:
+            yield other, Finding(option, f"{getattr(second, option)} is a port of {one} already")
+
+
 def _twice(section: RadiusServer) -> Iterator[Finding]:
     """R11: the most specific network wins, so the same one twice has no winner."""
     seen: dict[Network, str] = {}
@@ -130,7 +155,7 @@ def _on_one_port(one: str, first: RadiusServer, other: str, second: RadiusServer
     yield from ((other, finding) for finding in _overlaps(one, first, other, second))
 
 
-def _listens_to_all(section: RadiusServer) -> bool:
+def _listens_to_all(section: ServerSection) -> bool:
     return not section.interface or bool(_ALL_ADDRESSES & set(section.interface))
 
 

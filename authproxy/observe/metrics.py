@@ -105,6 +105,15 @@ class Metrics:
             ("cause",),
             registry=registry,
         )
+        self._disconnected = Counter(
+            "authproxy_ldap_disconnected_total",
+            "LDAP connections that were ended from here, by cause.",
+            ("cause",),
+            registry=registry,
+        )
+        self._connections = Gauge(
+            "authproxy_ldap_connections", "Open LDAP connections.", ("address",), registry=registry
+        )
         self._breaker = Gauge(
             "authproxy_breaker_open",
             "1 while the breaker of this cloud service is open: nobody is asked, the fail mode decides.",
@@ -143,6 +152,10 @@ class Metrics:
                 self._by_cause[cause] = counter
         counter.inc()
 
+    def ldap_disconnected(self, cause: str) -> None:
+        """Implements the LDAP listener's Disconnects."""
+        self._disconnected.labels(self.known_cause(cause)).inc()
+
     def known_cause(self, cause: str) -> str:
         """The cause as a label. Causes come from code, not from peers; that they stay few is made sure of here."""
         if cause in self._causes:
@@ -156,6 +169,10 @@ class Metrics:
 
     def pending(self, section: str, count: Callable[[], int]) -> None:
         self._pending.labels(section).set_function(count)
+
+    def ldap_connections(self, address: str, count: Callable[[], int]) -> None:
+        """`address`: the port's, as HOST:PORT."""
+        self._connections.labels(address).set_function(count)
 
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
         self._breaker.labels(api_host).set_function(is_open)

@@ -61,12 +61,13 @@ class LineWriter:
         told: Told,
         gap: Callable[[int, str], bytes],
         capacity: int = 16_384,
+        octets: int = 16 * 1024 * 1024,
         linger: float = 0.02,
     ) -> None:
-        """`capacity`: lines. `gap(count, problem)`: the line that says how many are missing, and why.
+        """`capacity`, `octets`: lines that wait, and what they weigh, at most.
 
-        `linger`: seconds that a line waits for others to go out with: one system call for many, and few turns of
-        the thread.
+        `gap(count, problem)`: the line that says how many are missing, and why. `linger`: seconds that a line waits
+        for others to go out with: one system call for many, and few turns of the thread.
         """
         self.name = name
         self.lost = 0
@@ -75,6 +76,9 @@ class LineWriter:
         self._told = told
         self._gap = gap
         self._capacity = capacity
+        self._most_octets = octets
+        # Each is written by one side alone: whoever puts lines in (one at a time), and the thread.
+        self._octets_in = self._octets_out = 0
         self._linger = linger
         self._lines: deque[bytes | _Awaited] = deque()
         self._told_lost = 0
@@ -85,10 +89,12 @@ class LineWriter:
         self._thread.start()
 
     def put(self, line: bytes) -> None:
-        """Never blocks. `line` ends with its newline, if the outlet has such."""
-        if len(self._lines) >= self._capacity:
+        """Never blocks. `line` ends with its newline, if the outlet has such. By one thread at a time."""
+        waiting = self._octets_in - self._octets_out
+        if len(self._lines) >= self._capacity or waiting + len(line) > self._most_octets:
             self.lost += 1
             return
+        self._octets_in += len(line)
         self._lines.append(line)
         if not self._wake.is_set():
             self._wake.set()
@@ -172,6 +178,8 @@ class LineWriter:
             for line in batch[:taken]:
                 if isinstance(line, _Awaited):
                     line.ended.set()
+                else:
+                    self._octets_out += len(line)
             del batch[:taken]
 
     def _tell_gap(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.ports import Verified
 from authproxy.pipeline.prompt import PromptFormat
+from authproxy.pipeline.request import AuthRequest
 
 
 class Mode(StrEnum):
@@ -27,6 +30,8 @@ class Policy:
     append: AppendMode = field(default_factory=AppendMode)
     factors: tuple[Factor, ...] = (Factor.AUTO,)
     exempt: frozenset[str] = frozenset()  # canonical names
+    # Who else needs no factor, by the entry that the primary confirmed (L11).
+    exempts: Callable[[AuthRequest, Verified], bool] = lambda request, verified: False
     prompt_format: PromptFormat = PromptFormat.CONSOLE
     enroll_challenge: bool = True
     radius_primary: bool = (

@@ -61,7 +61,7 @@ class SecondStep:
     ) -> Decision:
         """Behind a verified primary. The only way on which an outage may open (F4)."""
         # R33: the name that the directory confirmed, not the one that was typed.
-        if verified.username in self._policy.exempt:
+        if verified.username in self._policy.exempt or self._policy.exempts(request, verified):
             return Accept(Reason.EXEMPT, carried=verified.carried)
         return await self._timed(facts, self._behind(request, typed, verified, facts))
 

@@ -30,15 +30,15 @@ def canonical(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().lower()
 
 
-def read_username(octets: bytes) -> Username:
+def read_username(octets: bytes, most: int = MAX_OCTETS) -> Username:
     """The user name in these octets.
 
-    Raises MalformedUsername: empty, over 253 octets, not UTF-8, or a character that does not print.
+    Raises MalformedUsername: empty, over `most` octets, not UTF-8, or a character that does not print.
     """
     if not octets:
         raise MalformedUsername("empty user name")
-    if len(octets) > MAX_OCTETS:
-        raise MalformedUsername(f"user name of {len(octets)} octets, at most {MAX_OCTETS}")
+    if len(octets) > most:
+        raise MalformedUsername(f"user name of {len(octets)} octets, at most {most}")
     try:
         typed = octets.decode("utf-8")
     except UnicodeDecodeError:

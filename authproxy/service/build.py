@@ -29,6 +29,7 @@ from authproxy.config.model import (
     AdClient,
     Appending,
     DuoOnlyClient,
+    LdapServerAuto,
     Main,
     RadiusClient,
     RadiusServer,
@@ -36,9 +37,13 @@ from authproxy.config.model import (
     RadiusServerChallenge,
     RadiusServerConcat,
     RadiusServerDuoOnly,
+    ServerSection,
 )
 from authproxy.config.options.addresses import Endpoint
 from authproxy.config.problems import InvalidConfig, Problem, suggestion
+from authproxy.listeners.ldap.attempt import BindPrimary
+from authproxy.listeners.ldap.section import LdapSection
+from authproxy.listeners.ldap.tls import ServerTls, UnusableCertificate
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.listener import Limits, Served
 from authproxy.listeners.radius.section import RadiusSection
@@ -54,7 +59,7 @@ from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.policy import Mode, Policy
-from authproxy.pipeline.ports import Refused
+from authproxy.pipeline.ports import Primary, Refused
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.pipeline.username import canonical
@@ -63,6 +68,8 @@ from authproxy.protocols.radius import dictionary
 from authproxy.protocols.radius.relay import Allowed
 from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
+from authproxy.service import ldap
+from authproxy.service.ldap import LdapPlan
 from authproxy.service.ports import radius_endpoints
 from authproxy.service.state import State
 
@@ -156,14 +163,15 @@ class CloudPart:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A server section with all its parts."""
+    """A server section with all its parts, and `radius` or `ldap`."""
 
-    options: RadiusServer
+    options: ServerSection
     primary: PrimaryPart
     cloud: CloudPart
     pipeline: Counted
     logins: Logins
-    radius: RadiusSection
+    radius: RadiusSection | None = None
+    ldap: LdapSection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +190,7 @@ class Built:
     sections: Mapping[str, Section]
     primaries: Mapping[str, PrimaryPart]
     radius: Mapping[Endpoint, PortPlan]
+    ldap: Mapping[Endpoint, LdapPlan]
 
     @property
     def pending(self) -> int:
@@ -232,8 +241,10 @@ class _Builder:
             **{name: self._radius(name, options) for name, options in self._config.all(RadiusClient).items()},
             **{name: NoPart() for name in self._config.all(DuoOnlyClient)},
         }
-        sections = dict(self._sections(primaries))
-        return Built(self._config.main, sections, primaries, self._ports(sections))
+        sections = {**dict(self._sections(primaries)), **dict(self._ldap_sections(primaries))}
+        return Built(
+            self._config.main, sections, primaries, self._ports(sections), self._ldap_ports(sections)
+        )
 
     def _problem(self, section: str, option: str, what: str) -> None:
         self.problems.append(self._loaded.problem(section, option, what))
@@ -307,16 +318,33 @@ class _Builder:
     def _sections(self, primaries: Mapping[str, PrimaryPart]) -> Iterator[tuple[str, Section]]:
         for name, options in self._config.all(RadiusServer).items():
             attribute = self._key(name, "client_ip_attr", options.client_ip_attr)
-            try:
-                cloud = self._cloud(name, options)
-            except UnusableTrust as unusable:
-                self._problem(name, "api_ca_certs_file", str(unusable))
-                continue
+            cloud = self._usable_cloud(name, options)
             primary = primaries.get(options.client) if options.client else NoPart()
-            if primary is not None:
+            if cloud is not None and primary is not None:
                 yield name, self._section(name, options, primary, cloud, attribute)
 
-    def _cloud(self, name: str, options: RadiusServer) -> CloudPart:
+    def _ldap_sections(self, primaries: Mapping[str, PrimaryPart]) -> Iterator[tuple[str, Section]]:
+        for name, options in self._config.all(LdapServerAuto).items():
+            cloud = self._usable_cloud(name, options)
+            primary = primaries.get(options.client)
+            try:
+                tls = ldap.ldap_tls(options)
+            except UnusableCertificate as unusable:
+                self._problem(name, "ssl_cert_path", str(unusable))
+                continue
+            if tls is not None:
+                self._world.certificates.note(f"{options.name} (LDAP)", tls.not_after)
+            if cloud is not None and isinstance(primary, DirectoryPart):
+                yield name, self._ldap_section(name, options, primary, cloud, tls)
+
+    def _usable_cloud(self, name: str, options: ServerSection) -> CloudPart | None:
+        try:
+            return self._cloud(name, options)
+        except UnusableTrust as unusable:
+            self._problem(name, "api_ca_certs_file", str(unusable))
+            return None
+
+    def _cloud(self, name: str, options: ServerSection) -> CloudPart:
         settings = cloud_settings(options)
         made_of = (settings, files_of(settings.trust))
         before = self._earlier.sections.get(name) if self._earlier else None
@@ -353,21 +381,8 @@ class _Builder:
         cloud: CloudPart,
         attribute: Key | None,
     ) -> Section:
-        world = self._world
         policy = section_policy(options, primary)
-        recorder = SectionRecorder(
-            options.name,
-            options.ikey,
-            audit=world.audit,
-            metrics=world.metrics,
-            log=world.log,
-            recent=world.recent,
-        )
-        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
-        pipeline = Counted(Pipeline(policy, primary.primary, second, recorder, world.clock))
-        logins = self._logins(name, options, pipeline)
-        world.metrics.pending(options.name, logins.__len__)
-        world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)
+        pipeline, logins = self._decider(name, options, policy, primary.primary, cloud)
         radius = RadiusSection(
             name=options.name,
             logins=logins,
@@ -378,7 +393,50 @@ class _Builder:
             password_codec=options.pw_codec,
             relayed=self._relayed(name, options, primary),
         )
-        return Section(options, primary, cloud, pipeline, logins, radius)
+        return Section(options, primary, cloud, pipeline, logins, radius=radius)
+
+    def _ldap_section(
+        self,
+        name: str,
+        options: LdapServerAuto,
+        directory: DirectoryPart,
+        cloud: CloudPart,
+        tls: ServerTls | None,
+    ) -> Section:
+        pipeline, logins = self._decider(name, options, ldap.ldap_policy(options), BindPrimary(), cloud)
+        before = self._earlier.sections.get(name) if self._earlier else None
+        same = before is not None and before.primary is directory
+        section = LdapSection(
+            name=options.name,
+            options=ldap.ldap_options(options, directory.primary.settings.timeout),
+            limits=ldap.ldap_limits(options),
+            logins=logins,
+            rejecter=pipeline,
+            upstreams=ldap.upstreams(directory.primary, before.ldap if before else None, same),
+            identities=ldap.identities(options, directory.primary, self._world.log),
+            tls=tls,
+        )
+        return Section(options, directory, cloud, pipeline, logins, ldap=section)
+
+    def _decider(
+        self, name: str, options: ServerSection, policy: Policy, primary: Primary, cloud: CloudPart
+    ) -> tuple[Counted, Logins]:
+        """What decides a section's logins."""
+        world = self._world
+        recorder = SectionRecorder(
+            options.name,
+            options.ikey,
+            audit=world.audit,
+            metrics=world.metrics,
+            log=world.log,
+            recent=world.recent,
+        )
+        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
+        pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock))
+        logins = self._logins(name, options, pipeline)
+        world.metrics.pending(options.name, logins.__len__)
+        world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)
+        return pipeline, logins
 
     def _relayed(self, name: str, options: RadiusServer, primary: PrimaryPart) -> Allowed | None:
         """What a RADIUS primary is shown of a NAS's request; None when the primary is none."""
@@ -386,7 +444,7 @@ class _Builder:
             return None
         return self._allowed(name, options.pass_through_attr_names, options.pass_through_all)
 
-    def _logins(self, name: str, options: RadiusServer, pipeline: Counted) -> Logins:
+    def _logins(self, name: str, options: ServerSection, pipeline: Counted) -> Logins:
         """The earlier ones: a login that waits is joined also by what comes after a reload."""
         before = self._earlier.sections.get(name) if self._earlier else None
         if before is not None:
@@ -429,26 +487,35 @@ class _Builder:
     # ---- ports
 
     def _ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, PortPlan]:
-        behind: dict[Endpoint, list[Section]] = {}
+        behind: dict[Endpoint, list[tuple[RadiusServer, RadiusSection]]] = {}
         for section in sections.values():
-            for endpoint in radius_endpoints(section.options):
-                behind.setdefault(endpoint, []).append(section)
+            if isinstance(section.options, RadiusServer) and section.radius is not None:
+                for endpoint in radius_endpoints(section.options):
+                    behind.setdefault(endpoint, []).append((section.options, section.radius))
         return {endpoint: port_plan(sharing) for endpoint, sharing in behind.items()}
 
+    def _ldap_ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, LdapPlan]:
+        return ldap.plans(
+            [
+                (section.options, section.ldap)
+                for section in sections.values()
+                if isinstance(section.options, LdapServerAuto) and section.ldap is not None
+            ]
+        )
 
-def port_plan(sections: list[Section]) -> PortPlan:
+
+def port_plan(sections: list[tuple[RadiusServer, RadiusSection]]) -> PortPlan:
     """Sections that share a port share its limits: the strictest of each."""
-    options = [section.options for section in sections]
     limits = Limits(
-        pending=min(each.max_pending for each in options),
-        pending_per_client=min(each.max_pending_per_client for each in options),
-        reject_delay=max(each.reject_delay for each in options),
-        reply_cache=max(each.reply_cache for each in options),
+        pending=min(options.max_pending for options, _ in sections),
+        pending_per_client=min(options.max_pending_per_client for options, _ in sections),
+        reject_delay=max(options.reject_delay for options, _ in sections),
+        reply_cache=max(options.reply_cache for options, _ in sections),
     )
     served = [
-        (network, Served(client, section.radius))
-        for section in sections
-        for client in radius_clients(section.options)
+        (network, Served(client, section))
+        for options, section in sections
+        for client in radius_clients(options)
         for network in client.networks
     ]
     return PortPlan(PrefixTable(served), limits)
@@ -499,7 +566,7 @@ def _append(options: Appending, enabled: bool) -> AppendMode:
     return AppendMode(enabled, options.delimiter.encode(), options.delimited_password_length)
 
 
-def cloud_settings(options: RadiusServer) -> CloudSettings:
+def cloud_settings(options: ServerSection) -> CloudSettings:
     proxy = None
     if options.http_proxy_host is not None:
         proxy = OutboundProxy(

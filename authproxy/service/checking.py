@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.internet.task import Clock
 
@@ -35,9 +36,18 @@ class _Unwritten:
 
 def problems_of(loaded: Loaded) -> Sequence[Problem]:
     """What shows only when it is built: a CA file without a certificate, an attribute that no dictionary has."""
-    log, reactor, key = NullLog(), Clock(), Secret(bytes(32))
+    try:
+        build(loaded, nobodys_world(Clock()))
+    except InvalidConfig as invalid:
+        return invalid.problems
+    return ()
+
+
+def nobodys_world(reactor: Any) -> World:
+    """For building without serving: nothing is logged, counted, or kept."""
+    log, key = NullLog(), Secret(bytes(32))
     nothing: set[str] = set()
-    world = World(
+    return World(
         reactor=reactor,
         log=log,
         audit=_Unwritten(),
@@ -48,8 +58,3 @@ def problems_of(loaded: Loaded) -> Sequence[Problem]:
         state=State(nothing, nothing, key),
         challenges=Challenges(StateSeal([key]), lifetime=1, wall_clock=time.time, new_id=lambda: bytes(8)),
     )
-    try:
-        build(loaded, world)
-    except InvalidConfig as invalid:
-        return invalid.problems
-    return ()

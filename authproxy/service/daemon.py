@@ -80,7 +80,7 @@ class Daemon:
                 "config.risky", at=f"{warning.file}:{warning.line}", option=warning.path, problem=warning.what
             )
         self._service.start(sockets)
-        addresses = [f"udp {address}" for address in self._service.addresses]
+        addresses = self._service.addresses
         if sockets.admin is not None:
             addresses.append(f"tcp {self._serve_admin(sockets.admin, world)}")
         self._beat(world)

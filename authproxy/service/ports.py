@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from authproxy.config.model import Config, RadiusServer
+from authproxy.config.model import Config, LdapServerAuto, RadiusServer
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius import udp
 
@@ -20,10 +21,11 @@ class Sockets:
     """Bound, not yet read from."""
 
     radius: dict[Endpoint, socket.socket]
+    ldap: dict[Endpoint, socket.socket] = field(default_factory=dict)
     admin: socket.socket | None = None
 
     def close(self) -> None:
-        for sock in self.radius.values():
+        for sock in (*self.radius.values(), *self.ldap.values()):
             sock.close()
         if self.admin is not None:
             self.admin.close()
@@ -34,7 +36,18 @@ def radius_endpoints(section: RadiusServer) -> list[Endpoint]:
     return [Endpoint(address, section.port) for address in section.interface or ("",)]
 
 
-def bind(config: Config, kept: Iterable[Endpoint] = (), *, admin: bool = True) -> Sockets:
+def ldap_endpoints(section: LdapServerAuto) -> dict[Endpoint, bool]:
+    """Where a section listens, and whether it is LDAPS there; the host "" is every address."""
+    addresses = section.interface or ("",)
+    endpoints = {Endpoint(address, section.port): False for address in addresses}
+    if section.has_tls:
+        endpoints |= {Endpoint(address, section.ssl_port): True for address in addresses}
+    return endpoints
+
+
+def bind(
+    config: Config, kept: Iterable[Endpoint] = (), kept_tcp: Iterable[Endpoint] = (), *, admin: bool = True
+) -> Sockets:
     """Every socket of the configuration but those that are `kept` open already. Raises CannotBind, with none open."""
     problems: list[str] = []
     bound = Sockets({})
@@ -46,6 +59,12 @@ def bind(config: Config, kept: Iterable[Endpoint] = (), *, admin: bool = True) -
             bound.radius[endpoint] = udp.bind(endpoint.host, endpoint.port)
         except OSError as error:
             problems.append(_problem("udp", endpoint, error))
+    for section in config.all(LdapServerAuto).values():
+        for endpoint in sorted(set(ldap_endpoints(section)) - set(kept_tcp), key=str):
+            try:
+                bound.ldap[endpoint] = _listen(endpoint, 1024)
+            except OSError as error:
+                problems.append(_problem("tcp", endpoint, error))
     if admin and config.main.admin is not None:
         try:
             bound.admin = _listen(config.main.admin)
@@ -62,14 +81,27 @@ def _problem(transport: str, endpoint: Endpoint, error: OSError) -> str:
     return f"{transport} {place}: {error.strerror}"
 
 
-def _listen(endpoint: Endpoint) -> socket.socket:
+def _listen(endpoint: Endpoint, backlog: int = 128) -> socket.socket:
+    if endpoint.host:
+        return _listen_at(endpoint, backlog)
+    try:
+        return _listen_at(Endpoint("::", endpoint.port), backlog)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise
+        return _listen_at(Endpoint("0.0.0.0", endpoint.port), backlog)  # noqa: S104 - as configured
+
+
+def _listen_at(endpoint: Endpoint, backlog: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if endpoint.host == "::" else 1)
         sock.bind((endpoint.host, endpoint.port))
-        sock.listen(128)
+        sock.listen(backlog)
     except BaseException:
         sock.close()
         raise

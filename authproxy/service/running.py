@@ -10,12 +10,14 @@ from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.python.failure import Failure
 
 from authproxy.config.load import Loaded
+from authproxy.config.model import LdapServerAuto, RadiusServer
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius.listener import RadiusListener
 from authproxy.listeners.radius.udp import DatagramPort
 from authproxy.observe.bridge import with_traceback
 from authproxy.service.build import Built, Section, World, build
-from authproxy.service.ports import Sockets, bind, radius_endpoints
+from authproxy.service.ldap import LdapPort
+from authproxy.service.ports import Sockets, bind, ldap_endpoints, radius_endpoints
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +26,17 @@ class RadiusPort:
 
     listener: RadiusListener
     port: DatagramPort
+
+    @property
+    def address(self) -> str:
+        return self.port.address
+
+    @property
+    def pending(self) -> int:
+        return self.listener.pending
+
+    def drain(self) -> Deferred[None]:
+        return self.listener.drain()
 
     def close(self) -> None:
         self.port.close()
@@ -36,8 +49,9 @@ class Service:
         self._built = built
         self._world = world
         self._ports: dict[Endpoint, RadiusPort] = {}
+        self._ldap: dict[Endpoint, LdapPort] = {}
         # Ports and parts of configurations before this one, until their logins have ended.
-        self._leaving: set[RadiusPort] = set()
+        self._leaving: set[RadiusPort | LdapPort] = set()
         self._retiring: list[Built] = []
         self.draining = False
 
@@ -47,23 +61,34 @@ class Service:
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, as ADDRESS:PORT."""
-        return [port.port.address for port in self._ports.values()]
+        """Where it listens, as `udp ADDRESS:PORT` or `tcp ADDRESS:PORT`."""
+        udp = [f"udp {port.address}" for port in self._ports.values()]
+        return udp + [f"tcp {port.address}" for port in self._ldap.values()]
 
     def listening(self, section: Section) -> list[str]:
         """Where a section listens, as ADDRESS:PORT."""
-        endpoints = radius_endpoints(section.options)
-        return [self._ports[endpoint].port.address for endpoint in endpoints if endpoint in self._ports]
+        match section.options:
+            case RadiusServer() as options:
+                return [self._ports[at].address for at in radius_endpoints(options) if at in self._ports]
+            case LdapServerAuto() as options:
+                return [self._ldap[at].address for at in ldap_endpoints(options) if at in self._ldap]
+            case _:
+                return []
 
     @property
     def pending(self) -> int:
         """Requests that wait for an answer."""
-        return sum(port.listener.pending for port in (*self._ports.values(), *self._leaving))
+        return sum(port.pending for port in self._all())
+
+    def _all(self) -> list[RadiusPort | LdapPort]:
+        return [*self._ports.values(), *self._ldap.values(), *self._leaving]
 
     def start(self, sockets: Sockets) -> None:
         """Read the sockets, and show the cloud our credentials."""
         for endpoint, sock in sockets.radius.items():
             self._open(endpoint, sock)
+        for endpoint, sock in sockets.ldap.items():
+            self._open_ldap(endpoint, sock)
         self._built.start()
 
     def reload(self, loaded: Loaded) -> None:
@@ -72,7 +97,7 @@ class Service:
         Raises InvalidConfig or CannotBind, with nothing changed.
         """
         built = build(loaded, self._world, self._built)
-        sockets = bind(loaded.config, self._ports, admin=False)
+        sockets = bind(loaded.config, self._ports, self._ldap, admin=False)
         before, self._built = self._built, built
         for endpoint in [endpoint for endpoint in self._ports if endpoint not in built.radius]:
             self._leave(self._ports.pop(endpoint))
@@ -81,6 +106,7 @@ class Service:
             port.listener.serve(served.clients, served.limits)
         for endpoint, sock in sockets.radius.items():
             self._open(endpoint, sock)
+        self._reload_ldap(built, sockets)
         built.start()
         self._retiring.append(before)
         self._world.log.info("service.reloaded", listening=self.addresses)
@@ -89,7 +115,7 @@ class Service:
     async def drain(self, timeout: float) -> int:
         """Take nothing new; wait for the logins that wait, `timeout` seconds at most. How many were cut off."""
         self.draining = True
-        waiting = [port.listener.drain() for port in (*self._ports.values(), *self._leaving)]
+        waiting = [port.drain() for port in self._all()]
         drained = DeferredList(waiting)
         drained.addTimeout(timeout, self._world.reactor)
         with contextlib.suppress(TimeoutError):
@@ -97,9 +123,10 @@ class Service:
         return self.pending
 
     async def close(self) -> None:
-        for port in (*self._ports.values(), *self._leaving):
+        for port in self._all():
             port.close()
         self._ports.clear()
+        self._ldap.clear()
         for built in (*self._retiring, self._built):
             await built.close(keep=None)
         self._world.resolver.close()
@@ -123,7 +150,22 @@ class Service:
         self._ports[endpoint] = RadiusPort(listener, port)
         port.start()
 
-    def _leave(self, port: RadiusPort) -> None:
+    def _open_ldap(self, endpoint: Endpoint, sock: socket) -> None:
+        world = self._world
+        plan = self._built.ldap[endpoint]
+        self._ldap[endpoint] = LdapPort(
+            plan, sock, reactor=world.reactor, log=world.log, metrics=world.metrics
+        )
+
+    def _reload_ldap(self, built: Built, sockets: Sockets) -> None:
+        for endpoint in [endpoint for endpoint in self._ldap if endpoint not in built.ldap]:
+            self._leave(self._ldap.pop(endpoint))
+        for endpoint, port in self._ldap.items():
+            port.serve(built.ldap[endpoint])
+        for endpoint, sock in sockets.ldap.items():
+            self._open_ldap(endpoint, sock)
+
+    def _leave(self, port: RadiusPort | LdapPort) -> None:
         """Answer what was asked there, take nothing new, then close it."""
         self._leaving.add(port)
 
@@ -131,7 +173,7 @@ class Service:
             self._leaving.discard(port)
             port.close()
 
-        port.listener.drain().addBoth(close)
+        port.drain().addBoth(close)
 
     # ---- parts that nothing uses any more
 

@@ -151,6 +151,7 @@ def test_a_broken_configuration_hides_as_much(tmp_path: Path, broken: str) -> No
     bundle = Bundle(output)
     bundle.without(secret)
     assert bundle.files["check.txt"]
+    assert "not to be had" not in bundle.files["configuration.txt"]
 
 
 def test_logs_of_a_broken_configuration(tmp_path: Path) -> None:

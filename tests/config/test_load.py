@@ -216,8 +216,8 @@ def test_values_that_are_refused(tmp_path: Path, option: str, value: str, what: 
         ("cloud: {}\n", "directory synchronisation is not part of this proxy"),
         ("sso: {}\n", "single sign-on is not part of this proxy"),
         ("radius_server_eap2:\n  ikey: x\n", "this version does not serve radius_server_eap yet"),
-        ("ldap_server_auto:\n  exempt_ou_2: x\n", "this version does not serve ldap_server_auto yet"),
-        ("ldap_server_auto: {}\n", "this version does not serve ldap_server_auto yet"),
+        ("radius_server_eap:\n  radius_ip_2: x\n", "this version does not serve radius_server_eap yet"),
+        ("http_proxy: {}\n", "this version does not serve http_proxy yet"),
         ("main2: {}\n", "there is one section main only, without a number"),
     ],
 )

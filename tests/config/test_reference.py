@@ -29,7 +29,16 @@ SECRET_FILES = [
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
     *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret"),
 ]
-OTHER_FILES = ["ca.pem", "cloud-ca.pem", "admin.pem", "admin.key", "proxy.pem", "proxy.key"]
+OTHER_FILES = [
+    "ca.pem",
+    "cloud-ca.pem",
+    "admin.pem",
+    "admin.key",
+    "proxy.pem",
+    "proxy.key",
+    "ldap.pem",
+    "ldap.key",
+]
 
 
 def generated(name: str, text: str, command: str) -> None:

@@ -1,4 +1,4 @@
-"""The event loop of the daemon: events arrive, a broken reader costs itself only."""
+"""The event loop of the daemon: its clock never steps, events arrive, a broken reader costs itself only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 CONVERSATION = """
 import socket
+import time
 from authproxy.service.reactor import install
 
 reactor = install()
@@ -15,6 +16,8 @@ from twisted.internet import reactor as default
 from twisted.logger import globalLogBeginner
 
 assert default is reactor
+assert abs(reactor.seconds() - time.monotonic()) < 1
+assert abs(reactor.callLater(100, print).getTime() - time.monotonic() - 100) < 1
 globalLogBeginner.beginLoggingTo([lambda event: None], redirectStandardIO=False, discardBuffer=True)
 
 

@@ -187,7 +187,7 @@ def test_one_name_for_everybody(everyday: Everyday) -> None:
     names = [*composed, unicodedata.normalize("NFD", "Müller")]
     replies = nas.exchange_all([nas.login(name, password) for name in names])
     assert codes(replies) == [ACCESS_ACCEPT] * len(names)
-    assert len(everyday.wait_audit(1, username="müller", reason="both_factors")) >= 1
+    assert len(everyday.wait_audit(1, user="müller", reason="both_factors")) >= 1
     strangers = [
         r.user for r in everyday.journal.all(CloudRequest) if "ller" in r.user.lower() and r.user != "müller"
     ]

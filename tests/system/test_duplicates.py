@@ -146,4 +146,4 @@ def test_an_identifier_used_anew(everyday: Everyday) -> None:
     assert codes([nas.receive(second)]) == [ACCESS_ACCEPT]
     late = everyday.journal.all(RadiusReply, lambda reply: reply.nas == nas.address)
     assert len(late) == 1
-    assert "radius.answered_late" in everyday.log()
+    everyday.wait_log("radius.answered_late")

@@ -140,7 +140,7 @@ def test_a_wrong_message_authenticator(everyday: Everyday, source: str) -> None:
     flipped = [request for request in altered(good) if has_message_authenticator(request)]
     for request in flipped:
         nas.send(request)
-    assert len(flipped) > 80
+    assert len(flipped) > 60
     assert nas.hears_nothing(0.3)
     assert everyday.binds(user.user) == []
     assert codes([nas.exchange(good)]) == [ACCESS_ACCEPT]
@@ -205,7 +205,7 @@ def test_credentials_that_a_directory_cannot_check(everyday: Everyday) -> None:
     eap = wire.access_request(user.user, None, nas.secret, (EAP_MESSAGE, b"\x02\x01\x00\x05\x01"))
     assert set(codes(nas.exchange_all([chap, eap], 3))) <= {wire.ACCESS_REJECT, None}
     assert everyday.binds(user.user) == []
-    assert "radius.credential_not_usable" in everyday.log()
+    everyday.wait_log("radius.credential_not_usable")
 
 
 def test_a_flood_of_noise(everyday: Everyday) -> None:

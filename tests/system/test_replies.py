@@ -45,7 +45,7 @@ def test_a_reply_that_would_be_too_long(everyday: Everyday) -> None:
     assert len(octets) <= 4096
     assert octets[0] == ACCESS_REJECT
     assert octets[20] == wire.MESSAGE_AUTHENTICATOR
-    assert "radius.reply_too_long" in everyday.log()
+    everyday.wait_log("radius.reply_too_long")
 
 
 def test_messages_of_the_cloud(everyday: Everyday) -> None:

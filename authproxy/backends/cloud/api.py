@@ -59,8 +59,8 @@ class Api:
     async def call(self, call: Call, deadline: float, *, alone: bool = False) -> object:
         """What is inside the answer's envelope. Raises CloudFailure.
 
-        `alone`: on a connection of its own. An answer of 429, or of a date that is off, is a refusal: nothing was
-        done, so that asking again does nothing twice.
+        `alone`: on a connection of its own. A date that is off is refused before anything is done: what must not be
+        sent twice is sent again then, and for no other reason.
         """
         throttled, resynchronised = 0, False
         while True:
@@ -72,7 +72,11 @@ class Api:
                         raise CloudFailure(FailureClass.SKEW, refused.detail) from None
                     resynchronised = True
                     await self._resynchronise(deadline, alone=alone)
-                elif refused.failure is FailureClass.OVERLOAD and throttled < MOST_THROTTLED:
+                elif (
+                    refused.failure is FailureClass.OVERLOAD
+                    and call.repeatable
+                    and throttled < MOST_THROTTLED
+                ):
                     await self._wait(refused, _BACK_OFF[throttled], deadline)
                     throttled += 1
                 else:

@@ -41,8 +41,11 @@ from authproxy.pipeline.request import AuthRequest
 
 T = TypeVar("T")
 
+CHECK_SECONDS = 10.0  # that a check in the background may take
 SERVER_ERROR_PAUSE = 0.2  # seconds before the one retry
-CHECK_AGAIN = 30.0  # seconds between checks until the first that succeeds
+# Seconds from one check to the next until the first that succeeds; doubled up to the most.
+FIRST_CHECK_AGAIN = 2.0
+MOST_CHECK_AGAIN = 30.0
 
 
 class Cloud:
@@ -193,9 +196,10 @@ class Cloud:
         return polls.over(txid)
 
     async def _prove(self) -> None:
+        again = FIRST_CHECK_AGAIN
         while not self._proven:
             try:
-                await self.check(self._settings.preauth_seconds)
+                await self.check(CHECK_SECONDS)
             except CloudFailure as failure:
                 self._log.warn(
                     "cloud.check_failed",
@@ -203,7 +207,8 @@ class Cloud:
                     failure=failure.failure.value,
                     detail=failure.detail,
                 )
-                await deferLater(self._reactor, CHECK_AGAIN)
+                await deferLater(self._reactor, again)
+                again = min(again * 2, MOST_CHECK_AGAIN)
         self._log.info("cloud.proven", section=self._settings.section)
 
     def _log_bug(self, failure: Any) -> None:

@@ -124,6 +124,7 @@ class _Attempt:
         self._reactor = reactor
         self._done = done
         self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        self._descriptor = self.socket.fileno()
         try:
             _prepare(self.socket)
             number = self.socket.connect_ex((address, port))
@@ -140,7 +141,7 @@ class _Attempt:
         self.socket.close()
 
     def fileno(self) -> int:
-        return self.socket.fileno()
+        return self._descriptor
 
     def logPrefix(self) -> str:  # noqa: N802 - Twisted's
         return "cloud"

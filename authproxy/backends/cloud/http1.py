@@ -46,14 +46,21 @@ class Connection:
         stream.receiver = self
 
     @property
-    def is_usable(self) -> bool:
-        return self._stream.is_open and self._answered is None
+    def is_open(self) -> bool:
+        return self._stream.is_open
+
+    @property
+    def is_quiet(self) -> bool:
+        """Open, with nothing on it that the next one to ask would take for its own reply."""
+        return self._stream.is_quiet
 
     async def exchange(self, request: bytes, deadline: float) -> Reply:
         """Send a request, wait for its whole reply. `deadline` is in the reactor's seconds.
 
         Raises CloudFailure; the connection is closed then, as it is when this is cancelled.
         """
+        if not self._stream.is_open:
+            raise NoReply("the connection has ended")
         answered: Deferred[Reply] = Deferred(lambda _: self.close())
         self._answered = answered
         timer = self._reactor.callLater(max(0.0, deadline - self._reactor.seconds()), self._timed_out)

@@ -91,7 +91,7 @@ class Pool:
     # ---- within
 
     async def _exchange(self, connection: Connection, request: bytes, deadline: float) -> Reply:
-        self._busy.add(connection)
+        """Of a connection that counts as busy already."""
         try:
             return await connection.exchange(request, deadline)
         finally:
@@ -114,22 +114,32 @@ class Pool:
 
     def _reusable(self, *, trusted: bool) -> Connection | None:
         """The one used last: it is the likeliest to live, and the others may grow old and go."""
-        if not self._idle:
-            return None
-        if trusted and self._reactor.seconds() - self._idle[-1].idle_since > self._limits.trusted_seconds:
-            return None
-        connection = self._idle.pop()
-        connection.on_lost = None
-        return connection
+        while self._idle:
+            age = self._reactor.seconds() - self._idle[-1].idle_since
+            if trusted and age > self._limits.trusted_seconds:
+                return None
+            connection = self._idle.pop()
+            connection.on_lost = None
+            if connection.is_quiet:
+                self._busy.add(connection)
+                return connection
+            connection.close()
+        return None
 
     def _may_connect(self) -> bool:
-        return (
-            self._connecting < self._limits.connecting
-            and self.open_connections + self._connecting < self._limits.connections
-        )
+        """Whether there is room for one more, if need be for the idle one that is oldest."""
+        if self._connecting >= self._limits.connecting:
+            return False
+        room = self._limits.connections - len(self._busy) - self._connecting
+        return room > 0
+
+    def _make_room(self) -> None:
+        while self._idle and self.open_connections + self._connecting >= self._limits.connections:
+            self._idle.popleft().close()
 
     async def _open(self, deadline: float) -> Connection:
         self._must_be_open()
+        self._make_room()
         self._connecting += 1
         try:
             connection = await self._opener.open(
@@ -138,14 +148,16 @@ class Pool:
         except CloudFailure as failure:
             self._last_failure = (self._reactor.seconds(), failure)
             raise
+        else:
+            # Counted before anybody else is woken.
+            self._busy.add(connection)
         finally:
             self._connecting -= 1
             self._wake()
-        try:
-            self._must_be_open()
-        except CloudFailure:
+        if self._closed:
+            self._busy.discard(connection)
             connection.close()
-            raise
+        self._must_be_open()
         return connection
 
     def _must_be_open(self) -> None:
@@ -174,7 +186,7 @@ class Pool:
             turn.errback(CloudFailure(FailureClass.OVERLOAD, "no connection became free in time"))
 
     def _keep(self, connection: Connection) -> None:
-        if not connection.is_usable or self._closed or len(self._idle) >= self._limits.idle:
+        if not connection.is_open or self._closed or len(self._idle) >= self._limits.idle:
             connection.close()
         else:
             connection.idle_since = self._reactor.seconds()

@@ -59,6 +59,20 @@ class Stream:
         return self._open
 
     @property
+    def is_quiet(self) -> bool:
+        """Open, and nothing has come that was not read: no octets that nobody asked for, no end."""
+        if not self._open:
+            return False
+        try:
+            # Past TLS, and left where it is.
+            socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    @property
     def peer_certificate(self) -> dict[str, Any]:
         """As the ssl module has it; empty without TLS."""
         if isinstance(self._socket, ssl.SSLSocket) and self._open:
@@ -72,6 +86,8 @@ class Stream:
         """
         self._handshake = Deferred(lambda _: self.close())
         handshake = self._handshake
+        # The descriptor changes hands, and is closed when that fails: the reactor must not watch it meanwhile.
+        self._reactor.removeReader(self)
         try:
             self._socket = context.wrap_socket(
                 self._socket, server_hostname=name, do_handshake_on_connect=False, suppress_ragged_eofs=False
@@ -79,6 +95,7 @@ class Stream:
         except OSError as error:
             self._end(error)
             return handshake
+        self._reactor.addReader(self)
         self._shake_hands()
         return handshake
 
@@ -114,12 +131,15 @@ class Stream:
     # ---- what the reactor calls
 
     def fileno(self) -> int:
-        return self._descriptor if self._open else -1
+        # The same after the end: -1 would have the reactor search all its descriptors for the one that went.
+        return self._descriptor
 
     def logPrefix(self) -> str:  # noqa: N802 - Twisted's
         return "cloud"
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's
+        if not self._open:
+            return
         if self._handshake is not None:
             self._shake_hands()
             return
@@ -150,6 +170,8 @@ class Stream:
         self._end(error)
 
     def doWrite(self) -> None:  # noqa: N802 - Twisted's
+        if not self._open:
+            return
         self._reactor.removeWriter(self)
         if self._handshake is not None:
             self._shake_hands()

@@ -74,6 +74,14 @@ class SecurityLayer(Protocol):
     def unwrap(self, octets: bytes) -> bytes: ...
 
 
+class Receiver(Protocol):
+    """Whoever takes a connection over: octets as they come, and the end, once."""
+
+    def received(self, octets: bytes) -> None: ...
+
+    def lost(self, why: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A search's answer. `references`: how many continuations were named, and not followed."""
@@ -108,6 +116,7 @@ class LdapConnection(protocol.Protocol):
         self._handshake: Deferred[None] | None = None
         self._layer: SecurityLayer | None = None
         self._buffered = bytearray()
+        self._receiver: Receiver | None = None
         self._lost: ConnectionFailed | None = None
         self.opened = reactor.seconds()
         self.secured = False  # TLS is on, and the peer is who it should be
@@ -166,6 +175,14 @@ class LdapConnection(protocol.Protocol):
         self._layer = layer
         if self._framer.pending:
             raise self._fail("octets in front of the security layer")
+
+    def hand_over(self, receiver: Receiver) -> None:
+        """From now on this is somebody else's: no operation of ours goes over it any more."""
+        if self._lost is not None:
+            raise self._lost
+        if self._pending is not None or self._layer is not None or self._framer.pending:
+            raise RuntimeError("something was said on this connection")
+        self._receiver = receiver
 
     def unbind(self) -> None:
         """Say goodbye and close."""
@@ -227,6 +244,9 @@ class LdapConnection(protocol.Protocol):
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         if self._lost is not None:
+            return
+        if self._receiver is not None:
+            self._receiver.received(data)
             return
         try:
             for frame in self._frames(data):
@@ -326,6 +346,9 @@ class LdapConnection(protocol.Protocol):
             self._lost = failed
         pending, self._pending = self._pending, None
         handshake, self._handshake = self._handshake, None
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.lost(str(failed))
         if pending is not None and not pending.done.called:
             pending.done.errback(failed)
         if handshake is not None and not handshake.called:

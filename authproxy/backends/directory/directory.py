@@ -8,8 +8,9 @@ password counts once at each of them.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from authproxy.backends.directory.binds import Credentials, NoVerdict, Right, Wrong
 from authproxy.backends.directory.connect import Connector, Unusable
@@ -29,6 +30,8 @@ from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
 from authproxy.secret import Secret
+
+T = TypeVar("T")
 
 # The same mistake is told once in so many seconds, not once a login (A14).
 _REPEAT = 60.0
@@ -91,6 +94,18 @@ class Directory:
         for server in self._servers:
             server.close()
 
+    @property
+    def settings(self) -> DirectorySettings:
+        return self._settings
+
+    @property
+    def lookup(self) -> Lookup:
+        return self._lookup
+
+    async def is_admitted(self, server: Server, user: User, deadline: float) -> bool:
+        """In `security_group_dn`, if there is one. Raises as Server's methods do."""
+        return self._membership is None or await is_member(server, self._membership, user, deadline)
+
     def health(self) -> DirectoryHealth:
         return DirectoryHealth(self._hosts.health(), self._service.refused)
 
@@ -116,8 +131,20 @@ class Directory:
             return Refused("empty_password")
         if not request.username.typed:
             return Refused("unknown_user")
-        deadline = min(request.deadline, self._reactor.seconds() + self._settings.timeout)
         name = read_name(request.username.typed)
+
+        async def ask(server: Server, until: float) -> Verified | Refused:
+            return await self._ask(server, name, password, until)
+
+        return await self.consult(ask, request.deadline)
+
+    async def consult(self, question: Callable[[Server, float], Awaitable[T]], deadline: float) -> T:
+        """The first host's answer that is one. Within `timeout` and the deadline, all hosts together (A6).
+
+        `question` is asked with a server and its own deadline, and raises as Server's methods do. Raises
+        PrimaryUnavailable.
+        """
+        deadline = min(deadline, self._reactor.seconds() + self._settings.timeout)
         problems: list[str] = []
         servers = await self._hosts.usable(deadline)
         for at, server in enumerate(servers):
@@ -127,7 +154,7 @@ class Directory:
             # Each host that may still be asked gets an equal part of the time that is left.
             until = now + (deadline - now) / (len(servers) - at)
             try:
-                answer = await self._ask(server, name, password, until)
+                answer = await question(server, until)
             except (ConnectionFailed, NoVerdict) as failed:
                 self._hosts.failed(server, str(failed))
                 problems.append(f"{server}: {failed}")
@@ -163,14 +190,8 @@ class Directory:
                 return await self._in_group(server, user, deadline)
 
     async def _in_group(self, server: Server, user: User, deadline: float) -> Verified | Refused:
-        membership = self._membership
-        if membership is not None:
-
-            async def holds(connection: LdapConnection) -> bool:
-                return await membership.holds(connection, server.root, user, deadline)
-
-            if not await server.search(holds, deadline):
-                return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
+        if not await self.is_admitted(server, user, deadline):
+            return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
         return Verified(user.username.canonical, user.dn)
 
     def _tell(self, problem: str) -> None:
@@ -197,3 +218,12 @@ def _doubt(settings: DirectorySettings) -> str:
     if not settings.trust.verify_hostname:
         return "whoever has a certificate of the same authority can be the directory: its name isn't verified"
     return ""
+
+
+async def is_member(server: Server, group: Membership, user: User, deadline: float) -> bool:
+    """Raises as Server's methods do."""
+
+    async def holds(connection: LdapConnection) -> bool:
+        return await group.holds(connection, server.root, user, deadline)
+
+    return await server.search(holds, deadline)

@@ -134,7 +134,7 @@ class Server:
             reactor=reactor,
         )
         self._proving: Pool[LdapConnection] = Pool(
-            self._open,
+            self.open,
             size=limits.user_connections,
             waiting=limits.waiting,
             idle=limits.user_idle,
@@ -169,7 +169,7 @@ class Server:
         """Whether it answers: a connection of its own, TLS, the rootDSE, nobody's password. Raises NoAnswer."""
         deadline = self._reactor.seconds() + self._probe_timeout
         try:
-            connection = await self._open(deadline)
+            connection = await self.open(deadline)
             try:
                 request = SearchRequest("", Scope.BASE, attributes=NO_ATTRIBUTES)
                 found = await connection.search(request, deadline)
@@ -196,7 +196,7 @@ class Server:
         """A connection bound as the service account. Raises as `search` does, but never Overloaded."""
         async with self._service.turn(deadline):
             self._service.check()
-            connection = await self._open(deadline)
+            connection = await self.open(deadline)
             try:
                 await self._bind_service(connection, deadline)
                 self.root = await read_root(connection, deadline)
@@ -216,7 +216,8 @@ class Server:
             case Right():
                 self._service.accepted()
 
-    async def _open(self, deadline: float) -> LdapConnection:
+    async def open(self, deadline: float) -> LdapConnection:
+        """A connection on which nothing was said; whoever asks for it has to close it."""
         return await self._connector.connect(self.host, deadline)
 
     @property

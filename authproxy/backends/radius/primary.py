@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
@@ -48,6 +49,15 @@ _MSCHAP_CAUSES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ServerReport:
+    """`problem` is "" when the server answered. Many don't speak Status-Server: silence proves nothing."""
+
+    server: str
+    problem: str
+    seconds: float
+
+
 class RadiusPrimary:
     """Implements the pipeline's Primary."""
 
@@ -85,6 +95,21 @@ class RadiusPrimary:
     async def close(self) -> None:
         for server in self._servers.values():
             server.close()
+
+    async def examine(self, timeout: float) -> list[ServerReport]:
+        """Each server in turn, by Status-Server (RFC 5997): `timeout` seconds each. Nobody's password is tried."""
+        problems: list[str] = []
+        servers = await self._candidates(self._reactor.seconds() + timeout, problems)
+        unresolved = [ServerReport(problem, problem, 0.0) for problem in problems]
+        return [*unresolved, *[await self._examine(server, timeout) for server in servers]]
+
+    async def _examine(self, server: Server, timeout: float) -> ServerReport:
+        began, problem = self._reactor.seconds(), ""
+        try:
+            await server.probe(timeout)
+        except Silent as silent:
+            problem = str(silent)
+        return ServerReport(str(server), problem, self._reactor.seconds() - began)
 
     def health(self) -> list[tuple[str, float | None]]:
         """Each server, and since when it is dead (the reactor's seconds)."""

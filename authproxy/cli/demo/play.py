@@ -169,6 +169,7 @@ class Demo:
             f"   {stage.safe.name}, UDP port {stage.safe.port}: failmode safe.",
             f"   What the proxy does: http://127.0.0.1:{stage.admin_port}/",
             f"   Its configuration: {stage.config}",
+            f"   The cloud from the command line: {shlex.quote(sys.argv[0])} cloud push list --data {stage.cloud}",
             "",
         ]
         if sys.stdin.isatty():

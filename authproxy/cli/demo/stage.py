@@ -86,6 +86,7 @@ class Stage:
         self._log = log
         self.folder = Path(tempfile.mkdtemp(prefix="authproxy-demo-"))
         self.config = self.folder / "authproxy.yaml"
+        self.cloud = self.folder / "cloud"
         self.radius_secret = Secret.of(_word(24))
         self._service_password = Secret.of(_word(24))
         self.secure = Section("radius_server_auto", "secure", 0)
@@ -145,7 +146,7 @@ class Stage:
         return port
 
     def _start_cloud(self) -> None:
-        self._store = open_store(self.folder / "cloud", time.time)
+        self._store = open_store(self.cloud, time.time)
         pages = bind("127.0.0.1", 0)
         base = f"http://localhost:{number_of(pages)}"
         self.service = CloudService(

@@ -2,6 +2,7 @@
 
 from authproxy.config.model.ad_client import AdClient, AuthType, Transport
 from authproxy.config.model.config import Config
+from authproxy.config.model.ldap_server import LdapServerAuto, MinimumTls
 from authproxy.config.model.main import FilePermissions, LogFormat, Main
 from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
 from authproxy.config.model.radius_server import (
@@ -25,8 +26,10 @@ __all__ = [
     "Config",
     "DuoOnlyClient",
     "FilePermissions",
+    "LdapServerAuto",
     "LogFormat",
     "Main",
+    "MinimumTls",
     "RadiusClient",
     "RadiusServer",
     "RadiusServerAuto",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from authproxy.config.model.ad_client import AdClient
+from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import Main
 from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
 from authproxy.config.model.radius_server import (
@@ -21,6 +22,7 @@ SERVED: Mapping[str, type[Section]] = {
     "radius_client": RadiusClient,
     "duo_only_client": DuoOnlyClient,
     "radius_server_auto": RadiusServerAuto,
+    "ldap_server_auto": LdapServerAuto,
     "radius_server_challenge": RadiusServerChallenge,
     "radius_server_concat": RadiusServerConcat,
     "radius_server_duo_only": RadiusServerDuoOnly,
@@ -53,13 +55,6 @@ NOT_YET: Mapping[str, frozenset[str]] = {
     | _APPEND
     | _TLS
     | _words("certs pkey prompt factors allow_concat concat_mode"),
-    "ldap_server_auto": _CLOUD
-    | _APPEND
-    | _TLS
-    | _words(
-        "factors port ssl_port ssl_key_path ssl_cert_path exempt_primary_bind exempt_ou exempt_ous "
-        "allow_searches_after_bind allow_unlimited_binds allow_concat concat_mode network_timeout idle_timeout"
-    ),
     "http_proxy": _words("api_host port client_ip interface"),
 }
 # Their numbered families: stems that may have _1, _2, … behind them.

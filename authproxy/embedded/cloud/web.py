@@ -150,7 +150,6 @@ class _Request(http.Request):
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802 - twisted's name
         self.content = BytesIO()
-        self._oversize = (length or 0) > MOST_BODY
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - twisted's name
         self._received += len(data)

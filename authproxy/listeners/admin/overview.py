@@ -78,8 +78,10 @@ class SectionState:
 
     @property
     def is_open(self) -> bool:
-        """A right password alone lets anyone in, now."""
-        return self.fail_mode is FailMode.SAFE and self.cloud is not None and self.cloud.is_out
+        """A right password alone lets anyone in, now. Without a primary there is none, and nothing opens (F3)."""
+        if self.primary is None or self.cloud is None:
+            return False
+        return self.fail_mode is FailMode.SAFE and self.cloud.is_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def section_readiness(section: SectionState) -> Readiness:
         if section.is_open:
             warnings.append(f"{problem}; failmode safe: THE DOOR IS OPEN, a right password lets anyone in")
         else:
-            why.append(f"{problem}; failmode secure: nobody is let in")
+            why.append(f"{problem}: nobody is let in")
     return Readiness(not why, tuple(why), tuple(warnings))
 
 

@@ -147,6 +147,8 @@ class Scripted:
             except OSError:
                 return
             accepted.settimeout(20)
+            # Or a reset overtakes what was sent before it.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             script = self.scripts[0] if len(self.scripts) == 1 else self.scripts.pop(0)
             wire = Wire(accepted, self)

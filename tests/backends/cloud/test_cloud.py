@@ -375,6 +375,19 @@ def test_the_credentials_are_checked_at_the_start(server: Scripted, make: Make) 
     assert SKEY.reveal().decode() not in str(known)
 
 
+def test_a_check_that_fails_is_made_again(
+    server: Scripted, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authproxy.backends.cloud.cloud.FIRST_CHECK_AGAIN", 0.05)
+    server.play(answers({"check": [fail(40103), http(503, b""), TIME]}))
+    asked = make(server.port)
+    asked.run(asked.cloud.start)
+    wait_for(lambda: bool(asked.proven))
+    names = asked.log.names()
+    assert names.count("cloud.check_failed") == 2
+    assert names[-1] == "cloud.proven"
+
+
 def wait_for(condition: object) -> None:
     for _ in range(500):
         if condition():  # type: ignore[operator]

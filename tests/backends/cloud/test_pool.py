@@ -25,13 +25,18 @@ class Peer:
         self.waiting: Deferred[Reply] | None = None
         self.sent: list[bytes] = []
         self.closed = False
+        self.noisy = False
         self.used = False
         self.idle_since = 0.0
         self.on_lost: Callable[[Any], None] | None = None
 
     @property
-    def is_usable(self) -> bool:
+    def is_open(self) -> bool:
         return not self.closed
+
+    @property
+    def is_quiet(self) -> bool:
+        return not self.closed and not self.noisy
 
     async def exchange(self, request: bytes, deadline: float) -> Reply:
         self.sent.append(request)
@@ -149,6 +154,14 @@ def test_an_idle_connection_that_ends_is_forgotten(bench: Bench) -> None:
     assert len(bench.opener.opening) == 2
 
 
+def test_an_idle_connection_with_something_on_it_is_not_asked(bench: Bench) -> None:
+    peer = bench.kept()
+    peer.noisy = True
+    bench.send()
+    assert peer.closed
+    assert len(bench.opener.opening) == 2
+
+
 def test_a_repeatable_request_is_sent_again_when_a_kept_connection_had_ended(bench: Bench) -> None:
     peer = bench.kept()
     ended = bench.send(b"again")
@@ -204,6 +217,15 @@ def test_nor_over_a_connection_that_was_silent_for_long() -> None:
     assert len(peer.sent) == 2
 
 
+def test_an_idle_one_makes_room() -> None:
+    bench = Bench(connections=1, trusted_seconds=5.0)
+    peer = bench.kept()
+    bench.clock.advance(6.0)
+    bench.send(b"auth", repeatable=False, deadline=20.0)
+    assert peer.closed
+    assert bench.opener.opened().sent == [b"auth"]
+
+
 def test_connects_in_progress_are_bounded() -> None:
     bench = Bench(connecting=2, connect_seconds=5.0)
     ended = [bench.send(b"%d" % number) for number in range(4)]
@@ -224,6 +246,7 @@ def test_connections_are_bounded() -> None:
     bench.send(b"two")
     assert len(bench.opener.opening) == 1
     peer = bench.opener.opened()
+    assert len(bench.opener.opening) == 1
     peer.fail(NoReply("reset"))
     assert len(bench.opener.opening) == 2
 

@@ -383,11 +383,15 @@ def test_number_matching(cloud: Running) -> None:
     txid, _ = begin()
     cloud.decide(device_id, Verdict.APPROVE)
     assert client.auth_status(txid)["status"] == "deny"
-    # One that was used, or is another's, is no good.
+    # One that was used, was never offered, or is over, is no good.
+    sent = {"username": "alice", "factor": "push", "device": "auto"}
     with pytest.raises(RuntimeError, match="txid"):
-        client.json_api_call(
-            "POST", "/auth/v2/auth", {"username": "alice", "factor": "push", "device": "auto", "txid": txid}
-        )
+        client.json_api_call("POST", "/auth/v2/auth", sent | {"txid": txid})
+    for ahead, wrong in ((0, "0" * 32), (61, "")):
+        told = client.preauth(username="alice", client_supports_verified_push="1")
+        cloud.clock.ahead = ahead
+        with pytest.raises(RuntimeError, match="txid"):
+            client.json_api_call("POST", "/auth/v2/auth", sent | {"txid": wrong or told["txid"]})
 
 
 def test_remembered_clients(cloud: Running) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+import pyotp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,4 +182,46 @@ def test_what_is_over_is_forgotten(tmp_path: Path) -> None:
         assert store.database.value(f"SELECT COUNT(*) FROM {table}") == 0
     store.users.remove(user.user_id)
     assert store.devices.find(device.device_id) is None
+    store.close()
+
+
+def test_a_step_is_used_up_once(tmp_path: Path) -> None:
+    """By one statement: two processes that both found it good can't both have it."""
+    store = open_store(tmp_path, time.time)
+    user = store.users.add("alice")
+    device = store.devices.add(user.user_id, DeviceKind.TOKEN, otp=Otp.TOTP, otp_secret=new_otp_secret())
+    assert store.devices.use_up(device.device_id, 7)
+    assert not store.devices.use_up(device.device_id, 7)
+    assert not store.devices.use_up(device.device_id, 6)
+    assert store.devices.use_up(device.device_id, 8)
+    store.close()
+
+
+def test_a_link_is_spent_once_and_in_time(tmp_path: Path) -> None:
+    now = [1_000_000.0]
+    store = open_store(tmp_path, lambda: now[0])
+    user = store.users.add("alice")
+    device = store.devices.add(user.user_id, DeviceKind.PHONE)
+    link, late = (store.activations.add(user.user_id, None, 100) for _ in range(2))
+    assert store.activations.spend(link, device.device_id)
+    assert not store.activations.spend(link, device.device_id)
+    now[0] += 100
+    assert not store.activations.spend(late, device.device_id)
+    signed = Secret(b"~signed")
+    assert store.activations.record(signed, user.user_id, device.device_id, now[0] + 1)
+    assert not store.activations.record(signed, user.user_id, device.device_id, now[0] + 1)
+    store.close()
+
+
+def test_a_locked_administrator_stays_out_with_both_factors(tmp_path: Path) -> None:
+    now = [1_000_000.0]
+    store = open_store(tmp_path, lambda: now[0])
+    app = pyotp.TOTP(store.administrators.add("root", Secret(b"right")).reveal().decode())
+    for _ in range(5):
+        store.administrators.log_in("root", right_password=False, code=Secret(b"000000"))
+    code = Secret.of(app.at(int(now[0])))
+    assert store.administrators.log_in("root", right_password=True, code=code) is None
+    now[0] += 300
+    code = Secret.of(app.at(int(now[0])))
+    assert store.administrators.log_in("root", right_password=True, code=code) is not None
     store.close()

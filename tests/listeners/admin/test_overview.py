@@ -37,6 +37,7 @@ CASES = [
     (section(primary=None), True, "", ""),
     (section(cloud=CLOUD_DOWN, fail_mode=SECURE), False, "nobody is let in", ""),
     (section(cloud=CLOUD_DOWN, fail_mode=SAFE), True, "", "THE DOOR IS OPEN"),
+    (section(cloud=CLOUD_DOWN, fail_mode=SAFE, primary=None), False, "nobody is let in", ""),
     (section(cloud=CLOUD_UNKNOWN), True, "", ""),
     (section(cloud=None), True, "", ""),
 ]

@@ -19,7 +19,7 @@ from tests.system.bench.loop import Fault, Loop, answer, reset
 from tests.system.bench.signing import Refused
 
 Verdict = Literal["allow", "deny", "timeout", "fraud", "locked_out"]
-Mode = Literal["well", "refused", "mute", "plain", "hang_up", "other"]
+Mode = Literal["well", "refused", "mute", "plain", "hang_up", "alert", "other"]
 
 HOLD = 15.0  # seconds a poll is held while nothing happens
 TEXTS = {
@@ -140,8 +140,8 @@ class Cloud:
     def become(self, mode: Mode, context: ssl.SSLContext | None = None) -> None:
         """What listens on the port from now on; connections that are open end.
 
-        The service, nothing, what takes connections and says nothing, HTTP without TLS, what hangs up at once, or
-        the service with another certificate.
+        The service, nothing, what takes connections and says nothing, HTTP without TLS, what hangs up at once, what
+        answers with a TLS alert, or the service with another certificate.
         """
         self._loop.call(self._become(mode, context))
 
@@ -172,7 +172,8 @@ class Cloud:
             self._server = None
         if mode == "refused":
             return
-        serve = {"mute": self._mute, "plain": self._plain, "hang_up": self._hang_up}.get(mode, self._serve)
+        modes = {"mute": self._mute, "plain": self._plain, "hang_up": self._hang_up, "alert": self._alert}
+        serve = modes.get(mode, self._serve)
         tls = (context or self._context) if mode in {"well", "other"} else None
         self._server = await asyncio.start_server(serve, self.address, self.port, ssl=tls, backlog=4096)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -187,6 +188,13 @@ class Cloud:
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             await reader.read(65536)
             writer.write(response(400, b"plain HTTP request sent to the wrong port"))
+            await writer.drain()
+            writer.close()
+
+    async def _alert(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await reader.read(65536)
+            writer.write(b"\x15\x03\x03\x00\x02\x02\x28")  # RFC 8446 §6: fatal, handshake_failure
             await writer.drain()
             writer.close()
 

@@ -196,7 +196,7 @@ class Directory:
 
         response = _message(identifier, _result(BIND_RESPONSE, code, message))
         fault = self._fault("bind", user)
-        if fault is not None and fault.replaces:
+        if fault is not None and (fault.replaces or fault.drip):
             # Counted for whoever counts binds, but nobody was told that it was right.
             self._journal.add(PrimaryBind, name=text, user=user, password=password, result=-1)
         await answer(session.writer, response, fault, leaving)

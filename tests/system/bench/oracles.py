@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,9 +25,9 @@ AuditEvent = dict[str, Any]
 SLACK = 1.0  # seconds that an audit's clock may differ from ours
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Section:
-    """What the daemon was told about a section, as far as it decides who may come in."""
+    """What the daemon was told about a section, as far as it decides who may come in. Each is itself alone."""
 
     name: str
     port: int
@@ -68,13 +69,34 @@ class Admission:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What one login may stand on: a primary success, and a verdict or an audited event."""
+@dataclass
+class Attempt:
+    """Admissions of one identity that may be one login: they were waiting at the same time (R46).
 
-    bind: PrimaryBind
-    verdict: CloudVerdict | None = None
-    audited: int | None = None  # which event
+    What each of them may stand on, by its number in the journal or the audit; what it was given in the end.
+    """
+
+    admissions: list[Admission]
+    binds: set[int]
+    verdicts: set[int]
+    events: set[int]
+
+    def takes(self, other: Attempt) -> bool:
+        """Join them, if one login can have been behind both."""
+        binds, verdicts, events = (
+            self.binds & other.binds,
+            self.verdicts & other.verdicts,
+            self.events & other.events,
+        )
+        if (
+            self.admissions[0].identity != other.admissions[0].identity
+            or not binds
+            or not (verdicts or events)
+        ):
+            return False
+        self.admissions += other.admissions
+        self.binds, self.verdicts, self.events = binds, verdicts, events
+        return True
 
 
 def read_audit(path: Path) -> list[AuditEvent]:
@@ -117,11 +139,7 @@ class Oracle:
             elif requests[reply.request][0].code != STATUS_SERVER:
                 admissions.append(_admission(reply, requests, journal))
         for group in _by_user(admissions):
-            assigned = grounds.assign(group)
-            if isinstance(assigned, Admission):
-                problems.append(f"{assigned} has no ground of its own: {grounds.near(assigned)}")
-            elif self.audit_works:
-                problems += grounds.unaudited(group, assigned)
+            problems += grounds.explain(group, audit_works=self.audit_works)
         return problems
 
     def _typed(self, requests: Iterable[tuple[RadiusRequest, Identity]]) -> Iterator[PrimaryBind]:
@@ -172,7 +190,7 @@ def _identity(
 
 
 class _Grounds:
-    """The grounds that a journal and an audit offer, by user."""
+    """What a journal and an audit offer to stand on, by user."""
 
     def __init__(
         self,
@@ -188,6 +206,9 @@ class _Grounds:
         self._answered: dict[int, int] = {}
         for reply in journal.all(RadiusReply):
             self._answered.setdefault(reply.request, reply.order)
+        self._waiting: dict[
+            tuple[Identity, int], list[int]
+        ] = {}  # when those were answered that waited at a bind
         self._requests: defaultdict[Identity, list[int]] = defaultdict(list)
         for request, identity in requests:
             self._requests[identity].append(request.order)
@@ -203,7 +224,30 @@ class _Grounds:
             if event.get("decision") == "accept":
                 self._events[event.get("user") or ""].append(number)
 
-    def near(self, admission: Admission) -> str:
+    def explain(self, admissions: Sequence[Admission], *, audit_works: bool) -> list[str]:
+        """One user's admissions: each attempt needs a verdict or an event of its own, and a bind of its own."""
+        attempts: list[Attempt] = []
+        for admission in admissions:
+            alone = self._alone(admission)
+            if not any(attempt.takes(alone) for attempt in attempts):
+                attempts.append(alone)
+        # Who has no event to fall back on chooses first.
+        attempts.sort(key=lambda attempt: bool(attempt.events))
+        verdicts = matching([attempt.verdicts for attempt in attempts])
+        events = matching(
+            [set() if at in verdicts else attempt.events for at, attempt in enumerate(attempts)]
+        )
+        binds = matching([attempt.binds for attempt in attempts])
+        problems = [
+            f"{attempt.admissions[0]} has no ground of its own: {self._near(attempt.admissions[0])}"
+            for at, attempt in enumerate(attempts)
+            if at not in binds or (at not in verdicts and at not in events)
+        ]
+        if audit_works and not problems:
+            problems += self._unaudited([(attempts[at], order) for at, order in verdicts.items()])
+        return problems
+
+    def _near(self, admission: Admission) -> str:
         """For whoever reads the failure: what there is for this user."""
         user, host = admission.identity.user, admission.identity.section.host
         binds = [bind.order for bind in self._binds[user]]
@@ -211,38 +255,37 @@ class _Grounds:
         events = [self._audit[number].get("reason") for number in self._events[user]]
         return f"primary successes {binds}, verdicts {verdicts}, audited accepts {events}"
 
-    def assign(self, admissions: Sequence[Admission]) -> list[Ground] | Admission:
-        """A ground for each of one user's admissions, or the first that no assignment reaches."""
-        deepest = 0
-
-        def search(at: int, taken: list[tuple[Ground, Identity]]) -> list[Ground] | None:
-            nonlocal deepest
-            deepest = max(deepest, at)
-            if at == len(admissions):
-                return [ground for ground, _ in taken]
-            identity = admissions[at].identity
-            for ground in self._for(admissions[at]):
-                # The same ground again is a join; half of one, or another identity's, is a theft.
-                if any(
-                    _shares(other, ground) and (other, owner) != (ground, identity) for other, owner in taken
-                ):
-                    continue
-                if (found := search(at + 1, [*taken, (ground, identity)])) is not None:
-                    return found
-            return None
-
-        return search(0, []) or admissions[deepest]
-
-    def _for(self, admission: Admission) -> Iterator[Ground]:
+    def _alone(self, admission: Admission) -> Attempt:
         identity = admission.identity
+        alone = Attempt([admission], set(), set(), set())
+
+        def since(bind: PrimaryBind) -> int:
+            """Until when a first request has to have waited, at least."""
+            if admission.challenge is not None:
+                return admission.challenge.order - 1
+            return max(bind.order, admission.request.order)
+
         for bind in self._binds[identity.user]:
-            if bind.order < admission.reply.order and _is_typed(bind.password, identity):
-                for verdict in self._verdicts[identity.section.host, identity.user]:
-                    if self._lets_in(verdict, admission, bind):
-                        yield Ground(bind, verdict)
-                for number in self._events[identity.user]:
-                    if self._permits(self._audit[number], admission, bind):
-                        yield Ground(bind, audited=number)
+            if (
+                bind.order < admission.reply.order
+                and self._led(identity, bind.order, since(bind))
+                and _is_typed(bind.password, identity)
+            ):
+                verdicts = {
+                    verdict.order
+                    for verdict in self._verdicts[identity.section.host, identity.user]
+                    if self._lets_in(verdict, admission, bind)
+                }
+                events = {
+                    number
+                    for number in self._events[identity.user]
+                    if self._permits(self._audit[number], admission, bind)
+                }
+                if verdicts or events:
+                    alone.binds.add(bind.order)
+                alone.verdicts |= verdicts
+                alone.events |= events
+        return alone
 
     def _lets_in(self, verdict: CloudVerdict, admission: Admission, bind: PrimaryBind) -> bool:
         asked = admission.request.order
@@ -252,16 +295,18 @@ class _Grounds:
         ):
             return False
         if admission.challenge is not None:
-            led = self._led(admission.identity, bind.order, admission.challenge.order - 1)
-            return led and bind.order < admission.challenge.order and asked < verdict.began
+            return bind.order < admission.challenge.order and asked < verdict.began
         return asked < verdict.order and self._led(admission.identity, bind.order, verdict.order)
 
     def _led(self, identity: Identity, bound: int, until: int) -> bool:
         """Whether a request of this identity began the attempt: sent before the bind, not answered before `until`."""
-        return any(
-            order <= bound and self._answered.get(order, until + 1) > until
-            for order in self._requests[identity]
-        )
+        if (identity, bound) not in self._waiting:
+            self._waiting[identity, bound] = [
+                self._answered.get(order, sys.maxsize)
+                for order in self._requests[identity]
+                if order <= bound < self._answered.get(order, sys.maxsize)
+            ]
+        return any(answered > until for answered in self._waiting[identity, bound])
 
     def _permits(self, event: AuditEvent, admission: Admission, bind: PrimaryBind) -> bool:
         identity = admission.identity
@@ -269,7 +314,6 @@ class _Grounds:
         if (
             admission.challenge is not None
             or event.get("server_section") != section.name
-            or not self._led(identity, bind.order, max(bind.order, admission.request.order))
             or not self._in_window(event, admission)
         ):
             return False
@@ -290,22 +334,43 @@ class _Grounds:
         at = datetime.datetime.fromisoformat(event["timestamp"]).timestamp() - self._epoch
         return admission.request.at - SLACK <= at <= admission.reply.at + SLACK
 
-    def unaudited(self, admissions: Sequence[Admission], grounds: Sequence[Ground]) -> list[str]:
+    def _unaudited(self, let_in: Sequence[tuple[Attempt, int]]) -> list[str]:
         """Logins let in by both factors that left no event of that reason: silence in the log."""
-        let_in = {ground: admission for admission, ground in zip(admissions, grounds, strict=True)}
-        wanted = Counter(
-            (admission.identity.section.name, _reason(ground.verdict, admission.identity.section))
-            for ground, admission in let_in.items()
-            if ground.verdict is not None
+        wanted: Counter[tuple[str, str, str]] = Counter()
+        for attempt, order in let_in:
+            identity = attempt.admissions[0].identity
+            verdicts = self._verdicts[identity.section.host, identity.user]
+            endpoint = next(verdict.endpoint for verdict in verdicts if verdict.order == order)
+            factors = "duo_only" if identity.section.alone else "both_factors"
+            reason = "cloud_allow" if endpoint == "preauth" else factors
+            wanted[identity.section.name, identity.user, reason] += 1
+        found = Counter(
+            (event.get("server_section"), user, event.get("reason"))
+            for user in {user for _, user, _ in wanted}
+            for event in (self._audit[number] for number in self._events[user])
         )
-        user = admissions[0].identity.user
-        events = [self._audit[number] for number in self._events[user]]
-        found = Counter((event.get("server_section"), event.get("reason")) for event in events)
         return [
-            f"{count} logins of {user!r} let in as {key}, and {found[key]} such events"
+            f"{count} logins let in as {key}, and {found[key]} such events"
             for key, count in wanted.items()
             if found[key] < count
         ]
+
+
+def matching(choices: Sequence[set[int]]) -> dict[int, int]:
+    """Give as many as possible one of their choices each, those in front first (Kuhn's augmenting paths)."""
+    owner: dict[int, int] = {}
+
+    def give(at: int, seen: set[int]) -> bool:
+        for choice in sorted(choices[at] - seen):
+            seen.add(choice)
+            if choice not in owner or give(owner[choice], seen):
+                owner[choice] = at
+                return True
+        return False
+
+    for at in range(len(choices)):
+        give(at, set())
+    return {at: choice for choice, at in owner.items()}
 
 
 def _is_typed(bound: bytes, identity: Identity) -> bool:
@@ -313,12 +378,6 @@ def _is_typed(bound: bytes, identity: Identity) -> bool:
     codec = identity.section.codec
     typed = identity.password.decode(codec, "surrogateescape").encode("utf-8", "surrogateescape")
     return bool(bound) and (typed == bound or typed.startswith(bound + identity.section.delimiter))
-
-
-def _reason(verdict: CloudVerdict, section: Section) -> str:
-    if verdict.endpoint == "preauth":
-        return "cloud_allow"
-    return "duo_only" if section.alone else "both_factors"
 
 
 def _accepts(journal: Journal) -> list[RadiusReply]:
@@ -334,12 +393,3 @@ def _by_user(admissions: Sequence[Admission]) -> list[list[Admission]]:
     for admission in sorted(admissions, key=lambda admission: admission.request.order):
         groups[admission.identity.section.host, admission.identity.user].append(admission)
     return list(groups.values())
-
-
-def _shares(one: Ground, other: Ground) -> bool:
-    """Whether they use the same success, the same allow or the same event."""
-    return (
-        one.bind is other.bind
-        or (one.verdict is not None and one.verdict is other.verdict)
-        or (one.audited is not None and one.audited == other.audited)
-    )

@@ -81,6 +81,7 @@ class World:
         self._nases: list[Nas] = []
         self._taps: list[Tap] = []
         self._scanned: dict[str, int] = {}
+        self._used: set[tuple[str, str]] = set()
         self._passwords: dict[str, bytes] | None = None
         self._use_directory()
         World.live.append(self)
@@ -215,18 +216,27 @@ class World:
         self, *, config: Path | None = None, wait: bool = True, proven: bool = True, **more: Any
     ) -> Daemon:
         """`proven`: wait until each section's credentials have passed `check`, which a safe one needs to open."""
-        began = len(self.journal)
         config = config or self.write_config()
         self.daemon = Daemon(self.home, config, admin=self.admin, **more)
         self.daemons.append(self.daemon)
         if wait:
             self.daemon.wait_ready()
             if proven:
-                self.wait_proven(began)
+                self.wait_proven()
         return self.daemon
 
-    def wait_proven(self, since: int = 0) -> None:
-        """Until each application has been checked, and what follows from it is on the disk."""
+    def wait_proven(self) -> None:
+        """Until each application's credentials have passed `check` at its cloud, and that is on the disk."""
+        used = {
+            (options["ikey"], _text(options["skey"])) for options in self.config.values() if "ikey" in options
+        }
+        self._used |= used
+        wait_for(lambda: len(self._proven()) >= len(self._used), 20)
+
+    def _proven(self) -> list[str]:
+        file = self.home / "state" / "proven-credentials.json"
+        names: list[str] = json.loads(file.read_bytes())["names"] if file.exists() else []
+        return names
 
     @property
     def running(self) -> Daemon:
@@ -278,6 +288,16 @@ class World:
     def log(self) -> str:
         file = self.home / "log" / "authproxy.log"
         return file.read_text() if file.exists() else ""
+
+    def wait_log(self, *wanted: str) -> str:
+        """The log, once all of this is in it: lines are on their way to the disk for a moment."""
+
+        def log_with_all() -> str:
+            text = self.log() + "".join(daemon.stderr.text for daemon in self.daemons)
+            return text if all(one in text for one in wanted) else ""
+
+        text: str = wait_for(log_with_all, AUDIT_PATIENCE)
+        return text
 
     def story(self) -> Iterator[tuple[str, str]]:
         """The end of everything, for whoever reads a failure."""
@@ -376,6 +396,10 @@ class World:
             for daemon in self.daemons:
                 daemon.kill()
             self.loop.close()
+
+
+def _text(secret: object) -> str:
+    return secret if isinstance(secret, str) else json.dumps(secret)
 
 
 def _process(pid: int) -> Iterator[tuple[str, bytes]]:

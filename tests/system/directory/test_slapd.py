@@ -15,7 +15,7 @@ from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused, V
 from authproxy.protocols.ldap.filter_text import parse_filter
 from authproxy.secret import Secret
 from tests.system.parts import slapd as parts
-from tests.system.parts.slapd import GROUPS, PEOPLE, SUFFIX, Slapd
+from tests.system.parts.slapd import GROUPS, PEOPLE, SUFFIX, Slapd, password_of
 
 from .conftest import Client
 
@@ -47,9 +47,9 @@ def verified(user: str) -> Verified:
 @pytest.mark.parametrize("transport", list(Transport))
 def test_right_and_wrong(slapd: Slapd, client: Make, transport: Transport) -> None:
     made = client(settings(slapd, transport))
-    assert made.verify("alice", "alice-pw") == verified("alice")
-    assert made.verify("alice", "bob-pw") == Refused("bad_password")
-    assert made.verify("nobody", "alice-pw") == Refused("unknown_user")
+    assert made.verify("alice", password_of("alice")) == verified("alice")
+    assert made.verify("alice", password_of("bob")) == Refused("bad_password")
+    assert made.verify("nobody", password_of("alice")) == Refused("unknown_user")
     assert made.verify("u09999", parts.MANY_PASSWORD) == verified("u09999")
 
 
@@ -66,7 +66,7 @@ def test_right_and_wrong(slapd: Slapd, client: Make, transport: Transport) -> No
 )
 def test_names(slapd: Slapd, client: Make, typed: str, user: str) -> None:
     made = client(settings(slapd))
-    answer = made.verify(typed, parts.password_of(user))
+    answer = made.verify(typed, password_of(user))
     assert isinstance(answer, Verified)
     assert answer.username == user
 
@@ -81,14 +81,14 @@ def test_names(slapd: Slapd, client: Make, typed: str, user: str) -> None:
     ],
 )
 def test_password_policy(slapd: Slapd, client: Make, user: str, answer: Verified | Refused) -> None:
-    assert client(settings(slapd)).verify(user, f"{user}-pw") == answer
+    assert client(settings(slapd)).verify(user, password_of(user)) == answer
 
 
 def test_whoever_cannot_be_told_apart_is_nobody(slapd: Slapd, client: Make) -> None:
     made = client(settings(slapd))
-    assert made.verify("twins@example.test", "twin1-pw") == Refused("ambiguous_user")
-    assert made.verify("twin1", "twin1-pw") == verified("twin1")
-    assert made.verify("many1", "many1-pw") == Refused("username_attribute")
+    assert made.verify("twins@example.test", password_of("twin1")) == Refused("ambiguous_user")
+    assert made.verify("twin1", password_of("twin1")) == verified("twin1")
+    assert made.verify("many1", password_of("many1")) == Refused("username_attribute")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_whoever_cannot_be_told_apart_is_nobody(slapd: Slapd, client: Make) -> N
 def test_hostile_names(slapd: Slapd, client: Make, typed: str) -> None:
     """L26: slapd's own log shows one literal filter."""
     before = len(slapd.log)
-    assert isinstance(client(settings(slapd)).verify(typed, "alice-pw"), Refused)
+    assert isinstance(client(settings(slapd)).verify(typed, password_of("alice")), Refused)
     filters = re.findall(r'SRCH base="ou=people.*filter="(.*)"', slapd.log[before:])
     assert all(found.count("(uid=") <= 1 and found.count("(mail=") <= 1 for found in filters)
     assert not re.search(r"BIND dn=\"uid=", slapd.log[before:])
@@ -119,30 +119,32 @@ def test_groups(slapd: Slapd, client: Make, group: str, members: set[str]) -> No
     made = client(settings(slapd, security_group_dn=f"cn={group},{GROUPS}"))
     for user in ("alice", "bob", "carol"):
         expected = verified(user) if user in members else NOT_IN_GROUP
-        assert made.verify(user, f"{user}-pw") == expected
+        assert made.verify(user, password_of(user)) == expected
         assert made.verify(user, "wrong") == Refused("bad_password")
 
 
 def test_a_group_that_isnt_there(slapd: Slapd, client: Make) -> None:
     with pytest.raises(PrimaryUnavailable, match="no such group"):
-        client(settings(slapd, security_group_dn=f"cn=nowhere,{GROUPS}")).verify("alice", "alice-pw")
+        client(settings(slapd, security_group_dn=f"cn=nowhere,{GROUPS}")).verify(
+            "alice", password_of("alice")
+        )
 
 
 def test_an_own_filter(slapd: Slapd, client: Make) -> None:
     made = client(settings(slapd, ldap_filter=parse_filter("(!(uid=bob))")))
-    assert made.verify("alice", "alice-pw") == verified("alice")
-    assert made.verify("bob", "bob-pw") == Refused("unknown_user")
+    assert made.verify("alice", password_of("alice")) == verified("alice")
+    assert made.verify("bob", password_of("bob")) == Refused("unknown_user")
 
 
 def test_a_base_that_isnt_there(slapd: Slapd, client: Make) -> None:
     with pytest.raises(PrimaryUnavailable, match="search_dn"):
-        client(settings(slapd, search_dn=f"ou=nowhere,{SUFFIX}")).verify("alice", "alice-pw")
+        client(settings(slapd, search_dn=f"ou=nowhere,{SUFFIX}")).verify("alice", password_of("alice"))
 
 
 def test_a_wrong_service_password(slapd: Slapd, client: Make) -> None:
     made = client(settings(slapd, service_password=Secret(b"wrong")))
     with pytest.raises(PrimaryUnavailable, match="service account"):
-        made.verify("alice", "alice-pw")
+        made.verify("alice", password_of("alice"))
 
 
 def test_many_at_once(slapd: Slapd, client: Make) -> None:
@@ -158,13 +160,13 @@ def test_many_at_once(slapd: Slapd, client: Make) -> None:
 def test_an_outage_and_its_end(client: Make, tmp_path: Path) -> None:
     with Slapd(tmp_path) as server:
         made = client(settings(server, timeout=5))
-        assert made.verify("alice", "alice-pw") == verified("alice")
+        assert made.verify("alice", password_of("alice")) == verified("alice")
         server.stop()
         with pytest.raises(PrimaryUnavailable):
-            made.verify("alice", "alice-pw")
+            made.verify("alice", password_of("alice"))
         server.start()
         # A login with nowhere to go waits for a probe, at most one a second.
-        answers = [made.verify("alice", "alice-pw") for _ in range(3) if _settled(made)]
+        answers = [made.verify("alice", password_of("alice")) for _ in range(3) if _settled(made)]
         assert answers == [verified("alice")] * 3
 
 
@@ -184,11 +186,11 @@ def test_a_server_that_hangs(client: Make, tmp_path: Path) -> None:
     with Slapd(tmp_path / "one") as one, Slapd(tmp_path / "two") as two:
         hosts = (Host("127.0.0.1", one.port), Host("127.0.0.1", two.port))
         made = client(settings(one, Transport.CLEAR, hosts=hosts, timeout=2))
-        assert made.verify("alice", "alice-pw") == verified("alice")
+        assert made.verify("alice", password_of("alice")) == verified("alice")
         assert one.process is not None
         one.process.pause()
         try:
-            assert made.verify("alice", "alice-pw") == verified("alice")
+            assert made.verify("alice", password_of("alice")) == verified("alice")
             assert 'BIND dn="uid=alice' in two.log
         finally:
             one.process.resume()
@@ -197,8 +199,10 @@ def test_a_server_that_hangs(client: Make, tmp_path: Path) -> None:
 def test_tls_demanded(client: Make, tmp_path: Path) -> None:
     with Slapd(tmp_path, extra="security simple_bind=128") as server:
         with pytest.raises(PrimaryUnavailable, match="set transport to ldaps or starttls"):
-            client(settings(server, Transport.CLEAR)).verify("alice", "alice-pw")
-        assert client(settings(server, Transport.STARTTLS)).verify("alice", "alice-pw") == verified("alice")
+            client(settings(server, Transport.CLEAR)).verify("alice", password_of("alice"))
+        assert client(settings(server, Transport.STARTTLS)).verify("alice", password_of("alice")) == verified(
+            "alice"
+        )
 
 
 @pytest.mark.parametrize("code", ["busy", "unavailable", "unwilling", "referral"])
@@ -206,4 +210,4 @@ def test_result_codes_of_a_real_server(slapd: Slapd, client: Make, code: str) ->
     """As the service account, because these entries are no people."""
     name = f"cn={code},ou=results,{SUFFIX}"
     with pytest.raises(PrimaryUnavailable):
-        client(settings(slapd, service_name=name)).verify("alice", "alice-pw")
+        client(settings(slapd, service_name=name)).verify("alice", password_of("alice"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -61,7 +62,9 @@ _CONFIG = """
 
 
 def password_of(user: str) -> str:
-    return SERVICE_PASSWORD if user == SERVICE else f"Passw0rd-{user}"
+    """Nothing of the name in it, which may stand in logs where a password may not."""
+    digest = hashlib.sha256(user.encode()).hexdigest()[:12]
+    return SERVICE_PASSWORD if user == SERVICE else f"Passw0rd-{digest}"
 
 
 class Samba:

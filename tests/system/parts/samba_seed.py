@@ -5,6 +5,7 @@ Runs in the system's Python, whose Samba modules it needs; not a test.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 
@@ -35,7 +36,8 @@ def modify(dn: str, controls: list[str] | None = None, **attributes: str) -> Non
 
 
 def add_user(name: str, password: str | None = None) -> str:
-    database.newuser(name, password or f"Passw0rd-{name}", mailaddress=f"{name}@example.test")
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    database.newuser(name, password or f"Passw0rd-{digest}", mailaddress=f"{name}@example.test")
     return f"CN={name},CN=Users,{base}"
 
 

@@ -63,7 +63,7 @@ async def until_decided(core: SecondFactor, login: Login, clock: WallClock) -> L
 
 
 class Polls:
-    """Questions for how a login stands. The first is answered at once; those after it are held until there is news."""
+    """Questions for how a login stands: answered at once where the answer is new, else held until it is."""
 
     def __init__(self, store: Store, core: SecondFactor, clock: WallClock, hold: float) -> None:
         """`hold`: seconds."""
@@ -71,28 +71,27 @@ class Polls:
         self._core = core
         self._clock = clock
         self._hold = hold
-        self._polled: OrderedDict[str, None] = OrderedDict()
+        self._told: OrderedDict[str, Status] = OrderedDict()
 
     async def poll(self, application: Application, txid: str) -> Login:
         """Raises ApiError: unknown, another application's, or long over."""
         login = self._store.logins.find(txid)
         if login is None or login.ikey != application.ikey or self._is_long_over(login):
             raise ApiError(Code.INVALID_PARAMETER, "txid")
-        login = await self._core.settled(txid, self._hold if self._was_polled(txid) else 0.0)
+        knows = self._told.get(txid) is login.status
+        login = await self._core.settled(txid, self._hold if knows else 0.0)
         if login is None:
             raise ApiError(Code.INVALID_PARAMETER, "txid")
+        self._note(login)
         return login
 
     def _is_long_over(self, login: Login) -> bool:
         return self._clock() > login.expires + _ANSWERED_FOR
 
-    def _was_polled(self, txid: str) -> bool:
-        if txid in self._polled:
-            return True
-        self._polled[txid] = None
-        if len(self._polled) > _MOST_POLLED:
-            self._polled.popitem(last=False)
-        return False
+    def _note(self, login: Login) -> None:
+        self._told[login.txid] = login.status
+        if len(self._told) > _MOST_POLLED:
+            self._told.popitem(last=False)
 
 
 def text_of(login: Login, status: Status) -> str:

@@ -1,0 +1,23 @@
+"""What a probe found: a line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"  # it works, and an administrator may want to act
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`what` was tried, on `name`, with what outcome. `seconds`: how long the answer took, None if nobody was asked."""
+
+    level: Level
+    what: str
+    name: str
+    detail: str
+    seconds: float | None = None

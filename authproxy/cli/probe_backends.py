@@ -1,0 +1,195 @@
+"""The cloud and the primaries, asked by the daemon's own clients: what is probed is what runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from authproxy.backends.cloud.cloud import Cloud
+from authproxy.backends.directory.directory import Directory
+from authproxy.backends.directory.examine import HostReport
+from authproxy.backends.radius.primary import RadiusPrimary, ServerReport
+from authproxy.backends.resolve import NameUnresolved
+from authproxy.cli.finding import Finding, Level
+from authproxy.config.load import Loaded
+from authproxy.config.model import AdClient, ServerSection
+from authproxy.listeners.admin.words import span
+from authproxy.pipeline.ports import CloudFailure, FailureClass
+from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, World, build
+from authproxy.service.checking import nobodys_world
+
+TIMEOUT = 10.0  # seconds for each question
+_SILENCE = 3.0  # seconds for an answer to one datagram
+# Seconds between the service's clock and ours. It takes some minutes (error 40105); more than a few seconds is odd.
+_DRIFT_ODD, _DRIFT_BAD = 5, 60
+EXPIRES_SOON = 60 * 86_400  # T4
+
+_TODO = {
+    FailureClass.UNREACHABLE: "is the way out open, or is it through an outbound proxy (http_proxy_host)?",
+    FailureClass.UNTRUSTED: "api_ca_certs_file has to hold its authority; or somebody stands in between",
+    FailureClass.CREDENTIAL: "compare ikey, skey and api_host with the application's at the service",
+    FailureClass.SKEW: "set this machine's clock (NTP)",
+}
+
+Found = Callable[[Finding], None]
+
+
+async def probe_backends(
+    loaded: Loaded, reactor: Any, found: Found, waiting: Callable[[list[str]], None]
+) -> None:
+    """Tell `found` each outcome in the order of the file; `waiting` is told whose answers are outstanding.
+
+    Everybody is asked at once. Raises InvalidConfig.
+    """
+    world = nobodys_world(reactor)
+    built = build(loaded, world)
+    tries: dict[str, Coroutine[Any, Any, list[Finding]]] = {}
+    for name, part in built.primaries.items():
+        match part:
+            case DirectoryPart(_, directory):
+                tls_name = loaded.config.all(AdClient)[name].ssl_server_name
+                tries[name] = _directory(name, directory, tls_name, world)
+            case RadiusPart(_, servers):
+                tries[name] = _radius(name, servers)
+            case NoPart():
+                pass
+    for name, section in built.sections.items():
+        tries[name] = _all(_cloud(name, section.options, section.cloud.cloud, world))
+    running = {name: Deferred.fromCoroutine(work) for name, work in tries.items()}
+    try:
+        for outcome in running.values():
+            waiting([other for other, its in running.items() if not its.called])
+            for finding in await outcome:
+                found(finding)
+    finally:
+        await built.close(None)
+        world.resolver.close()
+
+
+async def _all(findings: AsyncIterator[Finding]) -> list[Finding]:
+    return [finding async for finding in findings]
+
+
+# ---- the cloud
+
+
+async def _cloud(name: str, options: ServerSection, cloud: Cloud, world: World) -> AsyncIterator[Finding]:
+    """Name, connection, clock, credentials; what hangs on a failed one isn't tried."""
+    at = f"{name}: {options.api_host}"
+    resolved = await _name(at, options, world)
+    yield resolved
+    if resolved.level is Level.FAILED:
+        return
+    began = world.clock()
+    try:
+        its_time = await cloud.ping(TIMEOUT)
+    except CloudFailure as failure:
+        yield _failed("cloud", at, failure)
+        return
+    seconds = world.clock() - began
+    expiry = _expiry(world, options.api_host)
+    answers = f"answers in {seconds * 1000:.0f} ms over TLS{expiry}"
+    yield Finding(_expires(world, [options.api_host]), "cloud", at, answers, seconds)
+    yield _clock(at, its_time - time.time())
+    try:
+        await cloud.check(TIMEOUT)
+    except CloudFailure as failure:
+        yield _failed("credentials", at, failure)
+    else:
+        yield Finding(Level.OK, "credentials", at, f"takes those of {options.ikey}")
+
+
+async def _name(at: str, options: ServerSection, world: World) -> Finding:
+    host = options.http_proxy_host or options.api_host
+    way = f" (the proxy {host} looks up the rest)" if options.http_proxy_host else ""
+    try:
+        addresses = await world.resolver.addresses(host, TIMEOUT)
+    except NameUnresolved as unresolved:
+        return Finding(Level.FAILED, "name", at, str(unresolved))
+    return Finding(Level.OK, "name", at, f"{host} is {', '.join(addresses)}{way}")
+
+
+def _clock(at: str, drift: float) -> Finding:
+    off = abs(drift)
+    level = Level.OK if off < _DRIFT_ODD else Level.WARN if off < _DRIFT_BAD else Level.FAILED
+    way = "behind" if drift > 0 else "ahead of"
+    detail = "right, within a second" if off < 1 else f"this machine's is {off:.0f} s {way} the service's"
+    return Finding(level, "clock", at, detail)
+
+
+def _failed(what: str, at: str, failure: CloudFailure) -> Finding:
+    todo = _TODO.get(failure.failure)
+    detail = f"{failure.failure.value}: {failure.detail}"
+    return Finding(Level.FAILED, what, at, f"{detail}; {todo}" if todo else detail)
+
+
+# ---- directories
+
+
+async def _directory(name: str, directory: Directory, tls_name: str | None, world: World) -> list[Finding]:
+    reports = await directory.examine(TIMEOUT)
+    return [finding for report in reports for finding in _host(name, report, tls_name, world)]
+
+
+def _host(name: str, report: HostReport, tls_name: str | None, world: World) -> Iterable[Finding]:
+    at = f"{name}: {report.host}"
+    if report.problem:
+        yield Finding(Level.FAILED, "directory", at, report.problem, report.seconds)
+        return
+    host = tls_name or report.host.rpartition(":")[0].strip("[]")
+    kind = "Active Directory" if report.active_directory else "no Active Directory"
+    detail = (
+        f"service account gets in within {report.seconds * 1000:.0f} ms and sees search_dn; {kind}"
+        f"{_expiry(world, host)}"
+    )
+    yield Finding(_expires(world, [host]), "directory", at, detail, report.seconds)
+    for warning in report.warnings:
+        yield Finding(Level.WARN, "directory", at, warning)
+
+
+# ---- RADIUS servers
+
+
+async def _radius(name: str, servers: RadiusPrimary) -> list[Finding]:
+    return [_server(name, report) for report in await servers.examine(_SILENCE)]
+
+
+def _server(name: str, report: ServerReport) -> Finding:
+    at = f"{name}: {report.server}"
+    if not report.problem:
+        answers = f"answers Status-Server in {report.seconds * 1000:.0f} ms: the secret is right"
+        return Finding(Level.OK, "radius", at, answers, report.seconds)
+    # Many servers don't speak Status-Server, so silence proves nothing.
+    todo = "if it doesn't speak Status-Server that is all right; else compare secret, address and port"
+    return Finding(Level.WARN, "radius", at, f"{report.problem}; {todo}")
+
+
+# ---- certificates
+
+
+def _expiry(world: World, host: str) -> str:
+    at = world.certificates.expiries().get(host)
+    return "" if at is None else f"; {said_of_expiry(at)}"
+
+
+def _expires(world: World, hosts: Iterable[str]) -> Level:
+    known = world.certificates.expiries()
+    return level_of_expiry(min((known[host] for host in hosts if host in known), default=None))
+
+
+def said_of_expiry(at: float) -> str:
+    """`at`: seconds since 1970."""
+    date = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+    left = at - time.time()
+    return f"certificate until {date}, {span(left)}" if left > 0 else f"certificate expired on {date}"
+
+
+def level_of_expiry(at: float | None) -> Level:
+    if at is None:
+        return Level.OK
+    left = at - time.time()
+    return Level.FAILED if left <= 0 else Level.WARN if left < EXPIRES_SOON else Level.OK

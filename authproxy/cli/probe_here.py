@@ -1,0 +1,143 @@
+"""What the daemon needs of this machine: its folders, its ports, its own certificate. Nothing is made or changed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from authproxy.backends.tls import UnusableTrust, read_certificates
+from authproxy.cli.admin_client import AdminClient, NotAnswering
+from authproxy.cli.finding import Finding, Level
+from authproxy.cli.port_holder import holder_of
+from authproxy.cli.probe_backends import level_of_expiry, said_of_expiry
+from authproxy.cli.radius_client import NoAnswer, RadiusClient
+from authproxy.cli.radius_way import Unusable, find_way
+from authproxy.config.load import Loaded
+from authproxy.config.model import Main, RadiusServer
+from authproxy.config.options.addresses import Endpoint
+from authproxy.listeners.radius import udp
+from authproxy.service.ports import radius_endpoints
+
+_PATIENCE = 2.0  # seconds: whoever holds a port on this machine answers at once
+_LITTLE = 100 * 1024 * 1024  # octets
+
+
+def probe_here(loaded: Loaded) -> Iterator[Finding]:
+    main = loaded.config.main
+    yield _folder("state_dir", main.state_dir)
+    yield _folder("log_dir", main.log_dir)
+    if main.admin_tls_cert is not None:
+        yield _certificate(main.admin_tls_cert)
+    yield from _radius(loaded)
+    if main.admin is not None:
+        yield _admin(main, main.admin)
+
+
+def _folder(option: str, path: Path) -> Finding:
+    """Only looked at: made by whoever runs this command, it would not be the daemon's."""
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    room = shutil.disk_usage(existing).free
+    free = f"{room / 1024**3:.1f} GB free"
+    if room < _LITTLE:
+        return Finding(Level.FAILED, option, str(path), f"only {room // 1024**2} MB free")
+    if existing != path:
+        return Finding(Level.OK, option, str(path), f"not there yet, and made at the first start; {free}")
+    if not path.is_dir():
+        return Finding(Level.FAILED, option, str(path), "not a folder")
+    status = path.stat()
+    if os.geteuid() not in (0, status.st_uid):
+        detail = f"it is user {status.st_uid}'s, so this user can't tell whether the daemon may write; {free}"
+        return Finding(Level.OK, option, str(path), detail)
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Finding(Level.FAILED, option, str(path), "can't be written")
+    return Finding(Level.OK, option, str(path), f"can be written; {free}")
+
+
+def _certificate(path: Path) -> Finding:
+    try:
+        at = read_certificates(path)[0].not_valid_after_utc.timestamp()
+    except UnusableTrust as unusable:
+        return Finding(Level.FAILED, "admin_tls_cert", str(path), str(unusable))
+    return Finding(level_of_expiry(at), "admin_tls_cert", str(path), said_of_expiry(at))
+
+
+# ---- ports
+
+
+def _radius(loaded: Loaded) -> Iterator[Finding]:
+    sections = loaded.config.all(RadiusServer)
+    seen: set[Endpoint] = set()
+    for name, section in sections.items():
+        for endpoint in radius_endpoints(section):
+            if endpoint.port and endpoint not in seen:
+                seen.add(endpoint)
+                yield _radius_port(name, endpoint, sections, loaded.path)
+
+
+def _radius_port(name: str, endpoint: Endpoint, sections: Mapping[str, RadiusServer], file: Path) -> Finding:
+    at = f"{name}: udp {endpoint.host or '*'}:{endpoint.port}"
+    try:
+        udp.bind(endpoint.host, endpoint.port).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return _cannot_bind(at, error)
+        return _held(at, name, endpoint, sections, file)
+    return Finding(Level.OK, "port", at, "free")
+
+
+def _cannot_bind(at: str, error: OSError) -> Finding:
+    if error.errno == errno.EACCES and os.geteuid() != 0:
+        return Finding(
+            Level.WARN, "port", at, "this user may not bind it; the daemon needs CAP_NET_BIND_SERVICE"
+        )
+    return Finding(Level.FAILED, "port", at, error.strerror or "can't be bound")
+
+
+def _held(
+    at: str, name: str, endpoint: Endpoint, sections: Mapping[str, RadiusServer], file: Path
+) -> Finding:
+    """By our daemon, if it answers as a client's server does (RFC 5997)."""
+    holder = holder_of(endpoint.port, "udp")
+    by = f" by {holder}" if holder else ""
+    try:
+        way = find_way(sections, file, section=name, server=None, source="", timeout=_PATIENCE)
+        with RadiusClient(way.server, way.client.secret, source=way.source) as client:
+            client.status(way.timeout)
+    except (Unusable, OSError):
+        # No client of the section can be played from here, so nobody can be asked.
+        mine = holder is not None and holder.is_authproxy
+        return Finding(Level.OK if mine else Level.WARN, "port", at, f"held{by}")
+    except NoAnswer:
+        detail = f"held{by}, who doesn't answer as this configuration's authproxy would"
+        return Finding(Level.FAILED, "port", at, detail)
+    return Finding(Level.OK, "port", at, f"authproxy answers{f' ({holder})' if holder else ''}")
+
+
+def _admin(main: Main, endpoint: Endpoint) -> Finding:
+    at = f"main.admin: tcp {endpoint}"
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((endpoint.host, endpoint.port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                return _cannot_bind(at, error)
+        else:
+            return Finding(Level.OK, "port", at, "free: authproxy isn't running")
+    client = AdminClient.of(main)
+    try:
+        body = client.status() if client is not None else {}
+    except NotAnswering as silent:
+        holder = holder_of(endpoint.port, "tcp")
+        by = f" by {holder}" if holder else ""
+        return Finding(Level.FAILED, "port", at, f"held{by}: {silent}")
+    if body.get("ready"):
+        return Finding(Level.OK, "port", at, "authproxy runs, and is ready")
+    return Finding(
+        Level.WARN, "port", at, f"authproxy runs, and isn't ready: {'; '.join(body.get('why', ()))}"
+    )

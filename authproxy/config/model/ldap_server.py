@@ -1,0 +1,194 @@
+"""`ldap_server_auto`: LDAP applications, whose binds get a second factor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field
+
+from authproxy.config.model.main import Main
+from authproxy.config.model.section import Family, Finding
+from authproxy.config.model.server import ServerSection
+from authproxy.config.options.addresses import Networks
+from authproxy.config.options.directory import DnOption
+from authproxy.config.options.files import FileOption, KeyFileOption
+from authproxy.config.options.simple import (
+    Flag,
+    Listed,
+    ListedWords,
+    ListenPort,
+    Text,
+    one_of,
+    seconds,
+    whole,
+)
+from authproxy.pipeline.factor import Factor
+
+
+class MinimumTls(StrEnum):
+    TLS12 = "tls1.2"
+    TLS13 = "tls1.3"
+
+
+_OLD_TLS = dict.fromkeys(
+    ("ssl3", "tls1.0", "tls1.1"), "older than TLS 1.2, which is broken (RFC 8996); use tls1.2"
+)
+
+
+class LdapServerAuto(ServerSection):
+    """Binds go to the directory first, then get a second factor; everything else passes as it is."""
+
+    port: ListenPort = Field(
+        default=389, description="The TCP port; 0: any free one, which `ready` tells. StartTLS is there, too."
+    )
+    ssl_port: ListenPort = Field(
+        default=636, description="The port of LDAPS, listened on when there is a certificate."
+    )
+    ssl_cert_path: FileOption | None = Field(
+        default=None,
+        examples=["ldap.pem"],
+        description="PEM certificate with its chain, for StartTLS and LDAPS. Read again at a reload.",
+    )
+    ssl_key_path: KeyFileOption | None = Field(
+        default=None, examples=["ldap.key"], description="PEM key of `ssl_cert_path`."
+    )
+    minimum_tls_version: Annotated[MinimumTls, one_of(MinimumTls, _OLD_TLS)] = Field(
+        default=MinimumTls.TLS12, description="The oldest version of TLS that clients may speak."
+    )
+    cipher_list: Text | None = Field(
+        default=None,
+        examples=["ECDHE+AESGCM"],
+        description="Ciphers of TLS 1.2 in OpenSSL's notation. Not given: those with forward secrecy.",
+    )
+    require_tls: Flag | None = Field(
+        default=None,
+        examples=[True],
+        description="Take passwords over TLS only. Not given: where there is a certificate. Not given in a `.cfg`: "
+        "no.",
+    )
+    factors: Annotated[tuple[Annotated[Factor, one_of(Factor)], ...], ListedWords] = Field(
+        default=(Factor.AUTO,),
+        description="What to try when no factor was typed, in this order; the first that the user has. LDAP can't "
+        "ask for a passcode: it has to be typed behind the password.",
+    )
+    allow_concat: Flag = Field(
+        default=True,
+        description="Take a factor or passcode that was typed behind the password: `password,123456`.",
+    )
+    delimiter: Text = Field(default=",", description="What stands between the password and the factor.")
+    delimited_password_length: Annotated[int, whole(0, 128)] = Field(
+        default=0,
+        description="The password's length in characters, where all have the same; 0: the delimiter says it.",
+    )
+    exempt_ous: Annotated[tuple[DnOption, ...], Listed] = Field(
+        default=(),
+        examples=[["CN=jira,OU=Service,DC=corp,DC=example"]],
+        description="Entries that need no second factor: each of these and everything below it. The account that an "
+        "application searches with belongs here. In a `.cfg`: `exempt_ou_1`, …",
+    )
+    exempt_groups: Annotated[tuple[DnOption, ...], Listed] = Field(
+        default=(),
+        examples=[["CN=No second factor,OU=Groups,DC=corp,DC=example"]],
+        description="Groups whose members need no second factor; membership by nested groups counts.",
+    )
+    exempt_primary_bind: Flag = Field(
+        default=False,
+        description="The first bind on each connection needs no second factor, whoever it is. Name the application's "
+        "account in `exempt_ous` instead. Not given in a `.cfg`: true.",
+    )
+    allow_anonymous_bind: Flag = Field(
+        default=False,
+        description="Let clients search without or before a bind, with what the directory lets anybody see.",
+    )
+    allow_searches_after_bind: Flag = Field(
+        default=True,
+        description="`false`: a connection ends behind the answer to a bind that had a second factor.",
+    )
+    proxy_protocol_from: Networks = Field(
+        default=(),
+        examples=[["10.0.0.7"]],
+        description="Balancers, which begin each connection with a PROXY header (version 1 or 2) that tells the "
+        "client's address. From anywhere else such a header is an error.",
+    )
+    network_timeout: Annotated[float, seconds(0, 86_400)] = Field(
+        default=600,
+        description="For how long the directory may say nothing on an operation. 0: for ever, as for a search that "
+        "waits for changes.",
+    )
+    idle_timeout: Annotated[float, seconds(10, 86_400)] = Field(
+        default=3600, description="After how long a connection without an operation is closed."
+    )
+    max_connections: Annotated[int, whole(1, 1_000_000)] = Field(
+        default=4096, description="Connections on one port, at most; each takes two file descriptors."
+    )
+    max_connections_per_client: Annotated[int, whole(1, 1_000_000)] = Field(
+        default=100, description="Connections from one address, at most."
+    )
+    max_pending: Annotated[int, whole(1, 1_000_000)] = Field(
+        default=4096, description="Binds that are being decided, at most; more are answered with busy."
+    )
+
+    SHOWN: ClassVar = {"name": "apps", "client": "ad_client"}
+    CFG_DEFAULTS: ClassVar = {
+        **ServerSection.CFG_DEFAULTS,
+        "exempt_primary_bind": "true",
+        "require_tls": "false",
+    }
+    FAMILIES: ClassVar = (Family("exempt_ous", "exempt_ou", bare=True),)
+    ALIASES: ClassVar = {"concat_mode": "allow_concat"}
+    IGNORED: ClassVar = {"allow_unlimited_binds": "every connection may bind as often as it likes"}
+
+    @property
+    def has_tls(self) -> bool:
+        return self.ssl_cert_path is not None
+
+    def settled(self, name: str, main: Main) -> Self:
+        settled = super().settled(name, main)
+        if settled.require_tls is not None:
+            return settled
+        return settled.model_copy(update={"require_tls": settled.has_tls})
+
+    def faults(self) -> Iterator[Finding]:
+        yield from super().faults()
+        if (self.ssl_cert_path is None) != (self.ssl_key_path is None):
+            yield Finding("ssl_cert_path", "ssl_cert_path and ssl_key_path belong together")
+        if self.require_tls and not self.has_tls:
+            yield Finding("require_tls", "true, but there is no ssl_cert_path and ssl_key_path")
+        if self.has_tls and self.port == self.ssl_port != 0:
+            yield Finding("ssl_port", f"{self.ssl_port} is the port without TLS already")
+        for index, factor in enumerate(self.factors):
+            if factor in self.factors[:index]:
+                yield Finding(("factors", index), f"{factor} stands there twice")
+
+    def assumptions(self, options: frozenset[str]) -> Iterator[Finding]:
+        yield from super().assumptions(options)
+        if "exempt_primary_bind" in options:
+            yield Finding(
+                "exempt_primary_bind",
+                "not given, which means true in a .cfg: the first bind on each connection needs no second factor",
+            )
+
+    def risks(self) -> Iterator[Finding]:
+        yield from super().risks()
+        if self.exempt_primary_bind:
+            yield Finding(
+                "exempt_primary_bind",
+                "true: whoever binds first on a connection needs no second factor, a user as well as the "
+                "application; better name the application's account in exempt_ous",
+            )
+        for option in ("exempt_ous", "exempt_groups"):
+            if listed := getattr(self, option):
+                yield Finding(option, f"no second factor for {' and '.join(listed)}")
+        if not self.require_tls and not _is_loopback(self.interface):
+            yield Finding(
+                "require_tls", "false: passwords cross the network readable, unless each client uses TLS"
+            )
+        if self.factors == (Factor.PASSCODE,):
+            yield Finding("factors", "LDAP can't ask: who types no passcode behind the password can't log in")
+
+
+def _is_loopback(interface: tuple[str, ...]) -> bool:
+    return bool(interface) and all(ip_address(address).is_loopback for address in interface)

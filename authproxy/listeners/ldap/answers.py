@@ -1,0 +1,116 @@
+"""What a client is told: a decision as a bind's result (L15, L16), a refusal of any other operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.protocols.ldap import ber
+from authproxy.protocols.ldap.ber import Cursor
+from authproxy.protocols.ldap.framing import Frame
+from authproxy.protocols.ldap.requests import ADD, COMPARE, DELETE, EXTENDED, MODIFY, MODIFY_DN, SEARCH
+from authproxy.protocols.ldap.responses import (
+    ADD_RESPONSE,
+    COMPARE_RESPONSE,
+    DELETE_RESPONSE,
+    MODIFY_DN_RESPONSE,
+    MODIFY_RESPONSE,
+    BindResponse,
+    ExtendedResponse,
+    OtherResult,
+    Response,
+    Result,
+    SearchResultDone,
+    encode_response,
+)
+from authproxy.protocols.ldap.result import ResultCode
+
+_RESULT_ALONE = {
+    MODIFY: MODIFY_RESPONSE,
+    ADD: ADD_RESPONSE,
+    DELETE: DELETE_RESPONSE,
+    MODIFY_DN: MODIFY_DN_RESPONSE,
+    COMPARE: COMPARE_RESPONSE,
+}
+# The operations that are relayed; Bind, Unbind and Abandon have rules of their own.
+RELAYED = frozenset({SEARCH, EXTENDED, *_RESULT_ALONE})
+
+# L15: an outage is never 49, for which applications throw good passwords away, and a refused factor never 50 or 53,
+# which some take for "logged in, but".
+_CODES = {
+    Reason.EMPTY_PASSWORD: ResultCode.UNWILLING_TO_PERFORM,
+    Reason.PRIMARY_UNAVAILABLE: ResultCode.UNAVAILABLE,
+    Reason.FAIL_CLOSED: ResultCode.UNAVAILABLE,
+    Reason.CLOUD_REFUSED: ResultCode.UNAVAILABLE,
+    Reason.OVERLOADED: ResultCode.BUSY,
+    Reason.RATE_LIMITED: ResultCode.BUSY,
+    Reason.INTERNAL: ResultCode.OTHER,
+}
+# One text a code: what a user's phone said is nobody's business who only has the password.
+_TEXTS = {
+    ResultCode.INVALID_CREDENTIALS: "Login refused.",
+    ResultCode.UNWILLING_TO_PERFORM: "A password is required.",
+    ResultCode.UNAVAILABLE: "The login can't be checked now.",
+    ResultCode.BUSY: "Too many logins at once.",
+    ResultCode.OTHER: "Internal error.",
+    ResultCode.PROTOCOL_ERROR: "LDAP version 3 only.",
+    ResultCode.AUTH_METHOD_NOT_SUPPORTED: "Simple binds only.",
+    ResultCode.CONFIDENTIALITY_REQUIRED: "TLS is required.",
+    ResultCode.INAPPROPRIATE_AUTHENTICATION: "Anonymous binds are not allowed.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The directory's own answer to a bind: the operation and its controls, without the message id.
+
+    `username` and `dn`: whose bind it was, when it succeeded and the entry was confirmed.
+    """
+
+    code: int
+    content: bytes = field(repr=False)
+    username: str = ""
+    dn: str = ""
+
+
+def answered(frame: Frame, code: int) -> Answered:
+    inner = Cursor(frame.octets, 0, len(frame.octets)).enter(ber.SEQUENCE)
+    inner.integer()
+    return Answered(code, frame.octets[inner.at :])
+
+
+def granted(answer: Answered, message_id: int) -> bytes:
+    """The directory's own success, with its controls (L17)."""
+    return ber.tlv(ber.SEQUENCE, ber.integer(message_id) + answer.content)
+
+
+def refused(decision: Decision, message_id: int) -> bytes:
+    """The BindResponse to anything that isn't an Accept."""
+    match decision:
+        case Reject(Reason.PRIMARY_REJECTED, _, Answered(code, content)) if code != ResultCode.SUCCESS:
+            # L16: with its diagnostics and controls, from which applications read why.
+            return ber.tlv(ber.SEQUENCE, ber.integer(message_id) + content)
+        case Reject(reason):
+            code = _CODES.get(reason, ResultCode.INVALID_CREDENTIALS)
+        case Challenge() | Accept():
+            # LDAP has no challenge, and an Accept has an answer of its own.
+            code = ResultCode.OTHER
+    return bind_refusal(message_id, code)
+
+
+def bind_refusal(message_id: int, code: ResultCode) -> bytes:
+    """L15: no matched DN, no controls, one neutral text a code."""
+    return encode_response(message_id, BindResponse(Result(code, _TEXTS[code])))
+
+
+def refusal(message_id: int, tag: int, code: ResultCode, text: str = "") -> bytes:
+    """The final answer to a relayed operation."""
+    result = Result(code, text)
+    response: Response
+    if tag == SEARCH:
+        response = SearchResultDone(result)
+    elif tag == EXTENDED:
+        response = ExtendedResponse(result)
+    else:
+        response = OtherResult(_RESULT_ALONE[tag], result)
+    return encode_response(message_id, response)

@@ -1,0 +1,157 @@
+"""A bind that is being decided: the password is proven on the client's own connection to the directory (L8 to L11)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from authproxy.listeners.ldap.answers import Answered, answered
+from authproxy.pipeline.ports import PrimaryUnavailable, Refused, Verified
+from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.username import canonical
+from authproxy.protocols.ldap import ber
+from authproxy.protocols.ldap.ber import MalformedMessage
+from authproxy.protocols.ldap.controls import decode_controls, password_policy
+from authproxy.protocols.ldap.dn import MalformedDN, parse_dn
+from authproxy.protocols.ldap.framing import Frame
+from authproxy.protocols.ldap.requests import BIND, WHO_AM_I, BindRequest, ExtendedRequest, Simple
+from authproxy.protocols.ldap.responses import (
+    EXTENDED_RESPONSE,
+    BindResponse,
+    ExtendedResponse,
+    decode_response,
+)
+from authproxy.protocols.ldap.result import ResultCode, code_name, refusal_cause
+from authproxy.secret import Secret
+
+_SIMPLE = 0x80
+# The directory didn't look at the password.
+_NO_VERDICT = frozenset(
+    {ResultCode.BUSY, ResultCode.UNAVAILABLE, ResultCode.TIME_LIMIT_EXCEEDED, ResultCode.ADMIN_LIMIT_EXCEEDED}
+)
+
+
+class Asker(Protocol):
+    """A session, as its attempt uses it."""
+
+    async def bind_upstream(self, message_id: int, octets: bytes, deadline: float) -> Frame:
+        """The directory's answer to a bind with these octets. Raises PrimaryUnavailable."""
+
+    async def ask_upstream(self, request: ExtendedRequest, tag: int, deadline: float) -> Frame:
+        """Its answer to a request of ours. Raises PrimaryUnavailable."""
+
+    async def confirm(self, name: str, deadline: float) -> Verified | Refused:
+        """Raises PrimaryUnavailable."""
+
+    def upstream_bound(self, success: bool) -> None:
+        """What the connection to the directory is authorised for from now on: somebody, or nobody."""
+
+
+class Attempt:
+    """`first`: nobody has bound on this connection before. `anybody`: also one whom nobody confirms may do so."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        frame: Frame,
+        bind: BindRequest,
+        password: Secret,
+        *,
+        first: bool,
+        anybody: bool = False,
+    ) -> None:
+        self.frame = frame
+        self.bind = bind
+        self.password = password
+        self.first = first
+        self._anybody = anybody
+        self.granted: Answered | None = None  # this connection is bound by it
+        self._asker = asker
+
+    async def verify(self, password: Secret, deadline: float) -> Verified | Refused:
+        """Bind on this connection, once, and find out as whom. Raises PrimaryUnavailable."""
+        self.granted = None
+        frame = await self._asker.bind_upstream(self.frame.message_id, self._octets(password), deadline)
+        response, said = _read(frame)
+        self._asker.upstream_bound(response.result.code == ResultCode.SUCCESS)
+        if response.result.code != ResultCode.SUCCESS:
+            return _refused(frame, response, said)
+        name = await self._name(deadline)
+        if not name:
+            return Refused("bound_as_nobody")
+        verified = await self._asker.confirm(name, deadline)
+        if isinstance(verified, Refused):
+            if not self._anybody:
+                return verified
+            verified = Verified(canonical(name), name)
+        self.granted = Answered(said.code, said.content, verified.username, verified.dn)
+        return Verified(verified.username, verified.dn, verified.groups, self.granted)
+
+    def _octets(self, password: Secret) -> bytes:
+        """The client's own, but for the factor behind the password."""
+        if password == self.password:
+            return self.frame.octets
+        content = (
+            ber.integer(self.bind.version) + ber.text(self.bind.name) + ber.tlv(_SIMPLE, password.reveal())
+        )
+        rest = self.frame.octets[self.frame.stop :]
+        return ber.tlv(ber.SEQUENCE, ber.integer(self.frame.message_id) + ber.tlv(BIND, content) + rest)
+
+    async def _name(self, deadline: float) -> str:
+        """Who bound, in a form that can be looked up; '' when it is nobody.
+
+        A DN is what it says. What else a directory takes for a bind name (RFC 4513 §5.1.1 has nothing) it may take in
+        its own way, so it is asked (RFC 4532); one that doesn't answer that is believed to read it as we do.
+        """
+        if is_dn(self.bind.name):
+            return self.bind.name
+        frame = await self._asker.ask_upstream(ExtendedRequest(WHO_AM_I), EXTENDED_RESPONSE, deadline)
+        try:
+            response = decode_response(frame)
+        except MalformedMessage as malformed:
+            raise PrimaryUnavailable(f"malformed answer: {malformed}") from None
+        if not isinstance(response, ExtendedResponse) or response.result.code != ResultCode.SUCCESS:
+            return self.bind.name
+        kind, colon, name = (response.value or b"").decode("utf-8", "replace").partition(":")
+        return name if colon and kind in ("u", "dn") else ""
+
+
+class BindPrimary:
+    """A pipeline.ports.Primary: each login's own bind."""
+
+    async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
+        attempt = request.carried
+        assert isinstance(attempt, Attempt)  # noqa: S101 - what section.ask put there
+        return await attempt.verify(password, request.deadline)
+
+
+def is_dn(name: str) -> bool:
+    """One RDN alone may be somebody's odd user name; two are a DN."""
+    try:
+        return len(parse_dn(name).rdns) >= 2
+    except MalformedDN:
+        return False
+
+
+def simple_password(bind: BindRequest) -> Secret | None:
+    """None: it isn't a simple bind."""
+    return bind.authentication.password if isinstance(bind.authentication, Simple) else None
+
+
+def _read(frame: Frame) -> tuple[BindResponse, Answered]:
+    try:
+        response = decode_response(frame)
+    except MalformedMessage as malformed:
+        raise PrimaryUnavailable(f"malformed answer: {malformed}") from None
+    assert isinstance(response, BindResponse)  # noqa: S101 - by its tag
+    return response, answered(frame, response.result.code)
+
+
+def _refused(frame: Frame, response: BindResponse, said: Answered) -> Refused:
+    result = response.result
+    if result.code in _NO_VERDICT:
+        raise PrimaryUnavailable(f"{code_name(result.code)} {result.diagnostic}".rstrip())
+    try:
+        policy = password_policy(decode_controls(frame))
+    except MalformedMessage:
+        policy = None
+    return Refused(refusal_cause(result.code, result.diagnostic, policy), carried=said)

@@ -1,0 +1,158 @@
+"""One LDAP port: who is connected, how many may be, and what is done once a second for all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+from twisted.internet import protocol
+from twisted.internet.defer import Deferred
+
+from authproxy.listeners.ldap.connection import LdapClient
+from authproxy.listeners.ldap.ports import Disconnects
+from authproxy.listeners.ldap.section import LdapSection
+from authproxy.observe.log import Log
+
+Networks = Sequence[IPv4Network | IPv6Network]
+_LOOK = 1.0  # seconds
+_GRACE = 5.0  # seconds that operations in progress get when we stop
+
+
+class LdapListener(protocol.ServerFactory):
+    """`tls_at_once`: LDAPS; else StartTLS where the section has a certificate."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        section: LdapSection,
+        *,
+        balancers: Networks,
+        tls_at_once: bool,
+        reactor: Any,
+        log: Log,
+        disconnects: Disconnects,
+    ) -> None:
+        """`balancers`: who begins each connection with a PROXY header, and nobody else does."""
+        self.section = section
+        self.tls_at_once = tls_at_once
+        self.reactor = reactor
+        self.log = log
+        self._draining_since: float | None = None
+        self._balancers = balancers
+        self._disconnects = disconnects
+        self._open: set[LdapClient] = set()
+        self._by_address: Counter[str] = Counter()
+        self._looking: Any = None
+        self._drained: list[Deferred[None]] = []
+
+    def serve(self, section: LdapSection, balancers: Networks, *, tls_at_once: bool) -> None:
+        """Go over to another configuration; binds in progress end under the one they began with (A13)."""
+        self.section = section
+        self._balancers = balancers
+        self.tls_at_once = tls_at_once
+
+    @property
+    def connections(self) -> int:
+        return len(self._open)
+
+    @property
+    def pending(self) -> int:
+        """Binds that are being decided."""
+        return sum(client.session.busy for client in self._open)
+
+    def drain(self) -> Deferred[None]:
+        """Say goodbye to who is idle, and to the others as soon as they are; fires when nobody is left (A12).
+
+        The port has to be closed already.
+        """
+        self._draining_since = self.reactor.seconds()
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
+        self._look_at_all()
+        self._tell_drained()
+        return drained
+
+    def close(self) -> None:
+        """Whoever is left is cut off."""
+        for client in list(self._open):
+            client.abort("stopping")
+
+    # ---- connections
+
+    def buildProtocol(self, addr: Any) -> LdapClient | None:  # noqa: N802 - Twisted's name
+        address = plain_address(addr.host)
+        behind_balancer = any(ip_address(address) in network for network in self._balancers)
+        limits = self.section.limits
+        if len(self._open) >= limits.connections or (
+            not behind_balancer and self._by_address[address] >= limits.connections_per_client
+        ):
+            self.disconnected("too_many_connections", address)
+            return None
+        client = LdapClient(self, address, behind_balancer=behind_balancer)
+        self._open.add(client)
+        if not behind_balancer:
+            self._count(client)
+        if self._looking is None:
+            self._looking = self.reactor.callLater(_LOOK, self._look)
+        return client
+
+    def speaks_for(self, client: LdapClient, address: str) -> bool:
+        """A balancer's connection has turned out to be this client's. False: it has too many."""
+        client.address = plain_address(address)
+        if self._by_address[client.address] >= self.section.limits.connections_per_client:
+            return False
+        self._count(client)
+        return True
+
+    def _count(self, client: LdapClient) -> None:
+        client.counted = True
+        self._by_address[client.address] += 1
+
+    def closed(self, client: LdapClient) -> None:
+        self._open.discard(client)
+        if client.counted:
+            self._by_address[client.address] -= 1
+            if not self._by_address[client.address]:
+                del self._by_address[client.address]
+        self._tell_drained()
+
+    def disconnected(self, cause: str, address: str) -> None:
+        self._disconnects.ldap_disconnected(cause)
+        self.log.debug("ldap.disconnected", cause=cause, source=address)
+
+    def _tell_drained(self) -> None:
+        if self._open:
+            return
+        drained, self._drained = self._drained, []
+        for waiting in drained:
+            waiting.callback(None)
+
+    def is_over(self, now: float, *, at_rest: bool, busy: bool) -> bool:
+        """A12: whether it is time for a client to go. A bind is waited for, an operation not for long."""
+        if self._draining_since is None or busy:
+            return False
+        return at_rest or now - self._draining_since > _GRACE
+
+    # ---- time
+
+    def _look(self) -> None:
+        self._looking = None
+        self._look_at_all()
+        if self._open:
+            self._looking = self.reactor.callLater(_LOOK, self._look)
+
+    def _look_at_all(self) -> None:
+        now = self.reactor.seconds()
+        for client in list(self._open):
+            client.look(now)
+
+
+def plain_address(host: str) -> str:
+    """`::ffff:192.0.2.1` is 192.0.2.1, and fe80::1%eth0 is fe80::1 (R11)."""
+    address = host.partition("%")[0]
+    if address.startswith("::ffff:") and "." in address:
+        return address.removeprefix("::ffff:")
+    return address

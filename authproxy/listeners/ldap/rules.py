@@ -1,0 +1,91 @@
+"""Which operations are not simply passed on (L21, L23, L24), and who may send the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from authproxy.protocols.ldap import ber
+from authproxy.protocols.ldap.ber import Cursor
+from authproxy.protocols.ldap.controls import decode_controls
+from authproxy.protocols.ldap.framing import Frame
+from authproxy.protocols.ldap.requests import ADD, EXTENDED, MODIFY, SEARCH, ExtendedRequest, decode_request
+from authproxy.protocols.ldap.result import ResultCode
+
+PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"  # RFC 3062
+# RFC 4370, and its draft's: to act as somebody else.
+_PROXIED_AUTHORIZATION = frozenset({"2.16.840.1.113730.3.4.18", "2.16.840.1.113730.3.4.12"})
+# What tells whether a password is right and is no bind: Active Directory's fast bind, OpenLDAP's verify credentials.
+PASSWORD_CHECKS = frozenset({"1.2.840.113556.1.4.1781", "1.3.6.1.4.1.4203.666.6.5"})
+_CHANGED_IN_CLEAR = frozenset({"unicodepwd"})
+
+# A search of the root DSE (RFC 4512 §5.1) begins with an empty base and the scope base.
+_ROOT = bytes((ber.OCTET_STRING, 0, ber.ENUMERATED, 1, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whoever sends something, as far as it matters what they may."""
+
+    bound: bool = False  # behind both factors, or exempt from the second
+    exempt: bool = False
+    anonymous: bool = False  # not bound, and may ask all the same
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    code: ResultCode
+    text: str
+
+
+def is_root_search(frame: Frame) -> bool:
+    return frame.tag == SEARCH and frame.octets.startswith(_ROOT, frame.start)
+
+
+def forbidden(frame: Frame, who: Who, *, secure: bool) -> Forbidden | None:
+    """Why this isn't relayed; None: it is. Raises MalformedMessage."""
+    if not (who.bound or who.anonymous or is_root_search(frame)):
+        return Forbidden(ResultCode.INSUFFICIENT_ACCESS_RIGHTS, "Bind first.")
+    if frame.stop != len(frame.octets) and not who.exempt and _acts_as_another(frame):
+        return Forbidden(
+            ResultCode.INSUFFICIENT_ACCESS_RIGHTS, "Proxied authorization is for service accounts."
+        )
+    if frame.tag == EXTENDED:
+        return _extended(frame, secure)
+    if not secure and frame.tag in (ADD, MODIFY) and _changed(frame) & _CHANGED_IN_CLEAR:
+        return Forbidden(ResultCode.CONFIDENTIALITY_REQUIRED, "Passwords are changed over TLS only.")
+    return None
+
+
+def _acts_as_another(frame: Frame) -> bool:
+    return any(control.oid in _PROXIED_AUTHORIZATION for control in decode_controls(frame))
+
+
+def extended_name(frame: Frame) -> str:
+    """The OID of an extended request. Raises MalformedMessage."""
+    request = decode_request(frame)
+    assert isinstance(request, ExtendedRequest)  # noqa: S101 - by its tag
+    return request.name
+
+
+def _extended(frame: Frame, secure: bool) -> Forbidden | None:
+    name = extended_name(frame)
+    if name in PASSWORD_CHECKS:
+        return Forbidden(ResultCode.UNWILLING_TO_PERFORM, "Passwords are checked by binds only.")
+    if name == PASSWORD_MODIFY and not secure:
+        return Forbidden(ResultCode.CONFIDENTIALITY_REQUIRED, "Passwords are changed over TLS only.")
+    return None
+
+
+def _changed(frame: Frame) -> frozenset[str]:
+    """The attributes that a Modify or Add writes, in small letters, without options. Raises MalformedMessage."""
+    cursor = Cursor(frame.octets, frame.start, frame.stop)
+    cursor.octets()
+    changes = cursor.enter(ber.SEQUENCE)
+    names = set()
+    while changes.peek() is not None:
+        change = changes.enter(ber.SEQUENCE)
+        if frame.tag == MODIFY:
+            change.expect(ber.ENUMERATED)
+            change = change.enter(ber.SEQUENCE)
+        names.add(change.text().partition(";")[0].lower())
+    return frozenset(names)

@@ -1,0 +1,150 @@
+"""What the options of an LDAP section mean, and its ports."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from authproxy.backends.directory.directory import Directory
+from authproxy.backends.directory.identities import Identities
+from authproxy.backends.directory.upstream import Upstreams
+from authproxy.config.model import LdapServerAuto
+from authproxy.config.options.addresses import Endpoint
+from authproxy.listeners.ldap.attempt import Attempt
+from authproxy.listeners.ldap.listener import LdapListener, Networks
+from authproxy.listeners.ldap.section import LdapSection, Limits, Options
+from authproxy.listeners.ldap.tls import ServerFiles, ServerTls, TlsVersion
+from authproxy.observe.log import Log
+from authproxy.observe.metrics import Metrics
+from authproxy.pipeline.credential import AppendMode
+from authproxy.pipeline.policy import Policy
+from authproxy.pipeline.ports import Verified
+from authproxy.pipeline.request import AuthRequest
+from authproxy.protocols.ldap.dn import Subtree
+from authproxy.service.ports import ldap_endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class LdapPlan:
+    """What a port serves. `tls_at_once`: LDAPS."""
+
+    section: LdapSection
+    balancers: Networks
+    tls_at_once: bool
+
+
+def ldap_policy(options: LdapServerAuto) -> Policy:
+    return Policy(
+        fail_mode=options.failmode,
+        append=_append(options),
+        factors=options.factors,
+        exempts=_exemption(options),
+    )
+
+
+def _append(options: LdapServerAuto) -> AppendMode:
+    return AppendMode(options.allow_concat, options.delimiter.encode(), options.delimited_password_length)
+
+
+def _exemption(options: LdapServerAuto) -> Callable[[AuthRequest, Verified], bool]:
+    subtrees = [Subtree(dn) for dn in options.exempt_ous]
+    groups = frozenset(options.exempt_groups)
+
+    def exempts(request: AuthRequest, verified: Verified) -> bool:
+        if verified.groups & groups or any(verified.dn in subtree for subtree in subtrees):
+            return True
+        attempt = request.carried
+        return options.exempt_primary_bind and isinstance(attempt, Attempt) and attempt.first
+
+    return exempts
+
+
+def ldap_options(options: LdapServerAuto, bind_timeout: float) -> Options:
+    return Options(
+        append=_append(options),
+        patience=options.login_patience,
+        bind_timeout=bind_timeout,
+        require_tls=bool(options.require_tls),
+        allow_anonymous=options.allow_anonymous_bind,
+        exempt_primary_bind=options.exempt_primary_bind,
+        allow_searches_after_bind=options.allow_searches_after_bind,
+    )
+
+
+def ldap_limits(options: LdapServerAuto) -> Limits:
+    return Limits(
+        connections=options.max_connections,
+        connections_per_client=options.max_connections_per_client,
+        idle=options.idle_timeout,
+        network=options.network_timeout,
+        pending=options.max_pending,
+    )
+
+
+def ldap_tls(options: LdapServerAuto) -> ServerTls | None:
+    """Raises UnusableCertificate."""
+    if options.ssl_cert_path is None or options.ssl_key_path is None:
+        return None
+    minimum = TlsVersion(options.minimum_tls_version.value)
+    return ServerTls(ServerFiles(options.ssl_cert_path, options.ssl_key_path, minimum, options.cipher_list))
+
+
+def identities(options: LdapServerAuto, directory: Directory, log: Log) -> Identities:
+    applications = [Subtree(dn) for dn in options.exempt_ous]
+    return Identities(directory, applications=applications, groups=options.exempt_groups, log=log)
+
+
+def upstreams(directory: Directory, earlier: LdapSection | None, same_directory: bool) -> Any:
+    """The earlier ones where the directory is the same: connections that are open stay (A13)."""
+    if earlier is not None and same_directory:
+        return earlier.upstreams
+    return Upstreams(directory)
+
+
+class LdapPort:
+    """A listening socket, and what is connected to it."""
+
+    def __init__(
+        self, plan: LdapPlan, sock: socket.socket, *, reactor: Any, log: Log, metrics: Metrics
+    ) -> None:
+        host, port = sock.getsockname()[:2]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.listener = LdapListener(
+            plan.section,
+            balancers=plan.balancers,
+            tls_at_once=plan.tls_at_once,
+            reactor=reactor,
+            log=log,
+            disconnects=metrics,
+        )
+        metrics.ldap_connections(self.address, lambda: self.listener.connections)
+        self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener)
+        sock.close()  # the reactor has its own of it
+
+    def serve(self, plan: LdapPlan) -> None:
+        self.listener.serve(plan.section, plan.balancers, tls_at_once=plan.tls_at_once)
+
+    @property
+    def pending(self) -> int:
+        return self.listener.pending
+
+    def drain(self) -> Deferred[None]:
+        """Nobody new; fires when the last one has gone."""
+        self._port.stopListening()
+        return self.listener.drain()
+
+    def close(self) -> None:
+        self._port.stopListening()
+        self.listener.close()
+
+
+def plans(sections: Sequence[tuple[LdapServerAuto, LdapSection]]) -> dict[Endpoint, LdapPlan]:
+    return {
+        endpoint: LdapPlan(section, options.proxy_protocol_from, at_once)
+        for options, section in sections
+        for endpoint, at_once in ldap_endpoints(options).items()
+    }
