@@ -17,7 +17,7 @@ from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
 from authproxy.protocols.radius.packet import STATE, USER_NAME, USER_PASSWORD, Packet
-from authproxy.protocols.radius.password import CredentialKind, decrypt_password
+from authproxy.protocols.radius.password import CredentialKind, decrypt_password, proof
 from authproxy.protocols.radius.relay import Allowed, FromNas
 from authproxy.protocols.radius.salted import Hop
 from authproxy.protocols.radius.vendor import Key, first
@@ -164,7 +164,7 @@ class RadiusSection:
                 todo="set the NAS to PAP, or give this section a radius_client",
             )
             raise _Unusable("credential")
-        return Secret(packet.octets)
+        return Secret(proof(packet, kind))
 
     def _in_utf8(self, password: Secret) -> Secret:
         """`pw_codec`: what the NAS writes passwords in; directories read UTF-8. utf-8 leaves the octets alone (R24)."""
