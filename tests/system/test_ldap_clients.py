@@ -19,7 +19,7 @@ from tests.system.bench.world import World
 from tests.system.ldap_apps import Apps, add_apps
 from tests.system.parts.needs import needs
 from tests.system.parts.process import Process, free_port
-from tests.system.parts.slapd import GROUPS, PEOPLE, SERVICE, SERVICE_PASSWORD, Slapd
+from tests.system.parts.slapd import GROUPS, PEOPLE, SERVICE, SERVICE_PASSWORD, Slapd, password_of
 from tests.system.test_ldap_slapd import at_slapd
 
 pytestmark = pytest.mark.system
@@ -117,24 +117,24 @@ def script(text: str, python: str, apps: Apps) -> Login:
 
 def three_answers(world: World, login: Login) -> None:
     asked = len(world.asked("alice"))
-    assert login("alice", "alice-pw")
+    assert login("alice", password_of("alice"))
     assert len(world.asked("alice")) > asked
     passcode = world.canaries.passcode("alice's passcode")
     world.cloud.users["alice"].passcodes.add(passcode)
     world.cloud.users["alice"].answer = "deny"
-    assert login("alice", f"alice-pw,{passcode}")
-    assert not login("alice", "alice-pw")
+    assert login("alice", f"{password_of('alice')},{passcode}")
+    assert not login("alice", password_of("alice"))
     assert not login("alice", world.canaries.new("a wrong password"))
-    assert login("bob", "bob-pw")
+    assert login("bob", password_of("bob"))
     assert not world.asked("svc")
 
 
 def test_ldap3(world: World, apps: Apps) -> None:
     login = script(LDAP3, sys.executable, apps)
-    assert login("alice", "alice-pw")
+    assert login("alice", password_of("alice"))
     assert len(world.asked("alice")) == 2, "it binds twice, one after the other"
     world.cloud.users["alice"].answer = "deny"
-    assert not login("alice", "alice-pw")
+    assert not login("alice", password_of("alice"))
     assert not login("alice", world.canaries.new("a wrong password"))
 
 
@@ -238,4 +238,4 @@ def apache(tmp_path: Path, apps: Apps) -> Iterator[Login]:
 def test_apache(world: World, apache: Login) -> None:
     """It keeps one connection, and rebinds it as its own account and as the user in turn."""
     three_answers(world, apache)
-    assert not apache("carol", "carol-pw"), "not in the group"
+    assert not apache("carol", password_of("carol")), "not in the group"

@@ -26,7 +26,7 @@ from authproxy.protocols.ldap.requests import (
 from authproxy.protocols.ldap.responses import SearchResultEntry, decode_response
 from tests.system.bench.world import World
 from tests.system.ldap_apps import Apps, Wire, add_apps, result_of, simple
-from tests.system.parts.slapd import ADMIN, ADMIN_PASSWORD, GROUPS, PEOPLE, SUFFIX, Slapd
+from tests.system.parts.slapd import ADMIN, ADMIN_PASSWORD, GROUPS, PEOPLE, SUFFIX, Slapd, password_of
 from tests.system.test_ldap_slapd import ALICE, at_slapd
 
 pytestmark = pytest.mark.system
@@ -234,7 +234,7 @@ def _pages(wire: Wire, number: int) -> list[bytes]:
 
 @pytest.mark.parametrize("user", ["an exempt account", "a user"])
 def test_equal_octets(world: World, slapd: Slapd, apps: Apps, user: str) -> None:
-    name, password = (ADMIN, ADMIN_PASSWORD) if user == "an exempt account" else (ALICE, "alice-pw")
+    name, password = (ADMIN, ADMIN_PASSWORD) if user == "an exempt account" else (ALICE, password_of("alice"))
     direct, proxied = play(slapd.port, name, password), play(apps.port, name, password)
     assert len(direct) == len(proxied)
     for number, (one, other) in enumerate(zip(direct, proxied, strict=True)):

@@ -47,7 +47,6 @@ def apps(world: World, slapd: Slapd) -> Apps:
     made = add_apps(world, exempt_ous=[SERVICE], denial_memory=0)
     at_slapd(world, slapd)
     world.start()
-    # Not among the secrets that are looked for: their passwords begin with their names.
     world.cloud.users.update({user: User() for user in openldap.POLICY_USERS})
     return made
 
@@ -73,15 +72,15 @@ def test_ldapsearch_by_push_and_by_passcode(world: World, apps: Apps) -> None:
 
     for way in (("-H", apps.url), ("-H", apps.url, "-ZZ"), ("-H", apps.ldaps_url)):
         asked = len(world.asked("alice"))
-        assert alice("alice-pw", *way) == 0
+        assert alice(password_of("alice"), *way) == 0
         assert len(world.asked("alice")) == asked + 1
         passcode = world.canaries.passcode("alice's passcode")
         world.cloud.users["alice"].passcodes.add(passcode)
-        assert alice(f"alice-pw,{passcode}", *way) == 0
-        assert alice(f"alice-pw,{passcode}", *way) == 49, "a passcode is good once"
+        assert alice(f"{password_of('alice')},{passcode}", *way) == 0
+        assert alice(f"{password_of('alice')},{passcode}", *way) == 49, "a passcode is good once"
         assert alice(world.canaries.new("a wrong password"), *way) == 49
         world.cloud.users["alice"].answer = "deny"
-        assert alice("alice-pw", *way) == 49
+        assert alice(password_of("alice"), *way) == 49
         world.cloud.users["alice"].answer = "allow"
     decided = world.wait_audit(6, reason="both_factors", user="alice")
     assert {event["client_ip"] for event in decided} == {"127.0.0.1"}
@@ -89,7 +88,9 @@ def test_ldapsearch_by_push_and_by_passcode(world: World, apps: Apps) -> None:
 
 
 def test_ldapwhoami(world: World, apps: Apps) -> None:
-    done = run("ldapwhoami", "-H", apps.ldaps_url, "-D", ALICE, "-w", "alice-pw", ca=apps.files.authority)
+    done = run(
+        "ldapwhoami", "-H", apps.ldaps_url, "-D", ALICE, "-w", password_of("alice"), ca=apps.files.authority
+    )
     assert done.stdout.strip() == f"dn:{ALICE}"
 
 
@@ -97,7 +98,7 @@ def test_a_service_account_searches_without_a_push(world: World, apps: Apps) -> 
     with Wire(apps.port) as wire:
         assert wire.bind(SERVICE.replace("cn=", "CN = ").replace(",", " , "), SERVICE_PASSWORD) == 0
         assert wire.code(2, SearchRequest(PEOPLE, Scope.SUBTREE)) == 0
-        assert wire.bind(ALICE, "alice-pw", 3) == 0
+        assert wire.bind(ALICE, password_of("alice"), 3) == 0
         assert wire.bind(SERVICE, SERVICE_PASSWORD, 4) == 0
     assert len(world.asked("alice")) == 1
     world.wait_audit(2, reason="exempt", dn=SERVICE)
@@ -109,22 +110,24 @@ def test_after_a_denial_nothing_is_readable(world: World, apps: Apps) -> None:
     with Wire(apps.port) as wire:
         wire.send(1, ExtendedRequest("1.3.6.1.4.1.4203.1.11.3"))
         assert wire.last(1) is not None
-        assert wire.bind(ALICE, "alice-pw", 2) == 49
+        assert wire.bind(ALICE, password_of("alice"), 2) == 49
         assert wire.code(3, search) == 50
-        assert wire.bind(BOB, "bob-pw", 4) == 0
+        assert wire.bind(BOB, password_of("bob"), 4) == 0
         assert wire.code(5, search) == 0
 
 
 def test_expired_locked_and_must_change(world: World, apps: Apps) -> None:
     for user, code in (("locked", 49), ("expired", 49), ("grace", 0), ("mustchange", 0)):
         with Wire(apps.port) as wire:
-            assert wire.bind(f"uid={user},{PEOPLE}", f"{user}-pw") == code, user
+            assert wire.bind(f"uid={user},{PEOPLE}", password_of(user)) == code, user
         assert len(world.asked(user)) == (code == 0)
 
 
 def test_policy_controls_pass(slapd: Slapd, apps: Apps) -> None:
     def said(url: str, user: str) -> str:
-        done = run("ldapwhoami", "-e", "ppolicy", "-H", url, "-D", f"uid={user},{PEOPLE}", "-w", f"{user}-pw")
+        done = run(
+            "ldapwhoami", "-e", "ppolicy", "-H", url, "-D", f"uid={user},{PEOPLE}", "-w", password_of(user)
+        )
         return done.stdout + done.stderr
 
     for user in ("locked", "expired", "mustchange"):
