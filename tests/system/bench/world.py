@@ -175,11 +175,13 @@ class World:
             "allow_local_api": True,
             "failmode": failmode,
             "port": section.port,
-            "reject_delay": 0.1,  # not the second that is usual: a test has many rejects
             "clients": [{"name": "nas", "ip": "127.0.0.1", "secret": self.secret}],
             **({"exempt_usernames": list(exempt)} if exempt else {}),
             **options,
         }
+        if kind.startswith("radius_server"):
+            # Not the second that is usual: a test has many rejects.
+            self.options(section).setdefault("reject_delay", 0.1)
         self.sections.append(section)
         return section
 
