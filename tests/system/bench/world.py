@@ -334,7 +334,7 @@ class World:
         # An event may be on its way to the disk still (only fail open's comes before the answer, F8).
         deadline = time.monotonic() + AUDIT_PATIENCE
         while (wrong := self._let_in_wrongly()) and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.03)
         problems = [*wrong, *map(str, self.leaks()), *self._complaints(), *self._failures()]
         assert not problems, "\n".join(problems)
         self._checked = state
