@@ -51,7 +51,7 @@ class Apps:
 
 def add_apps(world: World, name: str = "apps", *, tls: bool = True, **options: Any) -> Apps:
     """An `ldap_server_auto` of this world; passwords may come in clear unless `require_tls` says otherwise."""
-    port, ssl_port = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
+    port, ssl_port = free_port(), free_port()
     section = world.add_section(name, kind="ldap_server_auto", port=port, **options)
     world.sections.remove(section)  # no NAS comes to it
     files = make_certificate(world.home / f"pki-{name}", "localhost", "127.0.0.1")
