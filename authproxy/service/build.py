@@ -43,7 +43,7 @@ from authproxy.config.options.addresses import Endpoint
 from authproxy.config.problems import InvalidConfig, Problem, suggestion
 from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.section import LdapSection
-from authproxy.listeners.ldap.tls import ServerTls, UnusableCertificate
+from authproxy.listeners.tls import ServerTls, UnusableCertificate
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.listener import Limits, Served
 from authproxy.listeners.radius.section import RadiusSection
