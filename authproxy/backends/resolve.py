@@ -83,8 +83,8 @@ class Resolver:
 
         `timeout` is in seconds. Raises NameUnresolved.
         """
-        if (literal := _literal(name)) is not None:
-            return (literal,)
+        if literal := _literal(name):
+            return literal
         known = self._names.setdefault(name, _Name())
         now = self._reactor.seconds()
         if known.addresses and now < known.good_until:
@@ -109,7 +109,7 @@ class Resolver:
             return
         waiting: Deferred[None] = Deferred()
         known.waiting.append(waiting)
-        timer = self._reactor.callLater(patience, _fire, known.waiting, waiting)
+        timer = self._reactor.callLater(max(0.0, patience), _fire, known.waiting, waiting)
         try:
             await waiting
         finally:
@@ -175,11 +175,13 @@ def _fire(waiting: list[Deferred[None]], one: Deferred[None]) -> None:
         one.callback(None)
 
 
-def _literal(name: str) -> str | None:
+def _literal(name: str) -> tuple[str, ...]:
+    """Nobody has to be asked for these. RFC 6761 §6.3: localhost is this machine, whatever a server or a file says."""
     try:
-        return str(ip_address(name.strip("[]")))
+        return (str(ip_address(name.strip("[]"))),)
     except ValueError:
-        return None
+        label = name.lower().removesuffix(".").rpartition(".")[2]
+        return ("127.0.0.1", "::1") if label == "localhost" else ()
 
 
 def _interleaved(answers: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:

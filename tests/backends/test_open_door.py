@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from authproxy.backends.cloud.probe import FRESH, Probe
+from authproxy.backends.cloud.probe import FRESH, TIMEOUT, Probe
 from authproxy.backends.open_door import OpenDoorGates
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.fail_mode import OUTAGE
@@ -90,6 +90,16 @@ def test_a_probe_that_is_refused(world: World, refusal: CloudFailure) -> None:
 def test_a_probe_with_a_bug(world: World) -> None:
     world.meets = KeyError("oops")
     assert may_open(world) == "probe_internal"
+
+
+def test_a_probe_that_we_were_too_busy_for(world: World) -> None:
+    """Its timeout came late: it is our own event loop that hangs, and nobody is let in for that."""
+    world.hanging = Deferred()
+    answers: list[str] = []
+    Deferred.fromCoroutine(world.door().may_open(request(), DOWN)).addCallback(answers.append)
+    world.clock.advance(TIMEOUT + 0.6)
+    world.hanging.callback(None)
+    assert answers == ["probe_overload"]
 
 
 def test_nobody_waits_any_more(world: World) -> None:

@@ -78,6 +78,13 @@ def test_an_address_is_its_own_answer(ask: Ask, dns: Dns, name: str, expected: s
     assert dns.asked == []
 
 
+@pytest.mark.parametrize("name", ["localhost", "LocalHost.", "api.localhost"])
+def test_localhost_is_this_machine_whatever_a_server_says(ask: Ask, dns: Dns, name: str) -> None:
+    """RFC 6761 §6.3; and a machine without a hosts file knows itself."""
+    assert ask(name) == ("127.0.0.1", "::1")
+    assert dns.asked == []
+
+
 def test_families_in_turn(ask: Ask, dns: Dns) -> None:
     dns.answer = [*V6, *V4, V4[0]]
     assert ask() == ("2001:db8::1", "192.0.2.1", "fe80::1%7", "192.0.2.2")

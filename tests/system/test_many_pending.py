@@ -41,7 +41,7 @@ def test_ten_thousand(world: World) -> None:
         if number % 100 == 99:
             # As fast as it takes them: what doesn't fit into the socket is lost, as UDP is.
             world.journal.wait(CloudRequest, lambda r: r.endpoint == "auth", count=number - 300, timeout=120)
-    world.journal.wait(CloudRequest, lambda r: r.endpoint == "auth_status", count=COUNT, timeout=600)
+    world.journal.wait(CloudRequest, lambda r: r.endpoint == "auth", count=COUNT, timeout=600)
     wait_for(lambda: world.running.metric("authproxy_pending_logins") == COUNT, 60, every=1)
     print(f"{COUNT} pending after {time.monotonic() - began:.0f} s")
     assert world.cloud.decide(None, "allow") == COUNT

@@ -34,14 +34,27 @@ def door(world: World, user: Login) -> tuple[int | None, str, str]:
     return codes([reply])[0], events[-1]["reason"], events[-1].get("cause") or ""
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "10.1.2.3", "169.254.1.1", "0.0.0.0", "::1"])
-def test_a_name_that_points_here(world: World, names: Names, address: str) -> None:
+HERE = ["127.0.0.1", "127.9.9.9", "10.1.2.3", "169.254.1.1", "0.0.0.0", "::1", "fe80::1", "fd00::1"]
+
+
+def test_names_that_point_here(world: World, names: Names) -> None:
     """F5, T10: class `untrusted`. Nothing is sent there, and nothing opens."""
-    user = guarded(world, allow=False)
-    names.set(api_guard_test=address)
+    hosts = {f"api{number}_guard_test": address for number, address in enumerate(HERE)}
+    names.set(**hosts)
+    asked = []
+    for host in hosts:
+        name = host.replace("_", ".")
+        section = world.add_section(name, cloud=world.new_cloud(name), failmode="safe", allow_local_api=False)
+        asked.append((section, world.add_user(name)))
     world.start(proven=False, env=names.env)
-    assert door(world, user) == (ACCESS_REJECT, "cloud_refused", "untrusted")
-    assert world.asked(user.user, "preauth") == []
+    nases = [(nas := world.nas(section), nas.login(user.user, user.password)) for section, user in asked]
+    for nas, request in nases:
+        nas.send(request)
+    assert codes(nas.receive(request, 20) for nas, request in nases) == [ACCESS_REJECT] * len(HERE)
+    for _, user in asked:
+        (event,) = world.wait_audit(user=user.user, decision="reject")
+        assert (event["reason"], event["cause"]) == ("cloud_refused", "untrusted")
+        assert world.asked(user.user, "preauth") == []
 
 
 def test_a_name_that_is_gone(world: World, names: Names) -> None:

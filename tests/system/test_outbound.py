@@ -109,7 +109,7 @@ LIES = {
     "407": (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "request"),
     "404": (b"HTTP/1.1 404 Not Found\r\n\r\n", "request"),
     "302": (b"HTTP/1.1 302 Found\r\nLocation: https://localhost/\r\n\r\n", "request"),
-    "200, then its own page": (HEAD + b"\r\n<html>Sign in to the hotel's network</html>", "untrusted"),
+    "200, then its own page": (HEAD + b"\r\n<html>Sign in to the hotel's network</html>", "protocol"),
     "a head without an end": (HEAD + b"X-Padding: y\r\n" * 200_000, "protocol"),
     "noise": (b"\x15\x03\x01\x00\x02\x02\x28" * 30, "protocol"),
 }

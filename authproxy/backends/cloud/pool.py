@@ -206,12 +206,12 @@ class Pool:
 
     def _close_old(self) -> None:
         self._sweep = None
-        oldest = self._reactor.seconds() - self._limits.idle_seconds
-        while self._idle and self._idle[0].idle_since <= oldest:
+        now = self._reactor.seconds()
+        while self._idle and self._idle[0].idle_since + self._limits.idle_seconds <= now:
             self._idle.popleft().close()
         if self._idle:
-            until = self._idle[0].idle_since + self._limits.idle_seconds
-            self._sweep = self._reactor.callLater(until - self._reactor.seconds(), self._close_old)
+            left = self._idle[0].idle_since + self._limits.idle_seconds - now
+            self._sweep = self._reactor.callLater(left, self._close_old)
 
 
 def _closing() -> CloudFailure:

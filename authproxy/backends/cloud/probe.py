@@ -16,6 +16,8 @@ from authproxy.pipeline.ports import CloudFailure, FailureClass
 
 TIMEOUT = 3.0  # seconds that a probe takes at most
 FRESH = 3.0  # seconds that its word counts for
+# Seconds that a timeout may come late. Later, it is this process that was too busy to hear an answer (F3).
+LATE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,13 @@ class Probe:
 
     async def _probe(self) -> None:
         failure: CloudFailure | None = None
+        began = self._reactor.seconds()
         try:
             await self._check(self._timeout)
         except CloudFailure as met:
             failure = met
+            if self._reactor.seconds() - began > self._timeout + LATE:
+                failure = CloudFailure(FailureClass.OVERLOAD, f"too busy to tell: {met.detail}")
         except Exception as bug:  # noqa: BLE001 - nobody may be left waiting, and nobody let in for it
             self._log.failure("cloud.probe_failed", bug)
             failure = CloudFailure(FailureClass.INTERNAL, type(bug).__name__)

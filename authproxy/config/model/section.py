@@ -51,6 +51,8 @@ class Options(BaseModel):
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
         validate_default=False,
+        # A kind costs a megabyte, and most files have two.
+        defer_build=True,
     )
 
 

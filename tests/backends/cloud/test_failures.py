@@ -743,12 +743,23 @@ def test_a_name_that_is_gone(make: Make, monkeypatch: pytest.MonkeyPatch) -> Non
     assert made_failure(asked) is UNTRUSTED
 
 
-def test_a_name_that_is_gone_since_before_the_restart(server: Scripted, make: Make) -> None:
+def test_a_name_that_is_gone_since_before_the_restart(
+    server: Scripted, make: Make, authority: Authority
+) -> None:
     known: set[str] = set()
-    server.play(says(PREAUTH))
-    make(server.port, known=known).preauth()
+    name = "cloud.example"
+
+    def serve(wire: Wire) -> None:
+        wire.tls(server_context(authority.issue(name)))
+        wire.request()
+        wire.send(PREAUTH)
+        wire.until_closed()
+
+    server.play(serve)
+    make(server.port, host=name, known=known, lookup=resolving(lambda: ["127.0.0.1"])).preauth()
     assert known
-    assert made_failure(make(server.port, known=known, lookup=resolving(nowhere))) is UNTRUSTED
+    gone = make(server.port, host=name, known=known, lookup=resolving(nowhere))
+    assert made_failure(gone) is UNTRUSTED
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,10 @@ class Output:
             self._ended = True
             self._changed.notify_all()
 
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._octets)
+
     @property
     def octets(self) -> bytes:
         with self._changed:

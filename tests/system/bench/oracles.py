@@ -99,11 +99,20 @@ class Attempt:
         return True
 
 
-def read_audit(path: Path) -> list[AuditEvent]:
-    """The events of authevents.log. Each line is one JSON object (S2)."""
+def read_audit(path: Path, *, whole: bool = True) -> list[AuditEvent]:
+    """The events of authevents.log. Each line is one JSON object (S2); `whole` False: those that are.
+
+    The last line counts once it has its end.
+    """
     if not path.is_file():
         return []
-    events = [json.loads(line) for line in path.read_bytes().decode("utf-8").splitlines()]
+    *lines, _ = path.read_bytes().decode("utf-8").split("\n")
+    events: list[AuditEvent] = []
+    for line in lines:
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            assert not whole, f"no JSON: {line!r}"
     assert all(isinstance(event, dict) for event in events)
     return events
 
