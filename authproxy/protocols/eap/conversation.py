@@ -78,7 +78,7 @@ class _Phase(Enum):
 
 class Conversation:
     def __init__(self, connect: Callable[[], SSL.Connection], *, prompt: str, fragment: int) -> None:
-        """`connect`: a server's TLS connection without a socket; `prompt`: asks for the password; `fragment`: octets."""
+        """`connect`: a server's TLS connection without a socket; `prompt`: for the password; `fragment`: octets."""
         self._connect = connect
         self._prompt = prompt
         self._phase = _Phase.BEGIN
@@ -134,7 +134,9 @@ class Conversation:
         for method in _METHODS:
             if method in wanted and method not in self._proposed:
                 return self._propose(method)
-        raise MalformedEap(f"the peer speaks methods {list(wanted[:8])}, and here are PEAP (25) and TTLS (21)")
+        raise MalformedEap(
+            f"the peer speaks methods {list(wanted[:8])}, and here are PEAP (25) and TTLS (21)"
+        )
 
     # ---- octets of the method
 
