@@ -13,6 +13,7 @@ from authproxy.config.model.radius_server import (
     RadiusServerChallenge,
     RadiusServerConcat,
     RadiusServerDuoOnly,
+    RadiusServerEap,
 )
 from authproxy.config.model.section import Section
 
@@ -26,6 +27,7 @@ SERVED: Mapping[str, type[Section]] = {
     "radius_server_challenge": RadiusServerChallenge,
     "radius_server_concat": RadiusServerConcat,
     "radius_server_duo_only": RadiusServerDuoOnly,
+    "radius_server_eap": RadiusServerEap,
 }
 
 # Kinds whose sections can be the primary of a server section.
@@ -51,10 +53,6 @@ _TLS = _words("minimum_tls_version cipher_list")
 
 # Known by name and options, so that a file with them is answered to the point. Work that serves one moves it up.
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "radius_server_eap": _RADIUS
-    | _APPEND
-    | _TLS
-    | _words("certs pkey prompt factors allow_concat concat_mode"),
     "http_proxy": _words("api_host port client_ip interface"),
 }
 # Their numbered families: stems that may have _1, _2, … behind them.

@@ -9,7 +9,7 @@ from typing import Any
 
 from authproxy.listeners.ldap.attempt import Attempt
 from authproxy.listeners.ldap.ports import Identities, Logins, Rejecter, Upstreams
-from authproxy.listeners.ldap.tls import ServerTls
+from authproxy.listeners.tls import ServerTls
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Reason, Reject
 from authproxy.pipeline.logins import Answer

@@ -33,6 +33,14 @@ class Logins(Protocol):
     def submit(self, request: AuthRequest, answer: Answer) -> Coroutine[Any, Any, None] | None: ...
 
 
+class Section(Protocol):
+    """What answers a client's Access-Requests."""
+
+    def ask(
+        self, packet: Packet, kind: CredentialKind, asked: Asked, answer: Answer
+    ) -> Coroutine[Any, Any, None] | None: ...
+
+
 class Rejecter(Protocol):
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject: ...
 
@@ -96,14 +104,23 @@ class RadiusSection:
             username = self._username(packet, asked)
             password = self._password(packet, kind, asked)
         except _Unusable as unusable:
-            request = self._request(packet, kind, asked, username, password)
+            request = self.request(packet, kind, asked, username, password)
             answer(self._rejecter.reject(request, Reason.MALFORMED, unusable.cause))
             return None
-        return self._logins.submit(self._request(packet, kind, asked, username, password), answer)
+        return self._logins.submit(self.request(packet, kind, asked, username, password), answer)
 
-    def _request(
+    def unread(self, packet: Packet, kind: CredentialKind, asked: Asked) -> AuthRequest:
+        """For the record of a packet that no login was made of."""
+        try:
+            username = read_username(packet.first(USER_NAME) or b"")
+        except MalformedUsername:
+            username = UNREADABLE
+        return self.request(packet, kind, asked, username, Secret(b""))
+
+    def request(
         self, packet: Packet, kind: CredentialKind, asked: Asked, username: Username, password: Secret
     ) -> AuthRequest:
+        """The login that this packet asks for."""
         return AuthRequest(
             login=self._new_login(),
             section=self.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +37,13 @@ def eapol(
     outer: str = "anonymous",
     phase1: str = "",
     fragment: int = 0,
+    attributes: Sequence[str] = (),
     timeout: int = 20,
 ) -> Heard:
-    """`method`: peap-gtc, ttls-pap, peap-mschapv2, md5, …; `fragment`: octets of one EAP packet at most."""
+    """`method`: peap-gtc, ttls-pap, peap-mschapv2, md5, …; `fragment`: octets of one EAP packet at most;
+
+    `attributes`: more of them in each request, as NUMBER:SYNTAX:VALUE.
+    """
     program = needs("eapol_test", "eapoltest")
     kind, _, inner = method.partition("-")
     lines = ["key_mgmt=WPA-EAP", f"eap={kind.upper()}", f'identity="{user}"', f'password="{password}"']
@@ -55,6 +60,7 @@ def eapol(
     config.write_text("network={\n" + "".join(f" {line}\n" for line in lines) + "}\n")
     command = [program, "-c", str(config), "-a", "127.0.0.1", "-p", str(port), "-s", secret]
     command += ["-t", str(timeout), "-r", "0", *([] if inner else ["-n"])]
+    command += [f"-N{attribute}" for attribute in attributes]
     ended = subprocess.run(
         command, capture_output=True, text=True, errors="replace", check=False, timeout=timeout + 10
     )
