@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.fuzz import cloud, ldap, radius
+from tests.fuzz import cloud, eap, ldap, radius
 from tests.fuzz.report import Report
 
 Run = Callable[[float, int], Report]
 
 TARGETS: dict[str, Run] = {
     "cloud": cloud.run,
+    "eap": eap.run,
     "ldap": ldap.run,
     "proxy": cloud.run_proxy,
     "radius": radius.run,
