@@ -171,6 +171,8 @@ def is_untrusted(error: BaseException | Failure) -> bool:
             return not _is_eof(value)
         case ssl.SSLEOFError() | ssl.SSLZeroReturnError() | ssl.SSLSyscallError() | ssl.SSLWantReadError():
             return False
+        case ssl.SSLError(reason="UNEXPECTED_EOF_WHILE_READING"):
+            return False  # before Python 3.11.4 it is no SSLEOFError
         case ssl.SSLError() | VerificationError() | CertificateError():
             return True
         case _:

@@ -66,6 +66,7 @@ from authproxy.pipeline.ports import Primary, Refused
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.pipeline.username import canonical
+from authproxy.pipeline.workload import Workload
 from authproxy.protocols.ldap.filter_text import parse_filter
 from authproxy.protocols.radius import dictionary
 from authproxy.protocols.radius.relay import Allowed
@@ -97,6 +98,7 @@ class World:
     state: State
     challenges: Challenges
     writers: Sequence[LineWriter] = ()
+    workload: Workload = field(default_factory=Workload)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
     def clock(self) -> float:
@@ -107,15 +109,18 @@ class World:
 class Counted:
     """A pipeline that knows how many logins are in it: it goes when they have ended."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, workload: Workload) -> None:
         self._pipeline = pipeline
+        self._workload = workload
         self.pending = 0
 
     async def authenticate(self, request: AuthRequest) -> Decision:
         self.pending += 1
+        self._workload.begin()
         try:
             return await self._pipeline.authenticate(request)
         finally:
+            self._workload.end()
             self.pending -= 1
 
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
@@ -372,6 +377,7 @@ class _Builder:
             log=world.log,
             proven=proven,
             certificates=world.certificates,
+            workload=world.workload,
         )
         probe = Probe(cloud.check, reactor=world.reactor, log=world.log)
         guarded = GuardedCloud(cloud, probe, section=settings.section, reactor=world.reactor, log=world.log)
@@ -455,7 +461,7 @@ class _Builder:
             recent=world.recent,
         )
         second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
-        pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock))
+        pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock), world.workload)
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)
         world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)

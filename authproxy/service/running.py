@@ -143,6 +143,7 @@ class Service:
             reactor=self._world.reactor,
             log=self._world.log,
             discards=self._world.metrics,
+            workload=self._world.workload,
         )
         port = DatagramPort(sock, self._world.reactor, listener.received)
         listener.send = port.send

@@ -38,6 +38,7 @@ from authproxy.pipeline.ports import (
     Preauth,
 )
 from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.workload import Workload
 
 T = TypeVar("T")
 
@@ -60,6 +61,7 @@ class Cloud:
         log: Log,
         proven: Proven,
         certificates: ServerCertificates | None = None,
+        workload: Workload | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises UnusableTrust. Nothing is sent before `start`, or the first login."""
@@ -67,6 +69,7 @@ class Cloud:
         self._reactor = reactor
         self._log = log
         self._proven = proven
+        self._workload = Workload() if workload is None else workload
         peer = Peer(
             host=settings.host,
             port=settings.port,
@@ -121,7 +124,11 @@ class Cloud:
         begin = Call("POST", "auth", params | {"async": "1"}, repeatable=False)
         at_once = min(deadline, self._reactor.seconds() + self._settings.preauth_seconds)
         txid = await self._ask(begin, at_once, read_txid)
-        return await self._poll(txid, username, deadline)
+        self._workload.wait()
+        try:
+            return await self._poll(txid, username, deadline)
+        finally:
+            self._workload.go_on()
 
     # ---- for the probe, the status page and the command line
 

@@ -38,6 +38,8 @@ def ssl_context(trust: Trust) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     context.minimum_version = _MINIMUM_VERSION[trust.minimum]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    # Python 3.11 sets it, in Debian 12 for one: a reply that somebody cut off would look like one that has ended.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     try:
         context.set_ciphers(trust.cipher_list or DEFAULT_CIPHERS)
     except ssl.SSLError:

@@ -25,6 +25,7 @@ from authproxy.protocols.ldap.framing import Frame, Framer
 from authproxy.protocols.ldap.requests import (
     START_TLS,
     BindRequest,
+    EncodedSearch,
     ExtendedRequest,
     SearchRequest,
     UnbindRequest,
@@ -142,7 +143,7 @@ class LdapConnection(protocol.Protocol):
         assert isinstance(response, BindResponse)  # noqa: S101 - what _receive let through
         return response, answered
 
-    async def search(self, request: SearchRequest, deadline: float) -> Found:
+    async def search(self, request: SearchRequest | EncodedSearch, deadline: float) -> Found:
         """Its entries, which must not be more than the request's size limit allows."""
         sent = self._send(request, SearchResultDone, ())
         response, _ = await self._answer(sent, deadline)
@@ -199,7 +200,7 @@ class LdapConnection(protocol.Protocol):
 
     def _send(
         self,
-        request: BindRequest | SearchRequest | ExtendedRequest,
+        request: BindRequest | SearchRequest | EncodedSearch | ExtendedRequest,
         kind: type[BindResponse | SearchResultDone | ExtendedResponse],
         controls: tuple[Control, ...],
     ) -> _Pending:

@@ -25,7 +25,7 @@ from authproxy.pipeline.ports import Clock, Refused
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
 from authproxy.protocols.ldap.dn import DN, MalformedDN, parse_dn
 from authproxy.protocols.ldap.filter import And, Equality, Filter, Or
-from authproxy.protocols.ldap.requests import Scope, SearchRequest
+from authproxy.protocols.ldap.requests import RepeatedSearch, Scope, SearchRequest
 from authproxy.protocols.ldap.responses import SearchResultEntry
 from authproxy.protocols.ldap.result import ResultCode, code_name
 
@@ -68,6 +68,7 @@ class Lookup:
         if settings.security_group_dn is not None:
             wanted.append("memberOf")
         self._attributes = tuple(dict.fromkeys(wanted))
+        self._searches: dict[tuple[bool, int], RepeatedSearch] = {}
 
     async def find(
         self, connection: LdapConnection, root: Root, name: Name, deadline: float
@@ -142,13 +143,7 @@ class Lookup:
     async def _search(
         self, connection: LdapConnection, root: Root, wanted: Filter, deadline: float, most: int = _TWO
     ) -> Sequence[SearchResultEntry]:
-        request = SearchRequest(
-            self._settings.search_dn,
-            Scope.SUBTREE,
-            self._narrowed(wanted, root),
-            self._attributes,
-            size_limit=most,
-        )
+        request = self._below_search_dn(root.active_directory, most).asking(wanted)
         found = await connection.search(request, deadline)
         if found.result.code == ResultCode.NO_SUCH_OBJECT:
             raise Unusable(
@@ -161,16 +156,27 @@ class Lookup:
     ) -> Sequence[SearchResultEntry]:
         if dn not in self._subtree:
             return []
-        request = SearchRequest(dn, Scope.BASE, self._narrowed(None, root), self._attributes, size_limit=_TWO)
+        request = SearchRequest(
+            dn, Scope.BASE, self._narrowed(root.active_directory), self._attributes, size_limit=_TWO
+        )
         found = await connection.search(request, deadline)
         if found.result.code in (ResultCode.NO_SUCH_OBJECT, ResultCode.INVALID_DN_SYNTAX):
             return []
         return self._inside(self._checked(found))
 
-    def _narrowed(self, wanted: Filter | None, root: Root) -> Filter:
-        """And a person, and whatever else the administrator wants."""
-        people = _AD_PEOPLE if root.active_directory else _PEOPLE
-        return And(tuple(part for part in (wanted, people, self._settings.ldap_filter) if part is not None))
+    def _below_search_dn(self, active_directory: bool, most: int) -> RepeatedSearch:
+        """The search for a user, whoever it is."""
+        known = self._searches.get((active_directory, most))
+        if known is None:
+            base, narrowed = self._settings.search_dn, self._narrowed(active_directory)
+            request = SearchRequest(base, Scope.SUBTREE, narrowed, self._attributes, size_limit=most)
+            known = self._searches[active_directory, most] = RepeatedSearch(request)
+        return known
+
+    def _narrowed(self, active_directory: bool) -> Filter:
+        """A person, and whatever else the administrator wants."""
+        people = _AD_PEOPLE if active_directory else _PEOPLE
+        return And(tuple(part for part in (people, self._settings.ldap_filter) if part is not None))
 
     # ---- judging
 

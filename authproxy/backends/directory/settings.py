@@ -42,7 +42,8 @@ class Limits:
 
     service_connections: int = 4
     user_connections: int = 16
-    waiting: int = 512
+    # More than the listeners let in at once: it is they who shed, and silently.
+    waiting: int = 2048
     # Active Directory closes a connection after 900 s without a request.
     service_idle: float = 600
     # A password must not be sent into a connection that a firewall has forgotten.

@@ -96,9 +96,6 @@ class LdapSection:
         if b"\0" in attempt.password.reveal():
             answer(self._reject(attempt, username, address, now, Reason.MALFORMED, "nul_in_password"))
             return None
-        if not attempt.password:
-            answer(self._reject(attempt, username, address, now, Reason.EMPTY_PASSWORD, ""))
-            return None
         if self._pending >= self.limits.pending:
             answer(self._reject(attempt, username, address, now, Reason.OVERLOADED, ""))
             return None

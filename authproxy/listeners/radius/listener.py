@@ -22,6 +22,7 @@ from authproxy.listeners.radius.udp import Route, Source
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.logins import Answer
+from authproxy.pipeline.workload import Workload
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
 from authproxy.protocols.radius.packet import Code, MalformedPacket, Packet, decode
 from authproxy.protocols.radius.password import credential_kind
@@ -56,6 +57,7 @@ class RadiusListener:
         reactor: IReactorTime,
         log: Log,
         discards: Discards,
+        workload: Workload | None = None,
     ) -> None:
         """`receiver` names the socket: two listeners never mistake each other's packets for their own."""
         self._receiver = receiver
@@ -67,6 +69,7 @@ class RadiusListener:
         self._discards = discards
         self._duplicates = Duplicates(limits.reply_cache)
         self._load = Load()
+        self._workload = Workload() if workload is None else workload
         self._status = Frequency()
         self._draining = False
         self.send: Callable[[bytes, Route], None] = lambda octets, route: None
@@ -147,8 +150,10 @@ class RadiusListener:
             return
         if self._draining:
             raise Discarded("draining")
-        if self._load.is_full(client, self._limits):
-            raise Discarded("overloaded", f"{self._load.total} in progress")
+        if self._load.is_full(client, self._limits) or self._workload.is_full:
+            raise Discarded(
+                "overloaded", f"{self._load.total} in progress, {self._workload.worked_on} worked on"
+            )
         exchange = self._duplicates.begin(identity, marked, authentic=authentic)
         proven = self._authenticity.is_proven(client)
         asked = Asked(client, source.ip, now, authentic, proven, self._log)

@@ -13,7 +13,7 @@ from authproxy.protocols.ldap.ber import Cursor, MalformedMessage
 # CVE-2020-12243: nesting costs the server stack; nobody needs this much of it (L3).
 MAX_DEPTH = 50
 
-_AND, _OR, _NOT = 0xA0, 0xA1, 0xA2
+AND, _OR, _NOT = 0xA0, 0xA1, 0xA2
 _EQUALITY, _SUBSTRINGS, _GREATER, _LESS, _PRESENT, _APPROXIMATE, _EXTENSIBLE = (
     0xA3, 0xA4, 0xA5, 0xA6, 0x87, 0xA8, 0xA9,
 )  # fmt: skip
@@ -105,7 +105,7 @@ _ASSERTION_TAGS = {kind: tag for tag, kind in _ASSERTIONS.items()}
 def encode_filter(wanted: Filter) -> bytes:  # noqa: PLR0911 - a case each
     match wanted:
         case And(parts):
-            return ber.tlv(_AND, b"".join(map(encode_filter, parts)))
+            return ber.tlv(AND, b"".join(map(encode_filter, parts)))
         case Or(parts):
             return ber.tlv(_OR, b"".join(map(encode_filter, parts)))
         case Not(part):
@@ -147,7 +147,7 @@ def decode_filter(cursor: Cursor, depth: int = 1) -> Filter:  # noqa: PLR0911 - 
         raise MalformedMessage("depth", f"a filter nested deeper than {MAX_DEPTH}")
     match cursor.peek():
         case 0xA0:
-            return And(_decode_parts(cursor.enter(_AND), depth))
+            return And(_decode_parts(cursor.enter(AND), depth))
         case 0xA1:
             return Or(_decode_parts(cursor.enter(_OR), depth))
         case 0xA2:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor, MalformedMessage
 from authproxy.protocols.ldap.controls import Control, encode_controls
-from authproxy.protocols.ldap.filter import Filter, Present, decode_filter, encode_filter
+from authproxy.protocols.ldap.filter import AND, And, Filter, Present, decode_filter, encode_filter
 from authproxy.protocols.ldap.framing import Frame
 from authproxy.secret import Secret
 
@@ -100,6 +100,34 @@ class SearchRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedSearch:
+    """A SearchRequest that is octets already."""
+
+    octets: bytes
+    size_limit: int = 0
+
+
+class RepeatedSearch:
+    """A search that differs from the one before in one term of its filter: the rest is encoded once.
+
+    `request.filter` is what entries have to match beside that term. What a login's search has to say is the same
+    nine times of ten, and saying it anew was the largest part of a login's LDAP.
+    """
+
+    __slots__ = ("_always", "_head", "_size_limit", "_tail")
+
+    def __init__(self, request: SearchRequest) -> None:
+        self._head, self._tail = _encode_around_filter(request)
+        parts = request.filter.parts if isinstance(request.filter, And) else (request.filter,)
+        self._always = b"".join(map(encode_filter, parts))
+        self._size_limit = request.size_limit
+
+    def asking(self, term: Filter) -> EncodedSearch:
+        wanted = ber.tlv(AND, encode_filter(term) + self._always)
+        return EncodedSearch(ber.tlv(SEARCH, self._head + wanted + self._tail), self._size_limit)
+
+
+@dataclass(frozen=True, slots=True)
 class AbandonRequest:
     message_id: int
 
@@ -119,9 +147,10 @@ class OtherRequest:
 
 Request = BindRequest | UnbindRequest | SearchRequest | AbandonRequest | ExtendedRequest
 AnyRequest = Request | OtherRequest
+Sendable = Request | EncodedSearch
 
 
-def encode_request(message_id: int, request: Request, controls: tuple[Control, ...] = ()) -> bytes:
+def encode_request(message_id: int, request: Sendable, controls: tuple[Control, ...] = ()) -> bytes:
     """A whole message."""
     content = ber.integer(message_id) + _encode(request)
     if controls:
@@ -129,13 +158,16 @@ def encode_request(message_id: int, request: Request, controls: tuple[Control, .
     return ber.tlv(ber.SEQUENCE, content)
 
 
-def _encode(request: Request) -> bytes:
+def _encode(request: Sendable) -> bytes:
     match request:
         case BindRequest(name, authentication, version):
             content = ber.integer(version) + ber.text(name) + _encode_authentication(authentication)
             return ber.tlv(BIND, content)
+        case EncodedSearch(octets):
+            return octets
         case SearchRequest():
-            return ber.tlv(SEARCH, _encode_search(request))
+            head, tail = _encode_around_filter(request)
+            return ber.tlv(SEARCH, head + encode_filter(request.filter) + tail)
         case ExtendedRequest(name, value):
             content = ber.text(name, _REQUEST_NAME)
             return ber.tlv(EXTENDED, content if value is None else content + ber.tlv(_REQUEST_VALUE, value))
@@ -158,19 +190,17 @@ def _encode_authentication(authentication: Simple | Sasl | OtherChoice) -> bytes
             return ber.tlv(tag, b"")
 
 
-def _encode_search(request: SearchRequest) -> bytes:
-    return b"".join(
-        (
-            ber.text(request.base),
-            ber.integer(request.scope, ber.ENUMERATED),
-            ber.integer(request.dereference, ber.ENUMERATED),
-            ber.integer(request.size_limit),
-            ber.integer(request.time_limit),
-            ber.boolean(request.types_only),
-            encode_filter(request.filter),
-            ber.tlv(ber.SEQUENCE, b"".join(map(ber.text, request.attributes))),
-        )
+def _encode_around_filter(request: SearchRequest) -> tuple[bytes, bytes]:
+    """What stands before a search's filter, and behind it."""
+    head = (
+        ber.text(request.base),
+        ber.integer(request.scope, ber.ENUMERATED),
+        ber.integer(request.dereference, ber.ENUMERATED),
+        ber.integer(request.size_limit),
+        ber.integer(request.time_limit),
+        ber.boolean(request.types_only),
     )
+    return b"".join(head), ber.tlv(ber.SEQUENCE, b"".join(map(ber.text, request.attributes)))
 
 
 def decode_request(frame: Frame) -> AnyRequest:

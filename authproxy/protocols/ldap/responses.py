@@ -167,8 +167,19 @@ def _optional(name: str | None, value: bytes | None, name_tag: int, value_tag: i
     return content if value is None else content + ber.tlv(value_tag, value)
 
 
+# What nearly every answer of a login is: success, without a word.
+_SUCCESS = bytes((ber.ENUMERATED, 1, 0, ber.OCTET_STRING, 0, ber.OCTET_STRING, 0))
+_SUCCESSES: dict[int, Response] = {
+    BIND_RESPONSE: BindResponse(Result(0)),
+    SEARCH_DONE: SearchResultDone(Result(0)),
+}
+
+
 def decode_response(frame: Frame) -> Response:
     """The operation inside. Raises MalformedMessage."""
+    success = _SUCCESSES.get(frame.tag)
+    if success is not None and frame.octets[frame.start : frame.stop] == _SUCCESS:
+        return success
     cursor = Cursor(frame.octets, frame.start, frame.stop)
     match frame.tag:
         case 0x61:

@@ -153,9 +153,8 @@ def encode_attributes(attributes: Iterable[Attribute]) -> bytes:
     for type, value in attributes:
         if not 0 < type < 256 or len(value) > MAX_VALUE:
             raise ValueError(f"attribute {type} can't have {len(value)} octets")
-        parts += (_HEADERS[type][len(value)], value)
+        parts += (_OCTETS[type], _OCTETS[len(value) + 2], value)
     return b"".join(parts)
 
 
-# The two octets before a value, ready made.
-_HEADERS = [[bytes((type, length + 2)) for length in range(MAX_VALUE + 1)] for type in range(256)]
+_OCTETS = [bytes((octet,)) for octet in range(256)]

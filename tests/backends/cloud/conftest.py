@@ -18,6 +18,7 @@ from authproxy.backends.tls import ServerCertificates, Trust
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import CloudFailure, FactorCall
 from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.workload import Workload
 from authproxy.secret import Secret
 from tests.backends.certificates import Authority, server_context
 from tests.backends.cloud.scripted import HOST, Scripted
@@ -70,6 +71,7 @@ class Asked:
     reactor: Any
     run: Callable[..., Any]
     certificates: ServerCertificates
+    workload: Workload
 
     def request(self, seconds: float = 20.0, **changes: Any) -> AuthRequest:
         return request(deadline=self.reactor.seconds() + seconds, **changes)
@@ -100,7 +102,7 @@ def make(reactor_thread: Any, on_reactor: Callable[..., Any], authority: Authori
     def build(
         port: int, *, lookup: Any = None, wall_clock: Any = None, known: Any = None, **changes: Any
     ) -> Asked:
-        log, certificates = Events(), ServerCertificates()
+        log, certificates, workload = Events(), ServerCertificates(), Workload()
         limits = PoolLimits(connect_seconds=1.0)
         fields: dict[str, Any] = {
             "section": "vpn",
@@ -126,13 +128,14 @@ def make(reactor_thread: Any, on_reactor: Callable[..., Any], authority: Authori
                 log=log,
                 proven=proven,
                 certificates=certificates,
+                workload=workload,
                 **clock,
             )
             return cloud, resolver, proven
 
         cloud, resolver, proven = on_reactor(on_the_reactor)
         made.append((cloud, resolver))
-        return Asked(cloud, log, proven, reactor_thread, on_reactor, certificates)
+        return Asked(cloud, log, proven, reactor_thread, on_reactor, certificates, workload)
 
     yield build
     for cloud, resolver in made:

@@ -273,6 +273,26 @@ def test_a_lost_poll_costs_no_second_push(server: Scripted, make: Make) -> None:
     assert server.endpoints().count("auth") == 1
 
 
+def test_who_waits_for_a_user_is_not_worked_on(server: Scripted, make: Make) -> None:
+    """A1: thousands may wait for their users; auth itself is our work still."""
+    seen: list[int] = []
+
+    def script(wire: Wire) -> None:
+        wire.tls()
+        for answer in (BEGUN, ALLOW):
+            wire.request()
+            seen.append(asked.workload.worked_on)
+            wire.send(answer)
+        wire.until_closed()
+
+    server.play(script)
+    asked = make(server.port)
+    asked.workload.begin()
+    assert asked.auth() == FactorAllow("Success. Logging you in...", TXID)
+    assert seen == [1, 0]
+    assert asked.workload.worked_on == 1
+
+
 def test_a_login_whose_time_is_over(server: Scripted, make: Make) -> None:
     def hold(wire: Wire) -> None:
         wire.tls()

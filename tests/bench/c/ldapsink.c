@@ -110,7 +110,17 @@ static void put_attribute(const char *name, const char *value) {
     wrap(mark, SEQUENCE);
 }
 
-static void put_entry(const struct element *id, const char *dn, const char *uid) {
+/* Whether a search that asks for these attributes wants this one; to ask for none is to ask for all. */
+static int wants(const struct element *asked, const char *name) {
+    const uint8_t *at = asked->at;
+    struct element one;
+    if (at == asked->end) return 1;
+    while (read_element(&at, asked->end, &one) == 1)
+        if (is(&one, name) || is(&one, "*")) return 1;
+    return 0;
+}
+
+static void put_entry(const struct element *id, const char *dn, const char *uid, const struct element *asked) {
     char mail[128];
     snprintf(mail, sizeof mail, "%s@example.com", uid);
     size_t message = written;
@@ -118,10 +128,10 @@ static void put_entry(const struct element *id, const char *dn, const char *uid)
     size_t entry = written;
     put_text(dn);
     size_t attributes = written;
-    put_attribute("objectClass", "inetOrgPerson");
-    put_attribute("uid", uid);
-    put_attribute("cn", uid);
-    put_attribute("mail", mail);
+    if (wants(asked, "objectClass")) put_attribute("objectClass", "inetOrgPerson");
+    if (wants(asked, "uid")) put_attribute("uid", uid);
+    if (wants(asked, "cn")) put_attribute("cn", uid);
+    if (wants(asked, "mail")) put_attribute("mail", mail);
     wrap(attributes, SEQUENCE);
     wrap(entry, ENTRY);
     wrap(message, SEQUENCE);
@@ -179,11 +189,11 @@ static int wanted_uid(const struct element *filter, struct element *uid) {
 
 static int serve_search(struct connection *c, const struct element *id, const struct element *operation) {
     const uint8_t *at = operation->at;
-    struct element base, skipped, filter, uid;
+    struct element base, skipped, filter, asked, uid;
     if (read_element(&at, operation->end, &base) != 1) return -1;
     for (int i = 0; i < 5; i++) /* scope, derefAliases, sizeLimit, timeLimit, typesOnly */
         if (read_element(&at, operation->end, &skipped) != 1) return -1;
-    if (read_element(&at, operation->end, &filter) != 1) return -1;
+    if (read_element(&at, operation->end, &filter) != 1 || read_element(&at, operation->end, &asked) != 1) return -1;
     searches++;
     if (base.at == base.end) {
         put_root(id);
@@ -198,7 +208,7 @@ static int serve_search(struct connection *c, const struct element *id, const st
         char name[64], dn[128];
         snprintf(name, sizeof name, "%.*s", (int)(uid.end - uid.at), (const char *)uid.at);
         snprintf(dn, sizeof dn, "uid=%s%s", name, PEOPLE);
-        put_entry(id, dn, name);
+        put_entry(id, dn, name, &asked);
         found++;
     }
     put_result(id, DONE, SUCCESS);

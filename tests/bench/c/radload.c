@@ -10,7 +10,8 @@
  *   -l  writes the latencies of all answers, as native 32-bit microseconds
  *
  * Login i is of user00000 + i mod users with password pass00000 + …, from a calling station of its own. Prints one
- * line of JSON. `wrong` counts verified answers that should have been the other one; `forged` what did not verify.
+ * line of JSON. `let_in` and `kept_out` count verified answers that should have been the other one; `forged` what did
+ * not verify.
  */
 #define _GNU_SOURCE
 #include "radius.h"
@@ -68,7 +69,7 @@ static struct queue give_ups, retransmits;
 static int *channel;
 static uint32_t *latency;
 static struct {
-    uint64_t accepted, rejected, challenged, lost, wrong, forged, late, again, unsigned_, refused, starved;
+    uint64_t accepted, rejected, challenged, lost, let_in, kept_out, forged, late, again, unsigned_, refused, starved;
 } count;
 static uint32_t begun, finished, answered;
 static uint64_t started, last_answer;
@@ -192,7 +193,8 @@ static void answer(struct login *l, uint8_t code, uint64_t time) {
     count.accepted += code == ACCESS_ACCEPT;
     count.rejected += code == ACCESS_REJECT;
     count.challenged += code == ACCESS_CHALLENGE;
-    count.wrong += code != l->expected;
+    count.let_in += code == ACCESS_ACCEPT && l->expected != ACCESS_ACCEPT;
+    count.kept_out += code != ACCESS_ACCEPT && l->expected == ACCESS_ACCEPT;
     uint64_t us = (time - l->began) / 1000;
     latency[answered++] = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
     last_answer = time;
@@ -267,8 +269,8 @@ static void report(double cpu) {
     if (option.latencies) write_latencies();
     printf("{\"logins\": %u, \"answered\": %u, \"accepted\": %lu, \"rejected\": %lu, \"challenged\": %lu, ",
            option.logins, answered, count.accepted, count.rejected, count.challenged);
-    printf("\"lost\": %lu, \"wrong\": %lu, \"forged\": %lu, \"late\": %lu, \"retransmitted\": %lu, ", count.lost,
-           count.wrong, count.forged, count.late, count.again);
+    printf("\"lost\": %lu, \"let_in\": %lu, \"kept_out\": %lu, \"forged\": %lu, \"late\": %lu, \"retransmitted\": %lu, ",
+           count.lost, count.let_in, count.kept_out, count.forged, count.late, count.again);
     printf("\"unsigned\": %lu, \"send_refused\": %lu, \"starved\": %lu, ", count.unsigned_, count.refused,
            count.starved);
     print_percentiles(latency, answered);

@@ -27,12 +27,15 @@ def measure(plan: Plan) -> list[Figure]:
         servers.append(theirs.wait())
     parts: dict[str, list[float]] = {server.name: [] for server in servers}
     after: list[float] = []
+    refused: list[float] = []
     for _ in range(plan.choose(max(3, plan.rounds // 2), 1)):
         for server in servers:
             capacity = _capacity(plan, server)
-            parts[server.name].append(_good(_flood(plan, server, capacity)) / capacity)
+            flood = _flood(plan, server, capacity)
+            parts[server.name].append(_good(flood) / capacity)
             time.sleep(REST)
             if server is ours:
+                refused.append(flood.load.kept_out / flood.load.logins)
                 after.append(_capacity(plan, server) / capacity)
     for server in servers:
         server.stop()
@@ -43,6 +46,7 @@ def measure(plan: Plan) -> list[Figure]:
             at_least(0.85, 1.0, slack=2),
         ),
         *(_figure(f"{name}: the same", values, None) for name, values in parts.items()),
+        _figure("rejected with a right password ÷ offered", refused, None),
         _figure("capacity afterwards ÷ before", after, at_least(0.8, 0.95, slack=2)),
     ]
 
@@ -55,7 +59,12 @@ def _capacity(plan: Plan, server: Server) -> float:
 def _flood(plan: Plan, server: Server, capacity: float) -> Sample:
     rate = round(2 * capacity)
     logins = Logins(
-        round(rate * LAST), rate=rate, channels=160, give_up=PATIENCE, at_most=LAST + PATIENCE + 4
+        round(rate * LAST),
+        rate=rate,
+        channels=160,
+        give_up=PATIENCE,
+        at_most=LAST + PATIENCE + 4,
+        may_be_kept_out=True,
     )
     return plan.meter.sample(server, logins, "12 overload")
 

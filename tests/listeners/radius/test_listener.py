@@ -13,6 +13,7 @@ import pytest
 from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.workload import Workload
 from authproxy.protocols.radius.packet import Malformed, MalformedPacket, decode
 from authproxy.protocols.radius.request import status_server
 from authproxy.secret import Secret
@@ -432,6 +433,23 @@ def test_what_is_too_much_is_dropped_silently() -> None:
     world.logins.answer(ACCEPT, 0)
     world.ask(login(identifier=9))
     assert world.listener.pending == 2
+
+
+def test_new_logins_are_shed_while_too_many_are_worked_on() -> None:
+    """Silently: the NAS asks again. What is in progress, and what was answered, is not touched."""
+    workload = Workload(most=1)
+    world = World(workload=workload)
+    first, second = login(identifier=1), login(identifier=2)
+    world.ask(first)
+    workload.begin()
+    assert world.ask(second) == []
+    world.ask(first)
+    assert world.discards.causes == {"overloaded": 1, "duplicate": 1}
+    world.logins.answer(ACCEPT, 0)
+    assert len(world.ask(first)) == 1
+    workload.wait()
+    world.ask(second)
+    assert len(world.logins.requests) == 2
 
 
 def test_one_client_leaves_room_for_others() -> None:

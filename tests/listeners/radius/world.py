@@ -19,6 +19,7 @@ from authproxy.listeners.radius.udp import Route, Source
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.workload import Workload
 from authproxy.protocols.radius.packet import Attribute, Code, Packet, encode_attributes
 from authproxy.protocols.radius.password import encrypt_password
 from authproxy.protocols.radius.request import read_reply, signed_request
@@ -124,8 +125,10 @@ class World:
         latches: Latches | None = None,
         clients: Iterable[Client] = (ASA,),
         section: Callable[..., RadiusSection] = RadiusSection,
+        workload: Workload | None = None,
         **options: Any,
     ) -> None:
+        self.workload = Workload() if workload is None else workload
         self.clock = Clock()
         self.clock.advance(1000)
         self.log = Log()
@@ -156,6 +159,7 @@ class World:
             reactor=self.clock,
             log=self.log,
             discards=self.discards,
+            workload=self.workload,
         )
         listener.send = lambda octets, route: self.sent.append((octets, route))
         return listener

@@ -80,6 +80,17 @@ def _nest(inner: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
 
 filters: st.SearchStrategy[Filter] = st.recursive(leaves, _nest, max_leaves=12)
 
+searches = st.builds(
+    SearchRequest,
+    texts,
+    st.sampled_from(Scope),
+    filters,
+    st.lists(attributes, max_size=4).map(tuple),
+    numbers,
+    numbers,
+    st.booleans(),
+    st.sampled_from(Dereference),
+)
 requests = (
     st.builds(
         BindRequest,
@@ -87,17 +98,7 @@ requests = (
         st.builds(Simple, secrets) | st.builds(Sasl, texts, st.none() | secrets),
         st.integers(0, 127),
     )
-    | st.builds(
-        SearchRequest,
-        texts,
-        st.sampled_from(Scope),
-        filters,
-        st.lists(attributes, max_size=4).map(tuple),
-        numbers,
-        numbers,
-        st.booleans(),
-        st.sampled_from(Dereference),
-    )
+    | searches
     | st.builds(ExtendedRequest, oids, st.none() | octets)
     | st.builds(AbandonRequest, message_ids)
     | st.just(UnbindRequest())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from authproxy.protocols.ldap.controls import (
     encode_password_policy,
     password_policy,
 )
-from authproxy.protocols.ldap.filter import MAX_DEPTH, And, Equality, Not, Present, encode_filter
+from authproxy.protocols.ldap.filter import MAX_DEPTH, And, Equality, Filter, Not, Present, encode_filter
 from authproxy.protocols.ldap.framing import frame_of
 from authproxy.protocols.ldap.requests import (
     BIND,
@@ -30,6 +31,7 @@ from authproxy.protocols.ldap.requests import (
     BindRequest,
     OtherChoice,
     OtherRequest,
+    RepeatedSearch,
     Request,
     Sasl,
     Scope,
@@ -39,12 +41,15 @@ from authproxy.protocols.ldap.requests import (
     encode_request,
 )
 from authproxy.protocols.ldap.responses import (
+    BIND_RESPONSE,
     NOTICE_OF_DISCONNECTION,
+    SEARCH_DONE,
     Attribute,
     BindResponse,
     ExtendedResponse,
     Response,
     Result,
+    SearchResultDone,
     SearchResultEntry,
     decode_response,
     encode_response,
@@ -68,6 +73,25 @@ def test_requests(message_id: int, request: Request, controls: tuple[Control, ..
     assert frame.message_id == message_id
     assert decode_request(frame) == request
     assert decode_controls(frame) == controls
+
+
+@given(strategies.searches, strategies.filters)
+def test_a_repeated_search_is_the_search_with_one_term_more(search: SearchRequest, term: Filter) -> None:
+    always = search.filter.parts if isinstance(search.filter, And) else (search.filter,)
+    whole = replace(search, filter=And((term, *always)))
+    repeated = RepeatedSearch(search).asking(term)
+    assert encode_request(7, repeated) == encode_request(7, whole)
+    assert repeated.size_limit == search.size_limit
+
+
+@pytest.mark.parametrize("response", [BindResponse(Result(0)), SearchResultDone(Result(0))])
+def test_success_in_any_form(response: BindResponse | SearchResultDone) -> None:
+    """What is read at a glance, and the same with a longer length, as Windows writes it."""
+    octets = encode_response(1, response)
+    tag = BIND_RESPONSE if isinstance(response, BindResponse) else SEARCH_DONE
+    content = bytes((ber.ENUMERATED, 0x84, 0, 0, 0, 1, 0, 4, 0x84, 0, 0, 0, 0, 4, 0))
+    longer = ber.tlv(ber.SEQUENCE, ber.integer(1) + ber.tlv(tag, content))
+    assert decode_response(frame_of(octets)) == decode_response(frame_of(longer)) == response
 
 
 @given(strategies.message_ids, strategies.responses, strategies.controls)

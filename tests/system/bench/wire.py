@@ -175,8 +175,9 @@ def read_reply(octets: bytes, source: tuple[str, int], request: Request, secret:
         "Proxy-State is not ours, whole, in order"
     )
     if reply.code == ACCESS_REJECT:
+        allowed = _OF_A_REJECT if request.values(EAP_MESSAGE) else _OF_A_REJECT - {EAP_MESSAGE}
         kinds = {kind for kind, value in attributes if value[:5] != _MSCHAP_ERROR}
-        assert kinds <= _OF_A_REJECT, f"a Reject with {kinds} (R42)"
+        assert kinds <= allowed, f"a Reject with {kinds} (R42, R44)"
     for text in reply.values(REPLY_MESSAGE):
         assert text, "an empty Reply-Message"
         # A menu has lines.
