@@ -40,17 +40,6 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_CLOUD = _words(
-    "name ikey skey skey_protected api_host api_port api_timeout api_ca_certs_file allow_local_api failmode client "
-    "interface debug http_proxy_host http_proxy_port http_proxy_username http_proxy_password"
-)
-_RADIUS = _CLOUD | _words(
-    "clients port pw_codec client_ip_attr require_message_authenticator force_message_authenticator "
-    "exempt_usernames pass_through_attr_names pass_through_all"
-)
-_APPEND = _words("delimiter delimited_password_length")
-_TLS = _words("minimum_tls_version cipher_list")
-
 # Known by name and options, so that a file with them is answered to the point. Work that serves one moves it up.
 NOT_YET: Mapping[str, frozenset[str]] = {
     "http_proxy": _words("api_host port client_ip interface"),

@@ -94,6 +94,6 @@ def is_success(response: Response) -> bool:
     while at + 4 <= len(data):
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if data[at] & 0x3F == 0 and data[at + 1] == 3:
-            return data[at + 4 : at + 4 + length] == b"\0\1"
+            return data[at + 2 : at + 6] == b"\0\2\0\1"
         at += 4 + length
     return False
