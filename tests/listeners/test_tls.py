@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authproxy.listeners.ldap.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
+from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
 from tests.system.parts.pki import make_certificate
 
 
