@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from authproxy.backends.cloud.cloud import Cloud
@@ -37,16 +38,18 @@ from authproxy.config.model import (
     RadiusServerChallenge,
     RadiusServerConcat,
     RadiusServerDuoOnly,
+    RadiusServerEap,
     ServerSection,
 )
 from authproxy.config.options.addresses import Endpoint
 from authproxy.config.problems import InvalidConfig, Problem, suggestion
 from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.section import LdapSection
-from authproxy.listeners.ldap.tls import ServerTls, UnusableCertificate
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
+from authproxy.listeners.radius.eap_section import EapSection
 from authproxy.listeners.radius.listener import Limits, Served
 from authproxy.listeners.radius.section import RadiusSection
+from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
 from authproxy.observe.audit import Audit
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
@@ -175,7 +178,7 @@ class Section:
     cloud: CloudPart
     pipeline: Counted
     logins: Logins
-    radius: RadiusSection | None = None
+    radius: RadiusSection | EapSection | None = None
     ldap: LdapSection | None = None
 
 
@@ -325,8 +328,15 @@ class _Builder:
             attribute = self._key(name, "client_ip_attr", options.client_ip_attr)
             cloud = self._usable_cloud(name, options)
             primary = primaries.get(options.client) if options.client else NoPart()
+            try:
+                tls = eap_tls(options)
+            except UnusableCertificate as unusable:
+                self._problem(name, "certs", str(unusable))
+                continue
+            if tls is not None:
+                self._world.certificates.note(f"{options.name} (EAP)", tls.not_after)
             if cloud is not None and primary is not None:
-                yield name, self._section(name, options, primary, cloud, attribute)
+                yield name, self._section(name, options, primary, cloud, attribute, tls)
 
     def _ldap_sections(self, primaries: Mapping[str, PrimaryPart]) -> Iterator[tuple[str, Section]]:
         for name, options in self._config.all(LdapServerAuto).items():
@@ -386,10 +396,12 @@ class _Builder:
         primary: PrimaryPart,
         cloud: CloudPart,
         attribute: Key | None,
+        tls: ServerTls | None,
     ) -> Section:
         policy = section_policy(options, primary)
         pipeline, logins = self._decider(name, options, policy, primary.primary, cloud)
-        radius = RadiusSection(
+        radius: RadiusSection | EapSection
+        radius = plain = RadiusSection(
             name=options.name,
             logins=logins,
             rejecter=pipeline,
@@ -399,6 +411,17 @@ class _Builder:
             password_codec=options.pw_codec,
             relayed=self._relayed(name, options, primary),
         )
+        if isinstance(options, RadiusServerEap) and tls is not None:
+            before = self._earlier.sections.get(name) if self._earlier else None
+            radius = EapSection(
+                plain,
+                logins=logins,
+                rejecter=pipeline,
+                connect=partial(tls.serverConnectionForTLS, None),
+                prompt=options.prompt,
+                patience=options.login_patience,
+                earlier=before.radius if before and isinstance(before.radius, EapSection) else None,
+            )
         return Section(options, primary, cloud, pipeline, logins, radius=radius)
 
     def _ldap_section(
@@ -493,7 +516,7 @@ class _Builder:
     # ---- ports
 
     def _ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, PortPlan]:
-        behind: dict[Endpoint, list[tuple[RadiusServer, RadiusSection]]] = {}
+        behind: dict[Endpoint, list[tuple[RadiusServer, RadiusSection | EapSection]]] = {}
         for section in sections.values():
             if isinstance(section.options, RadiusServer) and section.radius is not None:
                 for endpoint in radius_endpoints(section.options):
@@ -510,7 +533,7 @@ class _Builder:
         )
 
 
-def port_plan(sections: list[tuple[RadiusServer, RadiusSection]]) -> PortPlan:
+def port_plan(sections: list[tuple[RadiusServer, RadiusSection | EapSection]]) -> PortPlan:
     """Sections that share a port share its limits: the strictest of each."""
     limits = Limits(
         pending=min(options.max_pending for options, _ in sections),
@@ -551,7 +574,7 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
         no_primary=isinstance(primary, NoPart),
     )
     match options:
-        case RadiusServerAuto():
+        case RadiusServerAuto() | RadiusServerEap():
             return replace(policy, append=_append(options, options.allow_concat), factors=options.factors)
         case RadiusServerConcat():
             return replace(policy, mode=Mode.CONCAT, append=_append(options, True))
@@ -566,6 +589,14 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
             return replace(policy, mode=Mode.FACTOR_ONLY)
         case _:
             raise TypeError(f"no policy for {type(options).__name__}")
+
+
+def eap_tls(options: RadiusServer) -> ServerTls | None:
+    """Raises UnusableCertificate."""
+    if not isinstance(options, RadiusServerEap):
+        return None
+    minimum = TlsVersion(options.minimum_tls_version.value)
+    return ServerTls(ServerFiles(options.certs, options.pkey, minimum, options.cipher_list))
 
 
 def _append(options: Appending, enabled: bool) -> AppendMode:

@@ -17,7 +17,7 @@ from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.ldap.attempt import Attempt
 from authproxy.listeners.ldap.listener import LdapListener, Networks
 from authproxy.listeners.ldap.section import LdapSection, Limits, Options
-from authproxy.listeners.ldap.tls import ServerFiles, ServerTls, TlsVersion
+from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.pipeline.credential import AppendMode

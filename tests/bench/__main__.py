@@ -16,7 +16,17 @@ from tests.bench import report, selfcheck
 from tests.bench.figures import Figure, Verdict, exactly
 from tests.bench.measure import Meter
 from tests.bench.rig import Rig
-from tests.bench.rows import Plan, answers, footprint, latency, overload, pending, retransmits, throughput
+from tests.bench.rows import (
+    Plan,
+    answers,
+    footprint,
+    latency,
+    overload,
+    pending,
+    relay,
+    retransmits,
+    throughput,
+)
 from tests.bench.tools import WORK, Unbuildable, WrongAnswer
 
 ROWS: Mapping[str, Callable[[Plan], list[Figure]]] = {
@@ -28,6 +38,7 @@ ROWS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "latency": latency.measure,
     "footprint": footprint.measure,
     "overload": overload.measure,
+    "relay": relay.measure,
 }
 
 

@@ -163,13 +163,13 @@ def test_what_is_not_served_is_left_out_and_said(tmp_path: Path) -> None:
         CFG_WHOLE
         + "client=ad_client\n[cloud]\nikey=x\n[http_proxy]\napi_host=a.example\n"
         + CFG_SERVER.replace("auto]", "auto2]").replace("10.1.0.0/24", "10.9.0.0/24")
-        + "client=ad_client\n[radius_server_eap]\nikey=x\n"
+        + "client=ad_client\n[sso]\nrikey=x\n"
     )
     made = converted(tmp_path, text)
     assert [line.split(":")[0] for line in made.unsupported] == [
         "cloud",
         "http_proxy",
-        "radius_server_eap",
+        "sso",
     ]
     config = load_text(made.yaml, tmp_path / "a.yaml", {}, touch=False).config
     assert list(config.sections) == ["ad_client", "radius_server_auto", "radius_server_auto2"]

@@ -28,6 +28,7 @@ SECRET_FILES = [
     "radius-secret",
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
     *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret"),
+    *("nps-secret", "ocserv-secret"),
 ]
 OTHER_FILES = [
     "ca.pem",
@@ -38,6 +39,8 @@ OTHER_FILES = [
     "proxy.key",
     "ldap.pem",
     "ldap.key",
+    "radius.pem",
+    "radius.key",
 ]
 
 

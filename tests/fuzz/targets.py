@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.fuzz import cloud, ldap, radius
+from tests.fuzz import cloud, eap, ldap, ldap_relay, radius
 from tests.fuzz.report import Report
 
 Run = Callable[[float, int], Report]
 
 TARGETS: dict[str, Run] = {
     "cloud": cloud.run,
+    "eap": eap.run,
     "ldap": ldap.run,
+    "ldap-answers": ldap_relay.run_answers,
+    "ldap-client": ldap_relay.run,
     "proxy": cloud.run_proxy,
     "radius": radius.run,
     "signatures": cloud.run_signatures,

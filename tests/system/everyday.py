@@ -43,11 +43,14 @@ class Everyday(World):
             "vpn", clients=clients, interface=["127.0.0.1", "127.0.0.8"], factors=["push", "phone"]
         )
         # Every address: where Twisted's own port would answer from the wrong one (R12).
-        self.everywhere = self.add_section("everywhere", clients=clients, interface="::")
+        every = ["0.0.0.0", "::"]
+        self.everywhere = self.add_section("everywhere", clients=clients, interface=every)
         self.safe = self.add_section("safe", failmode="safe", exempt=("robot",))
         self.latin = self.add_section("latin", pw_codec="latin-1")
         self.calls = self.add_section("calls", factors=["phone", "push"])
         self.codes = self.add_section("codes", factors=["passcode"])
+        self.usual = self.add_section("usual")
+        del self.options(self.usual)["reject_delay"]
         self.whole = self.add_section("whole", allow_concat=False)
 
     def user(self, password: str | bytes | None = None, **more: Any) -> Login:

@@ -22,7 +22,7 @@ PROXIES = {"squid": squid, "tinyproxy": tinyproxy}
 
 def behind(world: World, port: int, **options: Any) -> Login:
     proxy = {"http_proxy_host": "127.0.0.1", "http_proxy_port": port, **options}
-    world.add_section(failmode="safe", api_timeout=3, api_connect_timeout=2, **proxy)
+    world.add_section(failmode="safe", api_timeout=1.5, api_connect_timeout=1, **proxy)
     return world.add_user("alice")
 
 

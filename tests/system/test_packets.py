@@ -54,7 +54,6 @@ def malformed(good: Request, secret: bytes) -> Iterator[tuple[str, bytes]]:
     yield "an attribute past the end", signed(secret, name, b"\x01\x0a\x61\x62")
     yield "a type without a length", signed(secret, name, b"\x01")
     yield "type 0", signed(secret, name, b"\x00\x03x")
-    yield "vendor-specific, too short", signed(secret, b"\x1a\x04ab")
     yield "300 attributes", signed(secret, *[b"\x19\x02"] * 300)
     yield "noise", secrets.token_bytes(60)
     yield "zeros", bytes(60)
@@ -83,6 +82,16 @@ def test_malformed_packets(everyday: Everyday) -> None:
     assert all(sender.hears_nothing(0.2) for sender in (nas, wrong, stranger))
     # Silence on the wire is never silence in the counters. (An empty datagram is none.)
     assert everyday.running.metric(DISCARDED) - before >= sent - 3
+
+
+@pytest.mark.parametrize(
+    "odd", [b"\x1a\x04ab", b"\x1a\x02", b"\x1a\x08\0\0\0\x09\x01\x00", b"\x01\x02", b"\xff\x02"]
+)
+def test_attributes_that_mean_nothing(everyday: Everyday, odd: bytes) -> None:
+    """R3, R8: vendors' attributes cut short, empty ones, unknown ones: a login without a name is rejected at most."""
+    nas = everyday.nas()
+    request = Request(signed(nas.secret, odd))
+    assert codes([nas.exchange(request, 2)])[0] in {None, wire.ACCESS_REJECT}
 
 
 def test_octets_behind_the_packet_are_padding(everyday: Everyday) -> None:

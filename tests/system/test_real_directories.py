@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 
 from tests.system.bench.oracles import Section
@@ -14,6 +15,7 @@ from tests.system.bench.world import World
 from tests.system.parts import samba as ad
 from tests.system.parts import slapd as openldap
 from tests.system.parts.clients import radclient
+from tests.system.parts.embedded_cloud import EmbeddedCloud
 from tests.system.parts.samba import Samba
 from tests.system.parts.slapd import Slapd
 
@@ -75,6 +77,62 @@ def at_samba(world: World, samba: Samba, way: str) -> None:
         search_dn=ad.BASE,
         **options,
     )
+
+
+def at_embedded_cloud(world: World, cloud: EmbeddedCloud, *sections: Section) -> None:
+    """An application of its own at the embedded service for each of these sections."""
+    for section in sections:
+        made = cloud.command("application", "add", section.name)
+        world.options(section).update(
+            ikey=made["ikey"],
+            skey=world.canaries.keep(f"the secret key of {section.name}", made["skey"]),
+            api_port=cloud.port,
+            api_ca_certs_file=str(cloud.ca_file),
+        )
+
+
+@pytest.mark.parametrize("directory", ["slapd", "samba"])
+def test_with_the_embedded_cloud(
+    world: World, tmp_path: Path, directory: str, request: pytest.FixtureRequest
+) -> None:
+    """Nothing scripted: radclient, a real directory, our own cloud with somebody at the phone page."""
+    safe, secure = two_sections(world)
+    if directory == "slapd":
+        at_slapd(world, request.getfixturevalue("slapd"), "ldaps")
+        password = openldap.password_of("alice")
+    else:
+        at_samba(world, request.getfixturevalue("samba"), "the four lines")
+        password = ad.password_of("alice")
+    with EmbeddedCloud(tmp_path / "cloud") as cloud:
+        at_embedded_cloud(world, cloud, safe, secure)
+        phone = cloud.enrolled("alice")
+        secret = cloud.command("device", "add-token", "alice")["secret"]
+        world.start()
+
+        def ask(section: Section, typed: str) -> str:
+            return radclient("127.0.0.1", section.port, world.secret, "alice", typed).reply
+
+        with phone.answering("approve"):
+            assert ask(secure, password) == "Access-Accept"
+        with phone.answering("deny"):
+            assert ask(safe, password) == "Access-Reject"
+        assert ask(secure, world.canaries.new("a wrong password")) == "Access-Reject"
+        passcode = pyotp.TOTP(secret).now()
+        assert ask(secure, f"{password},{passcode}") == "Access-Accept"
+        assert ask(safe, f"{password},{passcode}") == "Access-Reject"  # good once
+        cloud.stop()
+        assert ask(safe, f"{password},push") == "Access-Accept"
+        assert ask(secure, f"{password},push") == "Access-Reject"
+    reasons = [event["reason"] for event in world.audit(user="alice") if event["decision"]]
+    assert reasons == [
+        "both_factors",
+        "factor_denied",
+        "primary_rejected",
+        "both_factors",
+        "factor_denied",
+        "fail_open",
+        "fail_closed",
+    ]
 
 
 def three_answers(world: World, safe: Section, secure: Section, password: str) -> None:

@@ -37,8 +37,8 @@ class Polls:
 
     def failed(self, failure: CloudFailure) -> float:
         """Raises the failure when asking again can't mend it."""
-        if isinstance(failure, ReplyTimeout) and self._answers:
-            return SECONDS_BETWEEN  # held for longer than we wait for a poll; the first never is
+        if isinstance(failure, ReplyTimeout):
+            return SECONDS_BETWEEN  # held, because the user doesn't answer
         if isinstance(failure, Refused) and failure.code == _EXPIRED and self._expired < MOST_EXPIRED:
             self._expired += 1
             return SECONDS_BETWEEN

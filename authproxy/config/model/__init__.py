@@ -2,7 +2,7 @@
 
 from authproxy.config.model.ad_client import AdClient, AuthType, Transport
 from authproxy.config.model.config import Config
-from authproxy.config.model.ldap_server import LdapServerAuto, MinimumTls
+from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import FilePermissions, LogFormat, Main
 from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
 from authproxy.config.model.radius_server import (
@@ -13,10 +13,12 @@ from authproxy.config.model.radius_server import (
     RadiusServerChallenge,
     RadiusServerConcat,
     RadiusServerDuoOnly,
+    RadiusServerEap,
     RequireMessageAuthenticator,
 )
 from authproxy.config.model.section import Section
 from authproxy.config.model.server import ServerSection
+from authproxy.config.options.tls import MinimumTls
 
 __all__ = [
     "AdClient",
@@ -36,6 +38,7 @@ __all__ = [
     "RadiusServerChallenge",
     "RadiusServerConcat",
     "RadiusServerDuoOnly",
+    "RadiusServerEap",
     "RequireMessageAuthenticator",
     "Section",
     "ServerSection",

@@ -13,6 +13,7 @@ from authproxy.config.model.radius_server import (
     RadiusServerChallenge,
     RadiusServerConcat,
     RadiusServerDuoOnly,
+    RadiusServerEap,
 )
 from authproxy.config.model.section import Section
 
@@ -26,6 +27,7 @@ SERVED: Mapping[str, type[Section]] = {
     "radius_server_challenge": RadiusServerChallenge,
     "radius_server_concat": RadiusServerConcat,
     "radius_server_duo_only": RadiusServerDuoOnly,
+    "radius_server_eap": RadiusServerEap,
 }
 
 # Kinds whose sections can be the primary of a server section.
@@ -38,23 +40,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_CLOUD = _words(
-    "name ikey skey skey_protected api_host api_port api_timeout api_ca_certs_file allow_local_api failmode client "
-    "interface debug http_proxy_host http_proxy_port http_proxy_username http_proxy_password"
-)
-_RADIUS = _CLOUD | _words(
-    "clients port pw_codec client_ip_attr require_message_authenticator force_message_authenticator "
-    "exempt_usernames pass_through_attr_names pass_through_all"
-)
-_APPEND = _words("delimiter delimited_password_length")
-_TLS = _words("minimum_tls_version cipher_list")
-
 # Known by name and options, so that a file with them is answered to the point. Work that serves one moves it up.
 NOT_YET: Mapping[str, frozenset[str]] = {
-    "radius_server_eap": _RADIUS
-    | _APPEND
-    | _TLS
-    | _words("certs pkey prompt factors allow_concat concat_mode"),
     "http_proxy": _words("api_host port client_ip interface"),
 }
 # Their numbered families: stems that may have _1, _2, … behind them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
@@ -25,17 +24,8 @@ from authproxy.config.options.simple import (
     seconds,
     whole,
 )
+from authproxy.config.options.tls import OLD_TLS, MinimumTls
 from authproxy.pipeline.factor import Factor
-
-
-class MinimumTls(StrEnum):
-    TLS12 = "tls1.2"
-    TLS13 = "tls1.3"
-
-
-_OLD_TLS = dict.fromkeys(
-    ("ssl3", "tls1.0", "tls1.1"), "older than TLS 1.2, which is broken (RFC 8996); use tls1.2"
-)
 
 
 class LdapServerAuto(ServerSection):
@@ -55,7 +45,7 @@ class LdapServerAuto(ServerSection):
     ssl_key_path: KeyFileOption | None = Field(
         default=None, examples=["ldap.key"], description="PEM key of `ssl_cert_path`."
     )
-    minimum_tls_version: Annotated[MinimumTls, one_of(MinimumTls, _OLD_TLS)] = Field(
+    minimum_tls_version: Annotated[MinimumTls, one_of(MinimumTls, OLD_TLS)] = Field(
         default=MinimumTls.TLS12, description="The oldest version of TLS that clients may speak."
     )
     cipher_list: Text | None = Field(

@@ -13,6 +13,7 @@ from authproxy.config.model.main import Main
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
 from authproxy.config.options.addresses import Networks
+from authproxy.config.options.files import FileOption, KeyFileOption
 from authproxy.config.options.reads import wrong
 from authproxy.config.options.secrets import SecretOption
 from authproxy.config.options.simple import (
@@ -26,6 +27,7 @@ from authproxy.config.options.simple import (
     seconds,
     whole,
 )
+from authproxy.config.options.tls import OLD_TLS, MinimumTls
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.prompt import PromptFormat
 from authproxy.pipeline.username import MalformedUsername, read_username
@@ -249,9 +251,50 @@ class RadiusServerAuto(Appending):
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
-        for index, factor in enumerate(self.factors):
-            if factor in self.factors[:index]:
-                yield Finding(("factors", index), f"{factor} stands there twice")
+        yield from _twice(self.factors)
+
+
+def _twice(factors: tuple[Factor, ...]) -> Iterator[Finding]:
+    for index, factor in enumerate(factors):
+        if factor in factors[:index]:
+            yield Finding(("factors", index), f"{factor} stands there twice")
+
+
+class RadiusServerEap(Appending):
+    """802.1X and VPNs with EAP, which ends here: PEAP with GTC inside, or TTLS with PAP."""
+
+    certs: FileOption = Field(
+        examples=["radius.pem"],
+        description="PEM certificate with its chain, which clients are shown. Read again at a reload.",
+    )
+    pkey: KeyFileOption = Field(examples=["radius.key"], description="PEM key of `certs`, not encrypted.")
+    prompt: Text = Field(
+        default="Enter your password: ", description="What PEAP's clients are asked for the password with."
+    )
+    factors: Annotated[tuple[Annotated[Factor, one_of(Factor)], ...], ListedWords] = Field(
+        default=(Factor.AUTO,),
+        description="What to try in this order; the first that the user has. `passcode` asks inside the tunnel, "
+        "with PEAP; who is asked may type `push`, `phone` or `sms`, too.",
+    )
+    allow_concat: Flag = Field(
+        default=False,
+        description="Take a factor or passcode that was typed behind the password: `password,123456`.",
+    )
+    minimum_tls_version: Annotated[MinimumTls, one_of(MinimumTls, OLD_TLS)] = Field(
+        default=MinimumTls.TLS12, description="The oldest version of TLS that clients may speak."
+    )
+    cipher_list: Text | None = Field(
+        default=None,
+        examples=["ECDHE+AESGCM"],
+        description="Ciphers of TLS 1.2 in OpenSSL's notation. Not given: those with forward secrecy.",
+    )
+
+    ALIASES: ClassVar = {"concat_mode": "allow_concat"}
+    SHOWN: ClassVar = {"name": "wlan", "port": 1816, "client": "radius_client"}
+
+    def faults(self) -> Iterator[Finding]:
+        yield from super().faults()
+        yield from _twice(self.factors)
 
 
 class RadiusServerConcat(Appending):

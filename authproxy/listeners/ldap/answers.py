@@ -13,8 +13,13 @@ from authproxy.protocols.ldap.responses import (
     ADD_RESPONSE,
     COMPARE_RESPONSE,
     DELETE_RESPONSE,
+    EXTENDED_RESPONSE,
+    INTERMEDIATE_RESPONSE,
     MODIFY_DN_RESPONSE,
     MODIFY_RESPONSE,
+    SEARCH_DONE,
+    SEARCH_ENTRY,
+    SEARCH_REFERENCE,
     BindResponse,
     ExtendedResponse,
     OtherResult,
@@ -34,6 +39,14 @@ _RESULT_ALONE = {
 }
 # The operations that are relayed; Bind, Unbind and Abandon have rules of their own.
 RELAYED = frozenset({SEARCH, EXTENDED, *_RESULT_ALONE})
+
+# What may answer each of them.
+_OF_SEARCH = frozenset({SEARCH_ENTRY, SEARCH_DONE, SEARCH_REFERENCE, INTERMEDIATE_RESPONSE})
+ANSWERS = {
+    SEARCH: _OF_SEARCH,
+    EXTENDED: frozenset({EXTENDED_RESPONSE, INTERMEDIATE_RESPONSE}),
+    **{tag: frozenset({answer, INTERMEDIATE_RESPONSE}) for tag, answer in _RESULT_ALONE.items()},
+}
 
 # L15: an outage is never 49, for which applications throw good passwords away, and a refused factor never 50 or 53,
 # which some take for "logged in, but".

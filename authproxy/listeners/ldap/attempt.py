@@ -13,7 +13,7 @@ from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.controls import decode_controls, password_policy
 from authproxy.protocols.ldap.dn import MalformedDN, parse_dn
 from authproxy.protocols.ldap.framing import Frame
-from authproxy.protocols.ldap.requests import BIND, WHO_AM_I, BindRequest, ExtendedRequest, Simple
+from authproxy.protocols.ldap.requests import BIND, WHO_AM_I, BindRequest, ExtendedRequest
 from authproxy.protocols.ldap.responses import (
     EXTENDED_RESPONSE,
     BindResponse,
@@ -69,6 +69,9 @@ class Attempt:
 
     async def verify(self, password: Secret, deadline: float) -> Verified | Refused:
         """Bind on this connection, once, and find out as whom. Raises PrimaryUnavailable."""
+        if not password or not self.bind.name:
+            # RFC 4513 §5.1.2: either would be an anonymous bind that says it succeeded (L7).
+            raise RuntimeError("a bind without a name or a password must not get here")
         self.granted = None
         frame = await self._asker.bind_upstream(self.frame.message_id, self._octets(password), deadline)
         response, said = _read(frame)
@@ -130,11 +133,6 @@ def is_dn(name: str) -> bool:
         return len(parse_dn(name).rdns) >= 2
     except MalformedDN:
         return False
-
-
-def simple_password(bind: BindRequest) -> Secret | None:
-    """None: it isn't a simple bind."""
-    return bind.authentication.password if isinstance(bind.authentication, Simple) else None
 
 
 def _read(frame: Frame) -> tuple[BindResponse, Answered]:

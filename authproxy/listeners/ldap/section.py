@@ -9,7 +9,7 @@ from typing import Any
 
 from authproxy.listeners.ldap.attempt import Attempt
 from authproxy.listeners.ldap.ports import Identities, Logins, Rejecter, Upstreams
-from authproxy.listeners.ldap.tls import ServerTls
+from authproxy.listeners.tls import ServerTls
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Reason, Reject
 from authproxy.pipeline.logins import Answer
@@ -95,9 +95,6 @@ class LdapSection:
             return None
         if b"\0" in attempt.password.reveal():
             answer(self._reject(attempt, username, address, now, Reason.MALFORMED, "nul_in_password"))
-            return None
-        if not attempt.password:
-            answer(self._reject(attempt, username, address, now, Reason.EMPTY_PASSWORD, ""))
             return None
         if self._pending >= self.limits.pending:
             answer(self._reject(attempt, username, address, now, Reason.OVERLOADED, ""))

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from authproxy.listeners.ldap import rules
 from authproxy.listeners.ldap.answers import RELAYED, Answered, bind_refusal, granted, refusal, refused
-from authproxy.listeners.ldap.attempt import Attempt, simple_password
+from authproxy.listeners.ldap.attempt import Attempt
 from authproxy.listeners.ldap.ports import Client
 from authproxy.listeners.ldap.relay import GONE, Relay
 from authproxy.listeners.ldap.root import as_served_here
@@ -28,9 +28,11 @@ from authproxy.protocols.ldap.framing import Frame
 from authproxy.protocols.ldap.requests import (
     EXTENDED,
     START_TLS,
+    UNBIND,
     AbandonRequest,
     BindRequest,
     ExtendedRequest,
+    Simple,
     decode_request,
     encode_request,
 )
@@ -43,6 +45,7 @@ from authproxy.protocols.ldap.responses import (
     notice_of_disconnection,
 )
 from authproxy.protocols.ldap.result import ResultCode
+from authproxy.secret import Secret
 
 
 class Session:
@@ -63,7 +66,7 @@ class Session:
         self._queued = 0  # octets in it
         self._following = False  # more came with the message that is being handled
         self._binds = 0
-        self._who = rules.Who()
+        self._who = self._nobody()
 
     # ---- what the connection asks
 
@@ -73,7 +76,8 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        return self._busy
+        """A bind is being decided, or the directory connected to."""
+        return self._busy and not self._ended
 
     @property
     def at_rest(self) -> bool:
@@ -131,11 +135,10 @@ class Session:
     # ---- the client's operations
 
     def _hold(self, frame: Frame) -> None:
-        """L8: it waits. Unbind doesn't; Abandon of the bind itself has nothing to do (L18)."""
+        """L8: it waits. Abandon of the bind itself has nothing to do, and Unbind ends the wait (L18)."""
         match frame.tag:
-            case 0x42:
-                self._client.close("")
-                self.end(frame.message_id)
+            case 0x42 if self._attempt is not None:
+                self._goodbye(frame)
                 return
             case 0x50 if _abandoned(frame) not in {held.message_id for held in self._queue}:
                 return
@@ -144,6 +147,11 @@ class Session:
             self.disconnect("too_many_operations", ResultCode.BUSY, "Too many operations at once.")
             return
         self._queue.append(frame)
+
+    def _goodbye(self, frame: Frame) -> None:
+        self._relay.flush()
+        self._client.close("")
+        self.end(frame.message_id)
 
     def _go_on(self) -> None:
         """With what waited, unless whoever called is about to do that."""
@@ -173,9 +181,7 @@ class Session:
             case 0x60:
                 self._bind(frame)
             case 0x42:
-                self._relay.flush()
-                self._client.close("")
-                self.end(frame.message_id)
+                self._goodbye(frame)
             case 0x50:
                 self._relay.abandon(_abandoned(frame), frame.octets)
             case _:
@@ -260,11 +266,10 @@ class Session:
         self._adopt_section()
         # RFC 4511 §4.2.1: whatever comes of it, who was bound before is no more.
         self._become(self._nobody())
-        password = simple_password(bind)
-        code = self._code_at_once(bind)
-        if code is not None or password is None:
+        password = self._password(bind)
+        if isinstance(password, ResultCode):
             self._let_upstream_go()
-            self._relay.say(_answer_at_once(frame.message_id, code or ResultCode.AUTH_METHOD_NOT_SUPPORTED))
+            self._relay.say(_answer_at_once(frame.message_id, password))
             return
         self._busy = True
         first = not self._binds
@@ -278,20 +283,22 @@ class Session:
         work = self._section.ask(attempt, self._client.address, self._reactor.seconds(), decided)
         if work is not None:
             self._run(work, attempt)
+        if self._attempt is attempt and (gone := next(filter(_is_unbind, self._queue), None)):
+            self._goodbye(gone)
 
-    def _code_at_once(self, bind: BindRequest) -> ResultCode | None:
-        """Of what needs nobody's word. None: it has to be decided."""
+    def _password(self, bind: BindRequest) -> Secret | ResultCode:
+        """What a login is made of; or the answer, where it needs nobody's word."""
         options = self._section.options
-        password = simple_password(bind)
         if bind.version != 3:
             return ResultCode.PROTOCOL_ERROR
-        if password is None:
+        if not isinstance(bind.authentication, Simple):
             # L13: who these would bind as can't be known, and what they negotiate would blind us.
             return ResultCode.AUTH_METHOD_NOT_SUPPORTED
+        password = bind.authentication.password
         if password and options.require_tls and not self._client.secure:
             return ResultCode.CONFIDENTIALITY_REQUIRED
         if bind.name:
-            return None
+            return password
         if password:
             return ResultCode.INVALID_CREDENTIALS
         # L7: nobody, with nobody's rights; never a login.
@@ -433,6 +440,10 @@ class Session:
     def _root(self, octets: bytes) -> bytes:
         offered = self._section.tls is not None and not self._client.secure
         return as_served_here(octets, start_tls=offered)
+
+
+def _is_unbind(frame: Frame) -> bool:
+    return frame.tag == UNBIND
 
 
 def _abandoned(frame: Frame) -> int:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from authproxy.listeners.radius.eap_reply import EapReply, eap_messages, mppe_keys, without_keys
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reject
 from authproxy.protocols.radius.attributes import reply_messages
 from authproxy.protocols.radius.packet import EAP_MESSAGE, STATE, Attribute, Code, Packet
@@ -23,6 +24,10 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
     Raises UnreadableValue: what the primary hid doesn't open, so its secret is another than ours (R31).
     """
     match decision:
+        case Accept(carried=EapReply() as eap):
+            return Code.ACCESS_ACCEPT, _let_in(eap, Hop(secret, packet.authenticator))
+        case Challenge(state=state, carried=EapReply(message=message)):
+            return Code.ACCESS_CHALLENGE, [*eap_messages(message), Attribute(STATE, state)]
         case Accept(_, message, carried):
             over = accepted(carried, Hop(secret, packet.authenticator), _SALTS) if _is_reply(carried) else []
             return Code.ACCESS_ACCEPT, [*reply_messages(message), *over]
@@ -35,6 +40,13 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
             said = rejected(carried) if _is_reply(carried) else reply_messages(message)
             ended = any(attribute.type == EAP_MESSAGE for attribute in said)
             return Code.ACCESS_REJECT, said if ended else [*said, *eap_failure(packet)]
+
+
+def _let_in(eap: EapReply, hop: Hop) -> list[Attribute]:
+    """RFC 3579 §2.6.5: no words beside EAP."""
+    over = accepted(eap.carried, hop, _SALTS) if _is_reply(eap.carried) else []
+    keys = mppe_keys(eap.keys, hop, _SALTS) if eap.keys is not None else []
+    return [*without_keys(over), *keys, *eap_messages(eap.message)]
 
 
 def _is_reply(carried: object) -> TypeGuard[FromPrimary]:

@@ -17,7 +17,7 @@ from authproxy.listeners.radius.discards import Discarded, Discards
 from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity, mark
 from authproxy.listeners.radius.flood import FloodProofLog
 from authproxy.listeners.radius.load import Frequency, Limits, Load
-from authproxy.listeners.radius.section import Asked, RadiusSection
+from authproxy.listeners.radius.section import Asked, Section
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject
@@ -41,7 +41,7 @@ class Served:
     """A client of a section."""
 
     client: Client
-    section: RadiusSection
+    section: Section
 
 
 class RadiusListener:

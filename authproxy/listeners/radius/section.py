@@ -17,7 +17,7 @@ from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
 from authproxy.protocols.radius.packet import STATE, USER_NAME, USER_PASSWORD, Packet
-from authproxy.protocols.radius.password import CredentialKind, decrypt_password
+from authproxy.protocols.radius.password import CredentialKind, decrypt_password, proof
 from authproxy.protocols.radius.relay import Allowed, FromNas
 from authproxy.protocols.radius.salted import Hop
 from authproxy.protocols.radius.vendor import Key, first
@@ -31,6 +31,14 @@ UNREADABLE = Username("", "")
 
 class Logins(Protocol):
     def submit(self, request: AuthRequest, answer: Answer) -> Coroutine[Any, Any, None] | None: ...
+
+
+class Section(Protocol):
+    """What answers a client's Access-Requests."""
+
+    def ask(
+        self, packet: Packet, kind: CredentialKind, asked: Asked, answer: Answer
+    ) -> Coroutine[Any, Any, None] | None: ...
 
 
 class Rejecter(Protocol):
@@ -96,14 +104,23 @@ class RadiusSection:
             username = self._username(packet, asked)
             password = self._password(packet, kind, asked)
         except _Unusable as unusable:
-            request = self._request(packet, kind, asked, username, password)
+            request = self.request(packet, kind, asked, username, password)
             answer(self._rejecter.reject(request, Reason.MALFORMED, unusable.cause))
             return None
-        return self._logins.submit(self._request(packet, kind, asked, username, password), answer)
+        return self._logins.submit(self.request(packet, kind, asked, username, password), answer)
 
-    def _request(
+    def unread(self, packet: Packet, kind: CredentialKind, asked: Asked) -> AuthRequest:
+        """For the record of a packet that no login was made of."""
+        try:
+            username = read_username(packet.first(USER_NAME) or b"")
+        except MalformedUsername:
+            username = UNREADABLE
+        return self.request(packet, kind, asked, username, Secret(b""))
+
+    def request(
         self, packet: Packet, kind: CredentialKind, asked: Asked, username: Username, password: Secret
     ) -> AuthRequest:
+        """The login that this packet asks for."""
         return AuthRequest(
             login=self._new_login(),
             section=self.name,
@@ -164,7 +181,7 @@ class RadiusSection:
                 todo="set the NAS to PAP, or give this section a radius_client",
             )
             raise _Unusable("credential")
-        return Secret(packet.octets)
+        return Secret(proof(packet, kind))
 
     def _in_utf8(self, password: Secret) -> Secret:
         """`pw_codec`: what the NAS writes passwords in; directories read UTF-8. utf-8 leaves the octets alone (R24)."""

@@ -16,6 +16,7 @@ from authproxy.protocols.radius.packet import (
     Malformed,
     MalformedPacket,
     Packet,
+    encode_attributes,
 )
 from authproxy.protocols.radius.vendor import sub_attributes
 from authproxy.secret import Secret
@@ -43,6 +44,8 @@ _ONCE = frozenset((USER_NAME, STATE))
 # RFC 2548 §2.1.3, §2.3.2: MS-CHAP-Response and MS-CHAP2-Response.
 _MICROSOFT = (311).to_bytes(4, "big")
 _MSCHAP_RESPONSES = frozenset((1, 25))
+_CHAP_CHALLENGE = 60
+_PROOFS = frozenset((CHAP_PASSWORD, _CHAP_CHALLENGE, EAP_MESSAGE))
 
 
 def credential_kind(packet: Packet) -> CredentialKind:
@@ -73,6 +76,23 @@ def _vendors_kind(type: int, value: bytes) -> CredentialKind | None:
     if any(found in _MSCHAP_RESPONSES for found, _ in sub_attributes(value)):
         return CredentialKind.MSCHAP
     return None
+
+
+def proof(packet: Packet, kind: CredentialKind) -> bytes:
+    """What tells one proof from another, and is alike where a NAS sends one again under a new Identifier (R46).
+
+    An EAP conversation's first packet says only who asks: two devices of one user begin alike, and each is its own.
+    """
+    if kind is CredentialKind.EAP and packet.first(STATE) is None:
+        return packet.octets
+    carried = encode_attributes(attribute for attribute in packet.attributes if _proves(*attribute))
+    if kind is CredentialKind.CHAP and packet.first(_CHAP_CHALLENGE) is None:
+        return packet.authenticator + carried  # RFC 2865 §2.2: the Authenticator is the challenge
+    return carried
+
+
+def _proves(type: int, value: bytes) -> bool:
+    return type in _PROOFS or (type == VENDOR_SPECIFIC and value.startswith(_MICROSOFT))
 
 
 def decrypt_password(sent: bytes, secret: Secret, authenticator: bytes) -> Secret:

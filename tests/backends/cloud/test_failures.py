@@ -588,6 +588,25 @@ def test_polls_that_are_lost_until_nobody_waits(server: Scripted, make: Make) ->
     assert asked.failure(asked.auth, seconds=1.2).failure is SERVER_ERROR
 
 
+def test_a_whole_answer_in_a_body_that_is_not_whole(server: Scripted, make: Make) -> None:
+    """It reads like an allow, but the service had more to say."""
+    body = ALLOWED[HEAD_END:]
+    server.play(sends(http(200, body, length=len(body) + 1), then="close"))
+    asked = make(server.port)
+    assert made_failure(asked) is PROTOCOL
+    server.play(
+        sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body) + body, then="close")
+    )
+    assert made_failure(asked) is PROTOCOL
+
+
+def test_an_interim_reply_ends_the_exchange(server: Scripted, make: Make) -> None:
+    server.play(sends(b"HTTP/1.1 103 Early Hints\r\n\r\n"))
+    asked = make(server.port)
+    assert "interim" in asked.failure(asked.preauth).detail
+    assert server.seen_closed.wait(5)
+
+
 def test_octets_that_nobody_asked_for(server: Scripted, make: Make) -> None:
     """A reply that lies ready would be taken for the next request's."""
     sent = threading.Event()

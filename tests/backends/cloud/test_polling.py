@@ -51,17 +51,8 @@ def test_a_poll_that_is_lost(failure: CloudFailure) -> None:
 
 def test_a_poll_that_is_held_for_too_long_is_no_loss() -> None:
     polls = Polls()
-    polls.waiting(0.0)
     assert polls.failed(ReplyTimeout("no reply in time")) == SECONDS_BETWEEN
     assert polls.over("T1").status == "timeout"
-
-
-def test_a_service_that_is_silent_from_the_first_poll_on() -> None:
-    polls = Polls()
-    polls.failed(silence := ReplyTimeout("no reply in time"))
-    with pytest.raises(ReplyTimeout) as over:
-        polls.over("T1")
-    assert over.value is silence
 
 
 @pytest.mark.parametrize(

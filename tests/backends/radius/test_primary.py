@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -343,6 +344,16 @@ def test_a_password_no_radius_carries(server: Make) -> None:
     asked = Deferred.fromCoroutine(desk.primary.verify(login(desk.reactor), Secret(b"x" * 129)))
     assert result(asked) == Refused("password_too_long")
     assert one.seen == []
+
+
+def test_another_proof_is_as_long_as_it_is(server: Make) -> None:
+    """EAP's is longer than any password."""
+    one = server(lambda request: reply(2, request))
+    desk = Desk(one)
+    asked = replace(login(desk.reactor, kind=CredentialKind.EAP), opaque=True)
+    waiting = Deferred.fromCoroutine(desk.primary.verify(asked, Secret(b"x" * 500)))
+    desk.turn()
+    assert isinstance(result(waiting), Verified)
 
 
 def test_mschap_says_why(server: Make) -> None:

@@ -14,6 +14,7 @@ from authproxy.protocols.radius.password import (
     credential_kind,
     decrypt_password,
     encrypt_password,
+    proof,
 )
 from authproxy.secret import Secret
 
@@ -40,6 +41,26 @@ ALL = {
 @pytest.mark.parametrize(("attribute", "kind"), ALL.items())
 def test_each_kind(attribute: tuple[int, bytes], kind: CredentialKind) -> None:
     assert credential_kind(request((1, b"nemo"), attribute, MSCHAP_CHALLENGE, (31, b"x"))) is kind
+
+
+@pytest.mark.parametrize("attribute", [CHAP, MSCHAP, MSCHAP2, EAP])
+def test_the_same_proof_in_another_packet(attribute: tuple[int, bytes]) -> None:
+    """R46: a NAS that asks anew has another Identifier and Authenticator, and the same proof."""
+    pairs = [(1, b"nemo"), attribute, MSCHAP_CHALLENGE, (60, b"challenge"), (24, b"state")]
+    kind = ALL[attribute]
+    one, other = request(*pairs), request((5, b"port"), *pairs)
+    assert proof(one, kind) == proof(other, kind)
+    changed = request(*pairs[:1], (attribute[0], attribute[1][:-1] + b"\xfe"), *pairs[2:])
+    assert proof(changed, kind) != proof(one, kind)
+
+
+def test_where_the_authenticator_is_the_proof() -> None:
+    """CHAP without CHAP-Challenge. And EAP begins alike for two devices of one user, each with its own."""
+    for attribute, kind in ((CHAP, CredentialKind.CHAP), (EAP, CredentialKind.EAP)):
+        one = request((1, b"nemo"), attribute)
+        octets = one.octets[:4] + bytes(16) + one.octets[20:]
+        other = one._replace(authenticator=bytes(16), octets=octets)
+        assert proof(one, kind) != proof(other, kind)
 
 
 def test_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -23,15 +24,18 @@ READY = re.compile(r"\bready\b")
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}):([0-9]{1,5})")
 
 
-def free_port(kind: int = socket.SOCK_DGRAM, address: str = "127.0.0.1") -> int:
-    """A port that was free just now, for UDP and TCP alike."""
-    for _ in range(100):
-        with socket.socket(socket.AF_INET, kind) as found:
-            found.bind((address, 0))
-            port: int = found.getsockname()[1]
-        other = socket.SOCK_STREAM if kind == socket.SOCK_DGRAM else socket.SOCK_DGRAM
-        with socket.socket(socket.AF_INET, other) as same, contextlib.suppress(OSError):
-            same.bind((address, port))
+# Below the range that the kernel draws from, so that no connection takes one meanwhile; each worker has its own.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.cycle(range(10_000 + 4_000 * (_worker % 5), 14_000 + 4_000 * (_worker % 5)))
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that was free just now, for UDP and TCP alike, and that is given to nobody else for a long time."""
+    for port in itertools.islice(_ports, 4_000):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as both:
+            for one in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                found = both.enter_context(socket.socket(socket.AF_INET, one))
+                found.bind((address, port))
             return port
     raise AssertionError("no port is free for both")
 

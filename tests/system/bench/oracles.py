@@ -36,6 +36,7 @@ class Section:
     exempt: frozenset[str] = frozenset()
     delimiter: bytes = b","
     codec: str = "utf-8"
+    alone: bool = False  # nobody checks a password here: whoever asks has done it
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Oracle:
             request.order: (request, _identity(request, self.sections, canonical))
             for request in journal.all(RadiusRequest)
         }
-        binds = journal.all(PrimaryBind) if self.passwords is None else self._typed(requests.values())
+        binds = [*journal.all(PrimaryBind), *self._typed(requests.values())]
         grounds = _Grounds(journal, binds, requests.values(), canonical, audit, self.epoch)
         problems: list[str] = []
         admissions: list[Admission] = []
@@ -152,7 +153,7 @@ class Oracle:
 
     def _typed(self, requests: Iterable[tuple[RadiusRequest, Identity]]) -> Iterator[PrimaryBind]:
         for request, identity in requests:
-            right = (self.passwords or {}).get(identity.user)
+            right = identity.password if identity.section.alone else (self.passwords or {}).get(identity.user)
             if right and _is_typed(right, identity):
                 yield PrimaryBind(
                     order=request.order, name=request.user, user=identity.user, password=right, result=0
@@ -170,12 +171,15 @@ def _admission(
         asked = [
             challenge
             for challenge in journal.all(RadiusReply, lambda found: found.code == ACCESS_CHALLENGE)
-            if challenge.order < first.order and _value(challenge.octets, STATE) == state
+            # A primary may give each of its users the same State.
+            if challenge.order < first.order
+            and _value(challenge.octets, STATE) == state
+            and requests[challenge.request][1].user == identity.user
         ]
-        if not asked or requests[asked[0].request][1].user != identity.user:
+        if not asked:
             break  # made up or another's: it has the ground that it has as a first request, which is none
-        root = asked[0]
-        first, identity = requests[asked[0].request]
+        root = asked[-1]
+        first, identity = requests[root.request]
     return Admission(identity, request, reply, root)
 
 
@@ -346,7 +350,8 @@ class _Grounds:
             identity = attempt.admissions[0].identity
             verdicts = self._verdicts[identity.section.host, identity.user]
             endpoint = next(verdict.endpoint for verdict in verdicts if verdict.order == order)
-            reason = "cloud_allow" if endpoint == "preauth" else "both_factors"
+            factors = "duo_only" if identity.section.alone else "both_factors"
+            reason = "cloud_allow" if endpoint == "preauth" else factors
             wanted[identity.section.name, identity.user, reason] += 1
         found = Counter(
             (event.get("server_section"), user, event.get("reason"))

@@ -14,6 +14,9 @@ ACCESS_REQUEST, ACCESS_ACCEPT, ACCESS_REJECT, ACCESS_CHALLENGE, STATUS_SERVER = 
 ACCOUNTING_REQUEST = 4
 USER_NAME, USER_PASSWORD, CHAP_PASSWORD, NAS_IP_ADDRESS, REPLY_MESSAGE, STATE = 1, 2, 3, 4, 18, 24
 CALLING_STATION_ID, NAS_IDENTIFIER, PROXY_STATE, EAP_MESSAGE, MESSAGE_AUTHENTICATOR = 31, 32, 33, 79, 80
+ERROR_CAUSE = 101
+_OF_A_REJECT = {REPLY_MESSAGE, PROXY_STATE, MESSAGE_AUTHENTICATOR, EAP_MESSAGE, ERROR_CAUSE}
+_MSCHAP_ERROR = b"\0\0\x01\x37\x02"  # Vendor-Specific of Microsoft
 
 _identifiers = itertools.cycle(range(256))
 
@@ -172,11 +175,14 @@ def read_reply(octets: bytes, source: tuple[str, int], request: Request, secret:
         "Proxy-State is not ours, whole, in order"
     )
     if reply.code == ACCESS_REJECT:
-        kinds = {kind for kind, _ in attributes}
-        assert kinds <= {REPLY_MESSAGE, PROXY_STATE, MESSAGE_AUTHENTICATOR}, f"a Reject with {kinds} (R42)"
+        allowed = _OF_A_REJECT if request.values(EAP_MESSAGE) else _OF_A_REJECT - {EAP_MESSAGE}
+        kinds = {kind for kind, value in attributes if value[:5] != _MSCHAP_ERROR}
+        assert kinds <= allowed, f"a Reject with {kinds} (R42, R44)"
     for text in reply.values(REPLY_MESSAGE):
         assert text, "an empty Reply-Message"
-        assert text.decode().isprintable(), f"Reply-Message {text!r} (R7)"
+        # A menu has lines.
+        shown = text.decode().replace("\n", "") if reply.code == ACCESS_CHALLENGE else text.decode()
+        assert shown.isprintable(), f"Reply-Message {text!r} (R7)"
     return reply
 
 

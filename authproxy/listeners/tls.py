@@ -1,4 +1,4 @@
-"""TLS that we offer to LDAP clients: our certificate, the oldest version, the ciphers (T3, T5)."""
+"""TLS that we offer: our certificate, the oldest version, the ciphers (T3, T5)."""
 
 from __future__ import annotations
 

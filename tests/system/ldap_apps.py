@@ -1,0 +1,168 @@
+"""LDAP applications of a world: a section for them, command line clients, and a client that speaks in octets."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from authproxy.protocols.ldap.controls import Control
+from authproxy.protocols.ldap.framing import Frame, Framer
+from authproxy.protocols.ldap.requests import (
+    START_TLS,
+    BindRequest,
+    ExtendedRequest,
+    Request,
+    Simple,
+    encode_request,
+)
+from authproxy.protocols.ldap.responses import Response, decode_response
+from authproxy.secret import Secret
+from tests.system.bench.daemon import free_port
+from tests.system.bench.world import World
+from tests.system.parts.needs import needs
+from tests.system.parts.pki import Files, make_certificate
+
+# What isn't the last word on an operation.
+_MORE_FOLLOWS = {0x64, 0x73, 0x79}
+
+
+@dataclass(frozen=True, slots=True)
+class Apps:
+    """Where a section listens, and the certificate that it shows."""
+
+    name: str
+    port: int
+    ssl_port: int
+    files: Files
+
+    @property
+    def url(self) -> str:
+        return f"ldap://127.0.0.1:{self.port}"
+
+    @property
+    def ldaps_url(self) -> str:
+        return f"ldaps://127.0.0.1:{self.ssl_port}"
+
+
+def add_apps(world: World, name: str = "apps", *, tls: bool = True, **options: Any) -> Apps:
+    """An `ldap_server_auto` of this world; passwords may come in clear unless `require_tls` says otherwise."""
+    port, ssl_port = free_port(), free_port()
+    section = world.add_section(name, kind="ldap_server_auto", port=port, **options)
+    world.sections.remove(section)  # no NAS comes to it
+    files = make_certificate(world.home / f"pki-{name}", "localhost", "127.0.0.1")
+    files.key.chmod(0o600)
+    config = world.options(section)
+    del config["clients"]
+    if tls:
+        config |= {
+            "ssl_port": ssl_port,
+            "ssl_cert_path": str(files.certificate),
+            "ssl_key_path": str(files.key),
+        }
+    config.setdefault("require_tls", False)
+    return Apps(name, port, ssl_port, files)
+
+
+def run(program: str, *arguments: str, ca: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A program of ldap-utils; its exit code is the result code."""
+    env = {"LDAPNOINIT": "1", "LANG": "C.UTF-8"}
+    if ca is not None:
+        env = {"LDAPTLS_CACERT": str(ca), "LANG": "C.UTF-8"}
+    command = [needs(program, "ldap-utils"), "-x", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+
+class Wire:
+    """A connection to an LDAP server."""
+
+    def __init__(
+        self, port: int, *, ca: Path | None = None, timeout: float = 20, source: str = "127.0.0.1"
+    ) -> None:
+        """`ca`: LDAPS."""
+        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._framer = Framer(500_000_000, unsolicited=True)
+        self._frames: list[Frame] = []
+        self.octets = b""
+        if ca is not None:
+            self.start_tls(ca)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def start_tls(self, ca: Path) -> None:
+        """The handshake alone."""
+        context = ssl.create_default_context(cafile=str(ca))
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+
+    def ask_for_tls(self, ca: Path, message_id: int = 1) -> None:
+        assert self.code(message_id, ExtendedRequest(START_TLS)) == 0
+        self.start_tls(ca)
+
+    def write(self, octets: bytes) -> None:
+        self.socket.sendall(octets)
+
+    def send(self, message_id: int, request: Request, *controls: Control) -> None:
+        self.write(encode_request(message_id, request, controls))
+
+    def frame(self) -> Frame | None:
+        """The next message; None at the end of the connection."""
+        while not self._frames:
+            try:
+                data = self.socket.recv(262_144)
+            except (ConnectionError, ssl.SSLError):
+                data = b""
+            if not data:
+                return None
+            self.octets += data
+            self._frames = self._framer.feed(data)
+        return self._frames.pop(0)
+
+    def last(self, message_id: int) -> Frame | None:
+        """The last message of this operation; None: the connection ended first."""
+        while (frame := self.frame()) is not None:
+            if frame.message_id == message_id and frame.tag not in _MORE_FOLLOWS:
+                return frame
+        return None
+
+    def code(self, message_id: int, request: Request, *controls: Control) -> int | None:
+        self.send(message_id, request, *controls)
+        frame = self.last(message_id)
+        return None if frame is None else result_of(decode_response(frame))
+
+    def bind(self, name: str, password: str, message_id: int = 1) -> int | None:
+        return self.code(message_id, simple(name, password))
+
+    def to_end(self) -> list[Frame]:
+        """What comes until the connection ends."""
+        frames = []
+        while (frame := self.frame()) is not None:
+            frames.append(frame)
+        return frames
+
+
+def simple(name: str, password: str) -> BindRequest:
+    return BindRequest(name, Simple(Secret.of(password)))
+
+
+def result_of(response: Response) -> int:
+    return response.result.code  # type: ignore[union-attr]
+
+
+def eventually(ask: Any, timeout: float = 10) -> None:
+    """Until it is so."""
+    deadline = time.monotonic() + timeout
+    while not ask():
+        assert time.monotonic() < deadline, "it never was so"
+        time.sleep(0.02)

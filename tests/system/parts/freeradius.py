@@ -1,0 +1,331 @@
+"""FreeRADIUS on loopback: as the primary that a section asks, or as a relay in front of authproxy."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tests.system.parts.needs import needs
+from tests.system.parts.pki import make_certificate
+from tests.system.parts.process import NotStarted, Process, free_port
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`replies`: in the notation of FreeRADIUS's users file. `codes`: asked for behind the password, in turn."""
+
+    password: str
+    replies: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+
+_MAIN = """
+raddbdir = {folder}
+logdir = {folder}
+radacctdir = {folder}
+run_dir = {folder}
+libdir = /usr/lib/freeradius
+max_request_time = 30
+log {{
+  destination = stdout
+  auth = yes
+}}
+security {{
+  max_attributes = 200
+  reject_delay = 0
+  status_server = yes
+}}
+client loopback {{
+  ipaddr = 127.0.0.0/8
+  secret = "{secret}"
+  require_message_authenticator = {requires}
+}}
+modules {{
+  pap {{
+  }}
+  chap {{
+  }}
+  mschap {{
+    use_mppe = yes
+  }}
+  files {{
+    usersfile = {folder}/people
+  }}
+  attr_filter refusal {{
+    filename = {folder}/refusal
+    key = "%{{User-Name}}"
+  }}
+  detail accounting_log {{
+    filename = {folder}/accounting.log
+  }}
+  always reject {{
+    rcode = reject
+  }}
+  always handled {{
+    rcode = handled
+  }}
+  always ok {{
+    rcode = ok
+  }}
+{eap}
+}}
+{upstream}
+server outer {{
+  listen {{
+    type = auth
+    ipaddr = 127.0.0.1
+    port = {port}
+  }}
+  listen {{
+    type = acct
+    ipaddr = 127.0.0.1
+    port = {accounting_port}
+  }}
+{policy}
+}}
+{inner}
+"""
+_POLICY = """
+  authorize {{
+    chap
+    mschap
+    eap {{
+      ok = return
+    }}
+{codes}
+    files
+    pap
+  }}
+  authenticate {{
+    Auth-Type PAP {{
+      pap
+    }}
+    Auth-Type CHAP {{
+      chap
+    }}
+    Auth-Type MS-CHAP {{
+      mschap
+    }}
+    eap
+  }}
+  preacct {{
+    ok
+  }}
+  accounting {{
+    accounting_log
+    ok
+  }}
+  post-auth {{
+{sign}
+    Post-Auth-Type REJECT {{
+      refusal
+{sign}
+    }}
+    Post-Auth-Type Challenge {{
+{sign}
+    }}
+  }}
+"""
+_RELAY = """
+  authorize {
+    update control {
+      Proxy-To-Realm := there
+    }
+  }
+"""
+_UPSTREAM = """
+proxy server {{
+}}
+home_server there {{
+  type = auth
+  ipaddr = 127.0.0.1
+  port = {port}
+  secret = "{secret}"
+  response_window = 30
+}}
+home_server_pool there {{
+  home_server = there
+}}
+realm there {{
+  auth_pool = there
+  nostrip
+}}
+"""
+_EAP = """
+  eap {{
+    default_eap_type = peap
+    tls-config common {{
+      private_key_file = {key}
+      certificate_file = {certificate}
+      ca_file = {authority}
+      cipher_list = "DEFAULT"
+      tls_min_version = "1.2"
+      tls_max_version = "1.2"
+    }}
+    md5 {{
+    }}
+    gtc {{
+      auth_type = PAP
+    }}
+    mschapv2 {{
+    }}
+    ttls {{
+      tls = common
+      default_eap_type = md5
+      virtual_server = inner
+      use_tunneled_reply = yes
+    }}
+    peap {{
+      tls = common
+      default_eap_type = mschapv2
+      virtual_server = inner
+      use_tunneled_reply = yes
+    }}
+  }}
+"""
+_SIGN = "    update reply {\n      Message-Authenticator := 0x00\n    }"
+_REFUSAL = """\
+DEFAULT
+\tEAP-Message =* ANY, State =* ANY, Message-Authenticator =* ANY, Reply-Message =* ANY,
+\tMS-CHAP-Error =* ANY, Proxy-State =* ANY
+"""
+
+
+class FreeRadius:
+    """`with FreeRadius(folder, secret, people) as server: …`.
+
+    `signs`: Message-Authenticator in every answer (Debian's version puts none into plain ones by itself).
+    `relay_to`: a port and its secret; then it asks there, and adds a Proxy-State.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        secret: str,
+        people: Mapping[str, Person] | None = None,
+        *,
+        signs: bool = True,
+        requires: bool = False,
+        relay_to: tuple[int, str] | None = None,
+        port: int | None = None,
+    ) -> None:
+        self._program = needs("freeradius", "freeradius")
+        self._probe = needs("radclient", "freeradius-utils")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder.resolve()
+        self.secret = secret
+        self.people = dict(people or {})
+        self.port = port or free_port()
+        self.accounting_port = free_port()
+        self._files = make_certificate(folder / "pki", "radius.example.test")
+        self.authority = self._files.authority
+        self._signs, self._requires, self._relay_to = signs, requires, relay_to
+        self.process: Process | None = None
+
+    @property
+    def log(self) -> str:
+        return (self._folder / "freeradius.log").read_text(errors="replace")
+
+    @property
+    def accounting(self) -> str:
+        path = self._folder / "accounting.log"
+        return path.read_text() if path.exists() else ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._write()
+        self.process = Process(
+            (self._program, "-f", "-l", "stdout", "-d", str(self._folder)), self._folder / "freeradius.log"
+        )
+        until = time.monotonic() + 20
+        while not self._answers():
+            if time.monotonic() > until:
+                raise NotStarted(f"FreeRADIUS does not answer:\n{self.log[-2000:]}")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
+
+    def _answers(self) -> bool:
+        command = [
+            self._probe,
+            "-r",
+            "1",
+            "-t",
+            "0.5",
+            f"127.0.0.1:{self.port}",
+            "status",
+            self.secret,
+        ]
+        ended = subprocess.run(
+            command, input="Message-Authenticator = 0x00", text=True, capture_output=True, check=False
+        )
+        return ended.returncode == 0
+
+    def _write(self) -> None:
+        files = self._files
+        sign = _SIGN if self._signs else ""
+        upstream, inner, policy, eap = "", "", _RELAY, ""
+        if self._relay_to is not None:
+            upstream = _UPSTREAM.format(port=self._relay_to[0], secret=self._relay_to[1])
+        else:
+            eap = _EAP.format(key=files.key, certificate=files.certificate, authority=files.authority)
+            policy = _POLICY.format(codes=self._codes(), sign=sign)
+            inner = f"server inner {{\n{_POLICY.format(codes='', sign='')}\n}}"
+        (self._folder / "dictionary").touch()
+        (self._folder / "people").write_text("\n".join(map(_entry, self.people, self.people.values())))
+        (self._folder / "refusal").write_text(_REFUSAL)
+        (self._folder / "radiusd.conf").write_text(
+            _MAIN.format(
+                folder=self._folder,
+                secret=self.secret,
+                requires="yes" if self._requires else "no",
+                port=self.port,
+                accounting_port=self.accounting_port,
+                eap=eap,
+                upstream=upstream,
+                policy=policy,
+                inner=inner,
+            )
+        )
+
+    def _codes(self) -> str:
+        """People who are asked on after the password: State `1` behind it, `2` behind the first code, and so on."""
+        return "\n".join(_asked_on(name, person) for name, person in self.people.items() if person.codes)
+
+
+def _entry(name: str, person: Person) -> str:
+    checks = ", ".join((f'Cleartext-Password := "{person.password}"', *person.checks))
+    return f"{name} {checks}\n" + (f"\t{', '.join(person.replies)}\n" if person.replies else "")
+
+
+def _asked_on(name: str, person: Person) -> str:
+    lines = [f'    if (&User-Name == "{name}" && &User-Password) {{']
+    typed = (person.password, *person.codes)
+    for step, right in enumerate(typed):
+        here = f"&State == 0x{str(step).encode().hex()}" if step else "!&State"
+        lines.append(f'      {"els" if step else ""}{"if"} ({here} && &User-Password == "{right}") {{')
+        if step + 1 == len(typed):
+            lines.append("        update control {\n          Auth-Type := Accept\n        }\n      }")
+        else:
+            lines.append(
+                f'        update reply {{\n          State := "{step + 1}"\n'
+                f'          Reply-Message := "Code {step + 1} of your token: "\n          Session-Timeout := 90\n'
+                "          Prompt := No-Echo\n        }\n"
+                "        update control {\n          Response-Packet-Type := Access-Challenge\n        }\n"
+                "        handled\n      }"
+            )
+    lines.append("      else {\n        reject\n      }\n    }")
+    return "\n".join(lines)

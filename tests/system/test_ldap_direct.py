@@ -1,0 +1,261 @@
+"""The same operations straight to slapd and through the daemon: the octets that come back are equal (L20).
+
+But for the root DSE, which tells what works behind the proxy (L22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from authproxy.protocols.ldap import ber
+from authproxy.protocols.ldap.controls import Control, decode_controls
+from authproxy.protocols.ldap.filter import And, Equality, Present, encode_filter
+from authproxy.protocols.ldap.framing import Frame
+from authproxy.protocols.ldap.requests import (
+    WHO_AM_I,
+    AbandonRequest,
+    ExtendedRequest,
+    Request,
+    Scope,
+    SearchRequest,
+    UnbindRequest,
+    encode_request,
+)
+from authproxy.protocols.ldap.responses import SearchResultEntry, decode_response
+from tests.system.bench.world import World
+from tests.system.ldap_apps import Apps, Wire, add_apps, result_of, simple
+from tests.system.parts.slapd import ADMIN, ADMIN_PASSWORD, GROUPS, PEOPLE, SUFFIX, Slapd, password_of
+from tests.system.test_ldap_slapd import ALICE, at_slapd
+
+pytestmark = pytest.mark.system
+
+PAGED, SORTED, MATCHED, MANAGE_DSA_IT = (
+    "1.2.840.113556.1.4.319",
+    "1.2.840.113556.1.4.473",
+    "1.2.826.0.1.3344810.2.3",
+    "2.16.840.1.113730.3.4.2",
+)
+ASSERTION, PRE_READ, NO_SUCH = "1.3.6.1.1.12", "1.3.6.1.1.13.1", "1.2.3.4.5.6.7"
+PHOTO = bytes(range(256)) * 8000  # 2 MB
+NEW = f"uid=new,{PEOPLE}"
+
+
+@pytest.fixture(scope="module")
+def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    with Slapd(
+        tmp_path_factory.mktemp("slapd"), users=3000, extra="sockbuf_max_incoming_auth 8000000"
+    ) as running:
+        _make_admin_an_entry(running)
+        yield running
+
+
+def _make_admin_an_entry(slapd: Slapd) -> None:
+    """An exemption is for entries that are there (L11), and slapd's rootdn needn't be one."""
+    entry = ber.text(ADMIN) + sequence(
+        attribute("objectClass", b"organizationalRole", b"simpleSecurityObject"),
+        attribute("cn", b"admin"),
+        attribute("userPassword", ADMIN_PASSWORD.encode()),
+    )
+    with Wire(slapd.port) as wire:
+        assert wire.bind(ADMIN, ADMIN_PASSWORD) == 0
+        wire.write(whole(2, operation(0x68, entry)))
+        frame = wire.last(2)
+        assert frame is not None
+        assert result_of(decode_response(frame)) == 0
+
+
+@pytest.fixture
+def apps(world: World, slapd: Slapd) -> Apps:
+    made = add_apps(world, exempt_ous=[ADMIN])
+    at_slapd(world, slapd)
+    world.start()
+    return made
+
+
+def sequence(*parts: bytes) -> bytes:
+    return ber.tlv(ber.SEQUENCE, b"".join(parts))
+
+
+def attribute(name: str, *values: bytes) -> bytes:
+    return sequence(
+        ber.text(name), ber.tlv(ber.SET, b"".join(ber.tlv(ber.OCTET_STRING, value) for value in values))
+    )
+
+
+def change(kind: int, name: str, *values: bytes) -> bytes:
+    return sequence(ber.integer(kind, ber.ENUMERATED), attribute(name, *values))
+
+
+def operation(tag: int, content: bytes, *controls: Control) -> bytes:
+    """A request that the codec doesn't build; its id is put in front of it later."""
+    behind = encode_request(1, UnbindRequest(), controls)
+    return ber.tlv(tag, content) + behind[behind.index(b"\x42\x00") + 2 :]
+
+
+def modify(dn: str, *changes: bytes) -> bytes:
+    return operation(0x66, ber.text(dn) + sequence(*changes))
+
+
+def compare(dn: str, name: str, value: bytes, *controls: Control) -> bytes:
+    return operation(
+        0x6E, ber.text(dn) + sequence(ber.text(name), ber.tlv(ber.OCTET_STRING, value)), *controls
+    )
+
+
+def page(size: int, cookie: bytes = b"") -> Control:
+    return Control(PAGED, True, sequence(ber.integer(size), ber.tlv(ber.OCTET_STRING, cookie)))
+
+
+def people(*attributes: str, size_limit: int = 0) -> SearchRequest:
+    return SearchRequest(PEOPLE, Scope.SUBTREE, Present("uid"), attributes, size_limit)
+
+
+def whole(message_id: int, request: Request | bytes, *controls: Control) -> bytes:
+    if isinstance(request, bytes):
+        return sequence(ber.integer(message_id) + request)
+    return encode_request(message_id, request, controls)
+
+
+SCRIPT: list[tuple[Request | bytes, tuple[Control, ...]]] = [
+    (ExtendedRequest(WHO_AM_I), ()),
+    (people("cn", "mail", size_limit=100), ()),
+    (people("1.1", size_limit=7), ()),
+    (
+        people("uid", size_limit=50),
+        (Control(SORTED, False, sequence(sequence(ber.text("uid"), b"\x81\x01\xff"))),),
+    ),
+    (
+        SearchRequest(ALICE, Scope.BASE, Present("objectClass"), ("mail", "objectClass")),
+        (Control(MATCHED, True, sequence(encode_filter(Equality("objectClass", b"posixAccount")))),),
+    ),
+    (people(), (Control(NO_SUCH, True),)),
+    (people("cn", size_limit=3), (Control(NO_SUCH, False, b"x"),)),
+    (SearchRequest("cn=referral,ou=results," + SUFFIX, Scope.BASE), ()),
+    (SearchRequest("ou=nowhere," + SUFFIX, Scope.SUBTREE), ()),
+    (SearchRequest("not a dn", Scope.BASE), ()),
+    (SearchRequest(SUFFIX, Scope.SUBTREE, And((Equality("uid", b"\xc3\xbcn\xc3\xafcode"),))), ()),
+    (compare(f"cn=vpn,{GROUPS}", "member", ALICE.encode()), ()),
+    (compare(f"cn=vpn,{GROUPS}", "member", b"cn=nobody"), ()),
+    (
+        operation(
+            0x68,
+            ber.text(NEW)
+            + sequence(
+                attribute("objectClass", b"inetOrgPerson"),
+                attribute("uid", b"new"),
+                attribute("cn", b"New"),
+                attribute("cn;lang-de", b"Neu"),
+                attribute("sn", b"New"),
+                attribute("jpegPhoto", PHOTO),
+            ),
+        ),
+        (),
+    ),
+    (SearchRequest(NEW, Scope.BASE), ()),
+    (modify(NEW, change(0, "description", b"one", b"two"), change(2, "sn", b"Newer")), ()),
+    (modify(NEW, change(0, "nothingKnown", b"x")), ()),
+    (
+        operation(
+            0x66,
+            ber.text(NEW) + sequence(change(2, "sn", b"x")),
+            Control(PRE_READ, True, sequence(ber.text("sn"))),
+        ),
+        (),
+    ),
+    (operation(0x6C, ber.text(NEW) + ber.text("uid=newer") + ber.boolean(True)), ()),
+    (SearchRequest(f"uid=newer,{PEOPLE}", Scope.BASE, attributes=("uid", "cn;lang-de", "description")), ()),
+    (operation(0x4A, f"uid=newer,{PEOPLE}".encode()), ()),
+    (operation(0x4A, f"uid=newer,{PEOPLE}".encode()), ()),
+    (ExtendedRequest("1.2.3.4.5.6", b"\x00\x01"), ()),
+    (SearchRequest("cn=Subschema", Scope.BASE, attributes=("+",)), ()),
+    (SearchRequest("", Scope.SUBTREE), ()),
+]
+
+
+def play(port: int, name: str, password: str) -> list[bytes]:
+    """What comes back for each operation. Ids are given by the place in the script."""
+    answers: list[bytes] = []
+    with Wire(port, timeout=30) as wire:
+        wire.send(1, simple(name, password))
+        answers.append(_until(wire, 1))
+        for number, (request, controls) in enumerate(SCRIPT, 2):
+            wire.write(whole(number, request, *controls))
+            answers.append(_until(wire, number))
+        answers += _pages(wire, len(SCRIPT) + 2)
+        # Several at once, one of them abandoned; their answers may come in any order.
+        for number in (900, 901, 902):
+            wire.send(number, people("uid", size_limit=5))
+        answers += [b for _, b in sorted(_several(wire, {900, 901, 902}).items())]
+        wire.send(903, AbandonRequest(902))
+        wire.send(904, UnbindRequest())
+        assert wire.to_end() == []
+    return answers
+
+
+def _until(wire: Wire, message_id: int) -> bytes:
+    before = len(wire.octets)
+    assert wire.last(message_id) is not None
+    return wire.octets[before:]
+
+
+def _several(wire: Wire, wanted: set[int]) -> dict[int, bytes]:
+    got: dict[int, bytes] = dict.fromkeys(wanted, b"")
+    while wanted:
+        frame = wire.frame()
+        assert frame is not None
+        got[frame.message_id] += frame.octets
+        if frame.tag == 0x65:
+            wanted = wanted - {frame.message_id}
+    return got
+
+
+def _pages(wire: Wire, number: int) -> list[bytes]:
+    """Cookies are the server's and belong to the connection."""
+    answers, cookie = [], b""
+    for at in range(number, number + 50):
+        before = len(wire.octets)
+        wire.send(at, people("cn"), page(200, cookie))
+        done = wire.last(at)
+        assert done is not None
+        answers.append(wire.octets[before:])
+        control = next(iter(decode_controls(done)), None)
+        if control is None or control.value is None:
+            break  # more entries than this user may have
+        inner = ber.Cursor(control.value, 0, len(control.value)).enter(ber.SEQUENCE)
+        inner.integer()
+        cookie = inner.octets()
+        if not cookie:
+            break
+    assert len(answers) > 2
+    return answers
+
+
+@pytest.mark.parametrize("user", ["an exempt account", "a user"])
+def test_equal_octets(world: World, slapd: Slapd, apps: Apps, user: str) -> None:
+    name, password = (ADMIN, ADMIN_PASSWORD) if user == "an exempt account" else (ALICE, password_of("alice"))
+    direct, proxied = play(slapd.port, name, password), play(apps.port, name, password)
+    assert len(direct) == len(proxied)
+    for number, (one, other) in enumerate(zip(direct, proxied, strict=True)):
+        assert one == other, f"operation {number + 1}"
+    if user == "an exempt account":
+        assert max(map(len, direct)) > len(PHOTO)
+
+
+def test_the_root_dse_tells_what_works(world: World, slapd: Slapd, apps: Apps) -> None:
+    def root(port: int) -> dict[str, tuple[bytes, ...]]:
+        with Wire(port) as wire:
+            wire.send(1, SearchRequest("", Scope.BASE, attributes=("+",)))
+            frame: Frame | None = wire.frame()
+            assert frame is not None
+            entry = decode_response(frame)
+            assert isinstance(entry, SearchResultEntry)
+            return {attribute.name: attribute.values for attribute in entry.attributes}
+
+    there, here = root(slapd.port), root(apps.port)
+    assert "supportedSASLMechanisms" in there
+    assert "supportedSASLMechanisms" not in here
+    assert b"1.3.6.1.4.1.1466.20037" in here["supportedExtension"]
+    for name in set(there) - {"supportedSASLMechanisms", "supportedExtension", "entryDN"}:
+        assert here[name] == there[name], name

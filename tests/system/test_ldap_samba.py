@@ -1,0 +1,136 @@
+"""LDAP applications before a real Active Directory (Samba): every kind of bind name, AD's own refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from authproxy.protocols.ldap.requests import BindRequest, Sasl, Scope, SearchRequest
+from authproxy.protocols.ldap.responses import BindResponse, SearchResultEntry, decode_response
+from authproxy.secret import Secret
+from tests.system.bench.cloud import User
+from tests.system.bench.world import World
+from tests.system.ldap_apps import Apps, Wire, add_apps, run, simple
+from tests.system.parts import samba as ad
+from tests.system.parts.samba import USERS_DN, Samba
+
+pytestmark = pytest.mark.system
+
+SEARCH = SearchRequest(USERS_DN, Scope.ONE_LEVEL)
+
+
+@pytest.fixture(scope="module")
+def samba(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
+    with Samba(tmp_path_factory.mktemp("samba")) as running:
+        yield running
+
+
+def at_samba(world: World, samba: Samba) -> None:
+    world.use_real_directory(
+        # Not the others': their passwords end with what is said of them.
+        {user: ad.password_of(user) for user in ("alice", "bob", "carol")},
+        host=samba.address,
+        transport="ldaps",
+        ssl_ca_certs_file=str(samba.ca_file),
+        auth_type="plain",
+        bind_dn=ad.SERVICE_DN,
+        service_account_password=ad.SERVICE_PASSWORD,
+        search_dn=ad.BASE,
+    )
+
+
+@pytest.fixture
+def apps(world: World, samba: Samba) -> Apps:
+    made = add_apps(world, exempt_ous=[ad.SERVICE_DN], denial_memory=0)
+    at_samba(world, samba)
+    world.start()
+    return made
+
+
+@pytest.mark.parametrize(("user", "exempt"), [("alice", True), ("carol", False)])
+def test_a_group_is_exempt_through_the_groups_in_it(
+    world: World, samba: Samba, user: str, exempt: bool
+) -> None:
+    apps = add_apps(world, exempt_groups=[f"CN=vpn,{USERS_DN}"])
+    at_samba(world, samba)
+    world.start()
+    with Wire(apps.port) as wire:
+        assert wire.bind(f"{user}@ad.test", ad.password_of(user)) == 0
+    assert bool(world.asked(user)) is not exempt
+
+
+@pytest.mark.parametrize("name", [f"CN=alice,{USERS_DN}", "alice@ad.test", "AD\\alice", "ALICE@AD.TEST"])
+def test_every_kind_of_name(world: World, apps: Apps, name: str) -> None:
+    password = ad.password_of("alice")
+    with Wire(apps.port) as wire:
+        assert wire.bind(name, password) == 0
+        assert wire.code(2, SEARCH) == 0
+        world.cloud.users["alice"].answer = "deny"
+        assert wire.bind(name, password, 3) == 49
+        assert wire.code(4, SEARCH) == 50
+    assert [asked["username"] for asked in world.asked("alice")] == ["alice"] * 2
+
+
+@pytest.mark.parametrize("name", [ad.SERVICE_DN, "svc@ad.test", "AD\\svc"])
+def test_the_service_account_by_every_name(world: World, apps: Apps, name: str) -> None:
+    with Wire(apps.port) as wire:
+        assert wire.bind(name, ad.SERVICE_PASSWORD) == 0
+        assert wire.code(2, SEARCH) == 0
+    world.wait_audit(reason="exempt")
+    assert not world.asked("svc")
+
+
+def answer_of(port: int, name: str, password: str, **more: object) -> BindResponse:
+    with Wire(port, **more) as wire:  # type: ignore[arg-type]
+        wire.send(1, simple(name, password))
+        frame = wire.last(1)
+        assert frame is not None
+        response = decode_response(frame)
+        assert isinstance(response, BindResponse)
+        return response
+
+
+@pytest.mark.parametrize(
+    ("user", "data"),
+    [
+        ("disabled", "533"),
+        ("locked", "775"),
+        ("expired", "532"),
+        ("mustchange", "773"),
+        ("accexpired", "701"),
+    ],
+)
+def test_refusals_are_ad_s_own(world: World, apps: Apps, user: str, data: str) -> None:
+    answer = answer_of(apps.port, f"{user}@ad.test", ad.password_of(user))
+    assert answer.result.code == 49
+    assert f"data {data}" in answer.result.diagnostic
+    assert not world.asked(user)
+
+
+def test_a_denied_factor_is_none_of_ad_s(world: World, apps: Apps) -> None:
+    world.cloud.users["bob"] = User(answer="deny")
+    answer = answer_of(apps.port, "bob@ad.test", ad.password_of("bob"))
+    assert (answer.result.code, answer.result.diagnostic) == (49, "Login refused.")
+
+
+def test_what_ad_advertises_and_is_not_here(world: World, apps: Apps) -> None:
+    with Wire(apps.port) as wire:
+        wire.send(1, SearchRequest("", Scope.BASE))
+        frame = wire.frame()
+        assert frame is not None
+        root = decode_response(frame)
+        assert isinstance(root, SearchResultEntry)
+        assert not root.values("supportedSASLMechanisms")
+        assert root.values("supportedLDAPVersion") == (b"3",)
+        assert root.values("defaultNamingContext") == (ad.BASE.encode(),)
+        for mechanism in ("GSS-SPNEGO", "GSSAPI", "EXTERNAL", "DIGEST-MD5"):
+            assert wire.code(2, BindRequest("", Sasl(mechanism, Secret(b"x")))) == 7
+
+
+def test_ldapsearch(world: World, apps: Apps) -> None:
+    options = ("-LLL", "-H", apps.ldaps_url, "-D", "carol@ad.test", "-w", ad.password_of("carol"))
+    done = run(
+        "ldapsearch", *options, "-b", USERS_DN, "(sAMAccountName=bob)", "memberOf", ca=apps.files.authority
+    )
+    assert "memberOf: CN=vpn" in done.stdout, done.stderr

@@ -1,0 +1,135 @@
+"""LDAP applications before a real slapd: who gets in by push and by passcode, over clear, StartTLS and LDAPS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from authproxy.protocols.ldap.requests import ExtendedRequest, Scope, SearchRequest
+from tests.system.bench.cloud import User
+from tests.system.bench.world import World
+from tests.system.ldap_apps import Apps, Wire, add_apps, run
+from tests.system.parts import slapd as openldap
+from tests.system.parts.slapd import PEOPLE, SERVICE, SERVICE_PASSWORD, SUFFIX, Slapd, password_of
+
+pytestmark = pytest.mark.system
+
+ALICE, BOB = f"uid=alice,{PEOPLE}", f"uid=bob,{PEOPLE}"
+USERS = ("alice", "bob", "carol")
+
+
+@pytest.fixture(scope="module")
+def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    with Slapd(tmp_path_factory.mktemp("slapd"), users=100) as running:
+        yield running
+
+
+def at_slapd(world: World, slapd: Slapd, **more: object) -> None:
+    world.use_real_directory(
+        {user: password_of(user) for user in USERS},
+        host="127.0.0.1",
+        port=slapd.ldaps_port,
+        transport="ldaps",
+        ssl_ca_certs_file=str(slapd.ca_file),
+        auth_type="plain",
+        bind_dn=SERVICE,
+        service_account_password=SERVICE_PASSWORD,
+        search_dn=SUFFIX,
+        username_attribute="uid",
+        at_attribute="mail",
+        **more,
+    )
+
+
+@pytest.fixture
+def apps(world: World, slapd: Slapd) -> Apps:
+    made = add_apps(world, exempt_ous=[SERVICE], denial_memory=0)
+    at_slapd(world, slapd)
+    world.start()
+    world.cloud.users.update({user: User() for user in openldap.POLICY_USERS})
+    return made
+
+
+def test_ldapsearch_by_push_and_by_passcode(world: World, apps: Apps) -> None:
+    def alice(password: str, *more: str) -> int:
+        done = run(
+            "ldapsearch",
+            "-LLL",
+            *more,
+            "-D",
+            ALICE,
+            "-w",
+            password,
+            "-b",
+            PEOPLE,
+            "(uid=bob)",
+            "cn",
+            ca=apps.files.authority,
+        )
+        assert (done.returncode == 0) is ("cn: bob Test" in done.stdout), done.stderr
+        return done.returncode
+
+    for way in (("-H", apps.url), ("-H", apps.url, "-ZZ"), ("-H", apps.ldaps_url)):
+        asked = len(world.asked("alice"))
+        assert alice(password_of("alice"), *way) == 0
+        assert len(world.asked("alice")) == asked + 1
+        passcode = world.canaries.passcode("alice's passcode")
+        world.cloud.users["alice"].passcodes.add(passcode)
+        assert alice(f"{password_of('alice')},{passcode}", *way) == 0
+        assert alice(f"{password_of('alice')},{passcode}", *way) == 49, "a passcode is good once"
+        assert alice(world.canaries.new("a wrong password"), *way) == 49
+        world.cloud.users["alice"].answer = "deny"
+        assert alice(password_of("alice"), *way) == 49
+        world.cloud.users["alice"].answer = "allow"
+    decided = world.wait_audit(6, reason="both_factors", user="alice")
+    assert {event["client_ip"] for event in decided} == {"127.0.0.1"}
+    assert {event["dn"] for event in decided} == {ALICE}
+
+
+def test_ldapwhoami(world: World, apps: Apps) -> None:
+    done = run(
+        "ldapwhoami", "-H", apps.ldaps_url, "-D", ALICE, "-w", password_of("alice"), ca=apps.files.authority
+    )
+    assert done.stdout.strip() == f"dn:{ALICE}"
+
+
+def test_a_service_account_searches_without_a_push(world: World, apps: Apps) -> None:
+    with Wire(apps.port) as wire:
+        assert wire.bind(SERVICE.replace("cn=", "CN = ").replace(",", " , "), SERVICE_PASSWORD) == 0
+        assert wire.code(2, SearchRequest(PEOPLE, Scope.SUBTREE)) == 0
+        assert wire.bind(ALICE, password_of("alice"), 3) == 0
+        assert wire.bind(SERVICE, SERVICE_PASSWORD, 4) == 0
+    assert len(world.asked("alice")) == 1
+    world.wait_audit(2, reason="exempt", dn=SERVICE)
+
+
+def test_after_a_denial_nothing_is_readable(world: World, apps: Apps) -> None:
+    world.cloud.users["alice"].answer = "deny"
+    search = SearchRequest(PEOPLE, Scope.SUBTREE)
+    with Wire(apps.port) as wire:
+        wire.send(1, ExtendedRequest("1.3.6.1.4.1.4203.1.11.3"))
+        assert wire.last(1) is not None
+        assert wire.bind(ALICE, password_of("alice"), 2) == 49
+        assert wire.code(3, search) == 50
+        assert wire.bind(BOB, password_of("bob"), 4) == 0
+        assert wire.code(5, search) == 0
+
+
+def test_expired_locked_and_must_change(world: World, apps: Apps) -> None:
+    for user, code in (("locked", 49), ("expired", 49), ("grace", 0), ("mustchange", 0)):
+        with Wire(apps.port) as wire:
+            assert wire.bind(f"uid={user},{PEOPLE}", password_of(user)) == code, user
+        assert len(world.asked(user)) == (code == 0)
+
+
+def test_policy_controls_pass(slapd: Slapd, apps: Apps) -> None:
+    def said(url: str, user: str) -> str:
+        done = run(
+            "ldapwhoami", "-e", "ppolicy", "-H", url, "-D", f"uid={user},{PEOPLE}", "-w", password_of(user)
+        )
+        return done.stdout + done.stderr
+
+    for user in ("locked", "expired", "mustchange"):
+        assert said(apps.url, user) == said(slapd.url, user)
+    assert "grace" in said(apps.url, "grace")
