@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 
 
 class MalformedDate(ValueError):
@@ -10,8 +11,13 @@ class MalformedDate(ValueError):
 
 
 def write_date(now: float) -> str:
-    """`now` is in Unix seconds."""
-    return formatdate(now)
+    """`now` is in Unix seconds; the date has whole ones."""
+    return _written(int(now))
+
+
+@lru_cache(maxsize=4)
+def _written(second: int) -> str:
+    return formatdate(second)
 
 
 def read_date(text: str) -> float:

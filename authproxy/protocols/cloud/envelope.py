@@ -78,6 +78,8 @@ def clean_text(value: object, limit: int = MAX_TEXT) -> str:
     """A text that can be shown and logged; '' for anything else. Control characters become one space."""
     if not isinstance(value, str):
         return ""
+    if value.isprintable():  # most are; what turns the direction of a text is none of it
+        return value.strip()[:limit]
     return _UNPRINTABLE.sub(" ", value[: limit * 2]).strip()[:limit]
 
 
