@@ -166,7 +166,10 @@ GONE = "the cloud is gone while polling"
 # The push is on the phone. The user would say yes, if only they were heard.
 WHILE_POLLING = {
     "a reset while polling": closed(does("auth_status", reset=True), "unreachable"),
-    "silence while polling": closed(does("auth_status", silent=True), "unreachable"),
+    # A poll that is held, to the end of the push's life, is a user who doesn't answer.
+    "silence while polling": Case(
+        does("auth_status", silent=True), "timeout", "factor_timeout", "factor_timeout"
+    ),
     GONE: closed(nobody_answers, "unreachable"),
     "503 while polling": closed(gateway(503, "auth_status"), "server_error"),
     "400 while polling": shut(says(failed(40002, "Invalid request parameters"), "auth_status"), "request"),
