@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -181,13 +182,21 @@ LDAPSharedCacheSize 0
 
 
 @pytest.fixture
-def apache(tmp_path: Path, apps: Apps) -> Iterator[Login]:
+def public_folder() -> Iterator[Path]:
+    """For a server that becomes another user: pytest's own folders are closed to those."""
+    with tempfile.TemporaryDirectory(prefix="authproxy-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def apache(public_folder: Path, apps: Apps) -> Iterator[Login]:
     program = needs("apache2", "apache2-bin")
-    port, folder = free_port(), tmp_path / "apache"
-    (folder / "www").mkdir(parents=True)
+    port, folder = free_port(), public_folder
+    (folder / "www").mkdir()
     (folder / "www" / "index.html").write_text("in")
-    for each in (folder, folder / "www", *(list(folder.parents)[:3])):
-        each.chmod(0o755)
+    (folder / "www").chmod(0o755)
     names = (
         "mpm_event",
         "authn_core",
