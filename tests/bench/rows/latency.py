@@ -50,7 +50,7 @@ def _beside(rounds: Rounds, ours: str, theirs: str) -> list[Figure]:
     tails = [percentile(rounds.pooled(name), 0.99) for name in (ours, theirs)]
     tail = Ratios.of(tails[:1], tails[1:])
     return [
-        Figure(6, f"{ours} p50 ÷ {theirs}", middle.median, "×", at_most(1.5, 1.1, slack=2), middle.spread),
+        Figure(6, f"{ours} p50 ÷ {theirs}", middle.median, "×", at_most(1.5, 1.1, slack=4), middle.spread),
         Figure(6, f"{ours} p99 ÷ {theirs}, pooled", tail.median, "×", at_most(2, 1.2, slack=4)),
         Figure(
             6,
