@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from authproxy.backends.cloud.probe import FRESH, Probe, Verdict
+from authproxy.backends.door_watch import DoorWatch
 from authproxy.pipeline.fail_mode import OUTAGE
-from authproxy.pipeline.ports import CloudFailure
+from authproxy.pipeline.ports import CloudFailure, Verified
 from authproxy.pipeline.request import AuthRequest
 
 
 class Gate(Protocol):
-    """A further condition of a section: minutes, numbers, groups."""
+    """A further condition of a section: who, how long, how many."""
 
-    async def __call__(self, request: AuthRequest, failure: CloudFailure, /) -> str:
+    async def __call__(self, request: AuthRequest, verified: Verified, failure: CloudFailure, /) -> str:
         """'' or the gate's name."""
 
 
@@ -32,12 +33,14 @@ class OpenDoorGates:
         reactor: Any,
         breaker_is_open: Callable[[], bool] = lambda: False,
         further: Sequence[Gate] = (),
+        watch: DoorWatch | None = None,
     ) -> None:
-        """`proven`: whether these credentials ever worked at this host."""
+        """`proven`: whether these credentials ever worked at this host; `watch` is told when the door opens."""
         self._proven = proven
         self._probe = probe
         self._reactor = reactor
         self._breaker_is_open = breaker_is_open
+        self._watch = watch
         self._gates: Sequence[Gate] = (
             self._class,
             self._has_been_proven,
@@ -46,28 +49,34 @@ class OpenDoorGates:
             *further,
         )
 
-    async def may_open(self, request: AuthRequest, failure: CloudFailure) -> str:
+    async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         """'' when every gate agrees, else the name of the first that does not."""
         for gate in self._gates:
-            if shut := await gate(request, failure):
+            if shut := await gate(request, verified, failure):
                 return shut
+        if self._watch is not None:
+            self._watch.opened(failure)
         return ""
 
-    async def _class(self, _: AuthRequest, failure: CloudFailure) -> str:
+    async def is_outage(self, request: AuthRequest, failure: CloudFailure) -> str:
+        """'' when the probe meets an outage, too, else what speaks against it."""
+        return await self._probe_agrees(request, Verified(""), failure)
+
+    async def _class(self, _: AuthRequest, __: Verified, failure: CloudFailure) -> str:
         """F3 once more: this is the last place where it can be seen to."""
         return "" if failure.failure in OUTAGE else "class"
 
-    async def _has_been_proven(self, _: AuthRequest, __: CloudFailure) -> str:
+    async def _has_been_proven(self, _: AuthRequest, __: Verified, ___: CloudFailure) -> str:
         return "" if self._proven() else "not_proven"
 
-    async def _probe_agrees(self, _: AuthRequest, __: CloudFailure) -> str:
+    async def _probe_agrees(self, _: AuthRequest, __: Verified, ___: CloudFailure) -> str:
         met = (await self._verdict()).failure
         if met is None:
             # The fault is this request's alone: a user name that breaks the service, a flow that somebody cuts.
             return "probe_disagrees"
         return "" if met.failure in OUTAGE else f"probe_{met.failure.value}"
 
-    async def _in_time(self, request: AuthRequest, _: CloudFailure) -> str:
+    async def _in_time(self, request: AuthRequest, _: Verified, __: CloudFailure) -> str:
         return "" if self._reactor.seconds() < request.deadline else "too_late"
 
     async def _verdict(self) -> Verdict:

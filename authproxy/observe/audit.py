@@ -55,6 +55,7 @@ class AuditEvent(NamedTuple):
     nas_ip: str
     txid: str | None
     fail_open: bool
+    why: str | None = None  # what kept the door shut, where reason is fail_closed
 
 
 class Audit(Protocol):
@@ -173,7 +174,7 @@ def encode(event: AuditEvent) -> str:
         f'"decision":{maybe(e.decision)},"reason":{maybe(e.reason)},"cause":{maybe(e.cause)},'
         f'"detail":{maybe(e.detail)},"primary_ms":{_number(e.primary_ms)},"cloud_ms":{_number(e.cloud_ms)},'
         f'"client":{text(e.client)},"nas_ip":{text(e.nas_ip)},"txid":{maybe(e.txid)},'
-        f'"fail_open":{"true" if e.fail_open else "false"}}}'
+        f'"fail_open":{"true" if e.fail_open else "false"},"why":{maybe(e.why)}}}'
     )
     return line if line.isprintable() else json_line(event._asdict())
 

@@ -59,6 +59,9 @@ class SectionMetrics:
             self._decided[key] = counter
         counter.inc()
 
+    def failed_closed(self, why: str) -> None:
+        self._metrics.fail_closed.labels(self._section, self._metrics.known_cause(why)).inc()
+
     def failed_open(self, cause: str) -> None:
         self._metrics.fail_open.labels(self._section, self._metrics.known_cause(cause)).inc()
 
@@ -80,6 +83,13 @@ class Metrics:
             "authproxy_fail_open_total",
             "Logins let in without a second factor because the cloud was out of reach, by section and cause.",
             ("section", "cause"),
+            registry=registry,
+        )
+        self.fail_closed = Counter(
+            "authproxy_fail_closed_total",
+            "Logins with a right password that an outage kept out, by section and what kept them out; silent: they "
+            "got no answer.",
+            ("section", "why"),
             registry=registry,
         )
         self.primary = Histogram(

@@ -7,7 +7,7 @@ from authproxy.observe.lines import capped, timestamp
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import Recent
-from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.ports import AuditUnavailable
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
@@ -70,6 +70,8 @@ _MESSAGES = {
     Reason.INTERNAL: "An error in authproxy; see authproxy.log",
 }
 
+SILENT = "The cloud can't be asked, and the client gets no answer, to turn to its next server"
+
 
 class SectionRecorder:
     """Implements pipeline's Recorder."""
@@ -104,7 +106,7 @@ class SectionRecorder:
         reason = decision.reason
         stage = _STAGES.get(reason, SECONDARY)
         event = self._event(
-            request, facts, decision, stage, _status(decision), decision.message or _MESSAGES[reason]
+            request, facts, decision, stage, _status(decision), _said(decision) or _MESSAGES[reason]
         )
         if event.fail_open:
             self._write_open_door(event)
@@ -112,6 +114,8 @@ class SectionRecorder:
             self._audit.write(event)
         self._recent.add(event)
         self._metrics.decided(event.decision or "", reason)
+        if reason is Reason.FAIL_CLOSED:
+            self._metrics.failed_closed(event.why or "unknown")
         if facts.cloud_ms is not None:
             self._metrics.cloud_seconds(facts.cloud_ms / 1000)
         self._tell(event)
@@ -157,6 +161,7 @@ class SectionRecorder:
             decision=None if decision is None else _word(decision),
             reason=None if decision is None else decision.reason.value,
             cause=facts.cause or None,
+            why=facts.why or None,
             detail=capped(facts.detail) or None,
             primary_ms=_rounded(facts.primary_ms),
             cloud_ms=_rounded(facts.cloud_ms),
@@ -182,6 +187,7 @@ _LOGGED = (
     "decision",
     "reason",
     "cause",
+    "why",
     "factor",
     "client",
     "nas_ip",
@@ -193,13 +199,18 @@ _LOGGED = (
 )
 
 
+def _said(decision: Decision) -> str:
+    """What the user was told; "" when nobody was."""
+    return SILENT if isinstance(decision, Silence) else decision.message
+
+
 def _word(decision: Decision) -> str:
     match decision:
         case Accept():
             return "accept"
         case Challenge():
             return "challenge"
-        case Reject():
+        case Reject() | Silence():
             return "reject"
 
 
@@ -209,7 +220,7 @@ def _status(decision: Decision) -> str:
             return "Allow"
         case Challenge():
             return "Challenge"
-        case Reject(reason):
+        case Reject(reason) | Silence(reason):
             return "Error" if reason in _ERRORS else "Reject"
 
 

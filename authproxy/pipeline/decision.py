@@ -1,4 +1,4 @@
-"""The three answers to a login, each with its one reason (the audit's and the metric's word for it)."""
+"""The answers to a login, each with its one reason (the audit's and the metric's word for it)."""
 
 from __future__ import annotations
 
@@ -65,4 +65,11 @@ class Reject:
     carried: object = None
 
 
-Decision = Accept | Challenge | Reject
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No answer at all, so that the peer turns to its next server; on record it is a rejection."""
+
+    reason: Reason
+
+
+Decision = Accept | Challenge | Reject | Silence

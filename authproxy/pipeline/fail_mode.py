@@ -12,6 +12,7 @@ from authproxy.pipeline.ports import CloudFailure, FailureClass
 class FailMode(StrEnum):
     SAFE = "safe"  # a right password is enough while the cloud is out of reach
     SECURE = "secure"  # it is not
+    SILENT = "silent"  # it is not, and who asks gets no answer, to turn to another server
 
 
 # An outage. Every other class has somebody's answer in it, or our own mistake, and never opens (F3).
@@ -23,13 +24,20 @@ class MayOpen:
     """The mode and the class allow an Accept; the gates have the last word."""
 
 
-def before_factor(mode: FailMode, failure: CloudFailure) -> MayOpen | Reject:
+@dataclass(frozen=True, slots=True)
+class MayBeSilent:
+    """An outage, if the independent probe says so, too."""
+
+
+def before_factor(mode: FailMode, failure: CloudFailure) -> MayOpen | MayBeSilent | Reject:
     """A failure in preauth, behind a verified primary (F4)."""
     if failure.failure not in OUTAGE:
         return Reject(Reason.CLOUD_REFUSED, UNAVAILABLE)
     match mode:
         case FailMode.SAFE:
             return MayOpen()
+        case FailMode.SILENT:
+            return MayBeSilent()
         case FailMode.SECURE:
             return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
 

@@ -163,8 +163,11 @@ class SecondFactor(Protocol):
 class OpenDoor(Protocol):
     """The gates between a safe section's outage and an Accept."""
 
-    async def may_open(self, request: AuthRequest, failure: CloudFailure) -> str:
+    async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         """'' when every gate agrees, else the name of the one that does not (for the audit)."""
+
+    async def is_outage(self, request: AuthRequest, failure: CloudFailure) -> str:
+        """'' when an independent look at the cloud meets an outage, too; else what speaks against it."""
 
 
 # ---- the record -------------------------------------------------------------------------------

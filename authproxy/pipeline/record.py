@@ -19,6 +19,7 @@ class Facts:
     primary_ms: float | None = None
     cloud_ms: float | None = None
     cause: str = ""
+    why: str = ""  # what kept the door shut, when that is why nobody passed
     txid: str = ""
     detail: str = ""
 

@@ -9,7 +9,8 @@ from authproxy.pipeline.challenge import Challenges, Forged, Kind, Pending
 from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.factor import AskPasscode, NoFactor, choose
-from authproxy.pipeline.fail_mode import MayOpen, after_factor, before_factor
+from authproxy.pipeline.fail_mode import after_factor
+from authproxy.pipeline.outage import Outage
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
     Clock,
@@ -52,7 +53,7 @@ class SecondStep:
     ) -> None:
         self._policy = policy
         self._cloud = cloud
-        self._door = door
+        self._outage = Outage(policy, door)
         self._challenges = challenges
         self._clock = clock
 
@@ -69,7 +70,7 @@ class SecondStep:
         """With no password before it. Nothing opens here, and nobody is exempt: no primary vouches for anyone (F3)."""
         facts.factor = _name_of(typed)
         verified = Verified(request.username.canonical)
-        return await self._timed(facts, self._strict(self._alone(request, typed, verified, facts), facts))
+        return await self._timed(facts, self._alone(request, typed, verified, facts))
 
     def asked(self, state: bytes) -> bool:
         """Whether this State claims to be of a challenge from here."""
@@ -100,7 +101,9 @@ class SecondStep:
             return await work
         except CloudFailure as failure:
             facts.cause, facts.detail = failure.failure.value, failure.detail
-            return after_factor(failure)
+            closed = after_factor(failure)
+            facts.why = "factor_asked" if closed.reason is Reason.FAIL_CLOSED else ""
+            return closed
 
     # ---- the three ways
 
@@ -110,7 +113,8 @@ class SecondStep:
         try:
             devices = await self._preauth(request, verified)
         except CloudFailure as failure:
-            return await self._cloud_failed(request, typed, verified, facts, failure)
+            facts.factor = _name_of(typed)
+            return await self._outage.behind(request, verified, facts, failure)
         if not isinstance(devices, tuple):
             return devices
         pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
@@ -148,13 +152,16 @@ class SecondStep:
     async def _alone(
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
     ) -> Decision:
-        devices = await self._preauth(request, verified)
+        try:
+            devices = await self._preauth(request, verified)
+        except CloudFailure as failure:
+            return await self._outage.alone(request, facts, failure)
         if not isinstance(devices, tuple):
             return devices
         pending = Pending(Kind.ALONE, verified.username)
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
-        return await self._choose(request, typed, pending, devices, facts)
+        return await self._strict(self._choose(request, typed, pending, devices, facts), facts)
 
     # ---- the cloud's two words
 
@@ -200,30 +207,6 @@ class SecondStep:
             state = self._challenges.issue(request, Pending(Kind.ENROLL, verified.username, dn=verified.dn))
             return Challenge(Reason.ENROLL_PROMPT, text, state)
         return Reject(Reason.ENROLL_REQUIRED, text)
-
-    # ---- no word from the cloud
-
-    async def _cloud_failed(
-        self,
-        request: AuthRequest,
-        typed: Typed | None,
-        verified: Verified,
-        facts: Facts,
-        failure: CloudFailure,
-    ) -> Decision:
-        facts.cause, facts.detail = failure.failure.value, failure.detail
-        facts.factor = _name_of(typed)
-        match before_factor(self._policy.fail_mode, failure):
-            case Reject() as closed:
-                return closed
-            case MayOpen():
-                shut = await self._door.may_open(request, failure)
-        if shut:
-            facts.detail = f"{failure.detail}; kept shut: {shut}"
-            return Reject(Reason.FAIL_CLOSED)
-        if typed is not None:
-            facts.detail = f"{failure.detail}; {facts.factor} was typed and went unchecked"
-        return Accept(Reason.FAIL_OPEN, carried=verified.carried)
 
 
 def _name_of(typed: Typed | None) -> str | None:

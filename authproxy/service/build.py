@@ -18,6 +18,7 @@ from authproxy.backends.cloud.proxy import OutboundProxy
 from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
+from authproxy.backends.door_watch import DoorWatch
 from authproxy.backends.open_door import OpenDoorGates
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
@@ -51,6 +52,7 @@ from authproxy.listeners.radius.listener import Limits, Served
 from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
 from authproxy.observe.audit import Audit
+from authproxy.observe.doors import DoorEvents
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import Recent
@@ -60,6 +62,7 @@ from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Decision, Reason, Reject
+from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import Primary, Refused
@@ -97,6 +100,7 @@ class World:
     certificates: ServerCertificates
     state: State
     challenges: Challenges
+    doors: DoorEvents
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
@@ -166,7 +170,9 @@ class CloudPart:
     made_of: object
     cloud: Cloud
     guarded: GuardedCloud
-    door: OpenDoorGates
+    probe: Probe
+    proven: Proven
+    watch: DoorWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +217,8 @@ class Built:
             part.primary.start()
         for section in self.sections.values():
             section.cloud.cloud.start()
+            if section.options.failmode is not FailMode.SAFE:
+                section.cloud.watch.shut("the section isn't safe any more")
 
     async def close(self, keep: Built | None) -> None:
         """Close every connection but those of parts that `keep` has, too."""
@@ -219,6 +227,7 @@ class Built:
                 await part.primary.close()
         for name, section in self.sections.items():
             if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
+                section.cloud.watch.close()
                 section.cloud.guarded.close()
                 await section.cloud.cloud.close()
 
@@ -381,13 +390,20 @@ class _Builder:
         )
         probe = Probe(cloud.check, reactor=world.reactor, log=world.log)
         guarded = GuardedCloud(cloud, probe, section=settings.section, reactor=world.reactor, log=world.log)
-        door = OpenDoorGates(
-            proven=lambda: bool(proven),
-            probe=probe,
-            reactor=world.reactor,
-            breaker_is_open=lambda: guarded.is_open,
+        watch = DoorWatch(
+            probe=probe, reactor=world.reactor, tell=world.doors.of(settings.section), log=world.log
         )
-        return CloudPart(made_of, cloud, guarded, door)
+        cloud.watched_by(watch)
+        return CloudPart(made_of, cloud, guarded, probe, proven, watch)
+
+    def _door(self, cloud: CloudPart) -> OpenDoorGates:
+        return OpenDoorGates(
+            proven=lambda: bool(cloud.proven),
+            probe=cloud.probe,
+            reactor=self._world.reactor,
+            breaker_is_open=lambda: cloud.guarded.is_open,
+            watch=cloud.watch,
+        )
 
     def _section(
         self,
@@ -410,6 +426,7 @@ class _Builder:
             trust_unsigned_client_ip=options.trust_unsigned_client_ip,
             password_codec=options.pw_codec,
             relayed=self._relayed(name, options, primary),
+            stays_silent=lambda: options.failmode is FailMode.SILENT and cloud.guarded.is_open,
         )
         if isinstance(options, RadiusServerEap) and tls is not None:
             before = self._earlier.sections.get(name) if self._earlier else None
@@ -460,7 +477,7 @@ class _Builder:
             log=world.log,
             recent=world.recent,
         )
-        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
+        second = SecondStep(policy, cloud.guarded, self._door(cloud), world.challenges, world.clock)
         pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock), world.workload)
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)

@@ -13,6 +13,7 @@ from authproxy.backends.tls import ServerCertificates
 from authproxy.config.load import Loaded
 from authproxy.config.problems import InvalidConfig, Problem
 from authproxy.observe.audit import AuditEvent
+from authproxy.observe.doors import DoorEvents
 from authproxy.observe.log import NullLog
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import Recent
@@ -57,4 +58,5 @@ def nobodys_world(reactor: Any) -> World:
         certificates=ServerCertificates(),
         state=State(nothing, nothing, key),
         challenges=Challenges(StateSeal([key]), lifetime=1, wall_clock=time.time, new_id=lambda: bytes(8)),
+        doors=DoorEvents(log),
     )

@@ -23,6 +23,7 @@ from authproxy.config.model import LogFormat, Main
 from authproxy.config.problems import InvalidConfig
 from authproxy.observe import audit, event_log
 from authproxy.observe.bridge import take_over, twisted_observer, with_traceback
+from authproxy.observe.doors import DoorEvents
 from authproxy.observe.event_log import EventLog, LogSettings, LogUnusable, open_log
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.notify import ServiceManager
@@ -127,6 +128,7 @@ class Daemon:
             certificates=certificates,
             state=state,
             challenges=_challenges(state),
+            doors=DoorEvents(log),
             writers=writers,
         )
 

@@ -12,10 +12,11 @@ from authproxy.backends.cloud.probe import FRESH, TIMEOUT, Probe
 from authproxy.backends.open_door import OpenDoorGates
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.fail_mode import OUTAGE
-from authproxy.pipeline.ports import CloudFailure, FailureClass
+from authproxy.pipeline.ports import CloudFailure, FailureClass, Verified
 from authproxy.pipeline.request import AuthRequest
 from tests.pipeline.fakes import request, run
 
+ALICE = Verified("alice")
 DOWN = CloudFailure(FailureClass.UNREACHABLE, "refused")
 BROKEN = CloudFailure(FailureClass.SERVER_ERROR, "HTTP 503")
 REFUSALS = [CloudFailure(failure, "no") for failure in FailureClass if failure not in OUTAGE]
@@ -54,7 +55,7 @@ def world() -> World:
 
 
 def may_open(world: World, failure: CloudFailure = DOWN, **changes: Any) -> str:
-    return run(world.door().may_open(request(**changes), failure))
+    return run(world.door().may_open(request(**changes), ALICE, failure))
 
 
 @pytest.mark.parametrize("failure", [DOWN, BROKEN])
@@ -96,7 +97,7 @@ def test_a_probe_that_we_were_too_busy_for(world: World) -> None:
     """Its timeout came late: it is our own event loop that hangs, and nobody is let in for that."""
     world.hanging = Deferred()
     answers: list[str] = []
-    Deferred.fromCoroutine(world.door().may_open(request(), DOWN)).addCallback(answers.append)
+    Deferred.fromCoroutine(world.door().may_open(request(), ALICE, DOWN)).addCallback(answers.append)
     world.clock.advance(TIMEOUT + 0.6)
     world.hanging.callback(None)
     assert answers == ["probe_overload"]
@@ -108,14 +109,14 @@ def test_nobody_waits_any_more(world: World) -> None:
 
 
 def test_further_gates_have_their_say(world: World) -> None:
-    async def minutes(request: AuthRequest, failure: CloudFailure) -> str:
+    async def minutes(request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         return ""
 
-    async def groups(request: AuthRequest, failure: CloudFailure) -> str:
+    async def groups(request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         return "never_open_group"
 
-    assert run(world.door(minutes).may_open(request(), DOWN)) == ""
-    assert run(world.door(minutes, groups).may_open(request(), DOWN)) == "never_open_group"
+    assert run(world.door(minutes).may_open(request(), ALICE, DOWN)) == ""
+    assert run(world.door(minutes, groups).may_open(request(), ALICE, DOWN)) == "never_open_group"
 
 
 def test_a_probe_counts_for_a_few_seconds(world: World) -> None:
@@ -131,7 +132,7 @@ def test_all_share_one_probe(world: World) -> None:
     world.hanging = Deferred()
     answers: list[str] = []
     door = world.door()
-    logins = [Deferred.fromCoroutine(door.may_open(request(), DOWN)) for _ in range(20)]
+    logins = [Deferred.fromCoroutine(door.may_open(request(), ALICE, DOWN)) for _ in range(20)]
     for login in logins:
         login.addCallbacks(answers.append, lambda _: answers.append("given up"))
     assert answers == []
@@ -154,6 +155,6 @@ def test_while_the_breaker_is_open_its_last_word_counts(world: World) -> None:
 def test_a_closed_probe_leaves_nobody_waiting(world: World) -> None:
     world.hanging = Deferred()
     answers: list[str] = []
-    Deferred.fromCoroutine(world.door().may_open(request(), DOWN)).addCallback(answers.append)
+    Deferred.fromCoroutine(world.door().may_open(request(), ALICE, DOWN)).addCallback(answers.append)
     world.probe.close()
     assert answers == ["probe_internal"]

@@ -102,7 +102,7 @@ def cfg(draw: st.DrawFn) -> str:
         )
         lines += [f"radius_ip_{number}={network.format(number)}", f"radius_secret_{number}={draw(SECRETS)}"]
     for option, values in (
-        ("failmode", ["safe", "SECURE"]),
+        ("failmode", ["safe", "SECURE", "silent"]),
         ("factors", ["auto", "push,phone", " push , passcode "]),
         ("concat_mode", ["true", "false"]),
         ("delimiter", [",", "#", ";", ":", "no"]),
@@ -186,7 +186,7 @@ def test_what_does_nothing_is_left_out_and_said(tmp_path: Path) -> None:
     ("more", "expected"),
     [
         ("fail_mode=secure\n", "fail_mode: unknown option (did you mean failmode?)"),
-        ("failmode=closed\n", "closed is none of safe, secure"),
+        ("failmode=closed\n", "closed is none of safe, secure, silent"),
         ("[radius_server_atuo]\n", "unknown section"),
         ("skey_protected=AQAA\n", ""),
     ],

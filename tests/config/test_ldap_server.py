@@ -67,6 +67,7 @@ def test_an_existing_file_means_what_it_did(tmp_path: Path) -> None:
         ("  factors: [push, push]\n", "stands there twice"),
         ("  proxy_protocol_from: [10.0.0.0/33]\n", "is not an address"),
         ("  exempt_usernames: [alice]\n", "unknown option"),
+        ("  failmode: silent\n", "ldap_server_auto.failmode: silent"),
     ],
 )
 def test_faults(tmp_path: Path, more: str, expected: str) -> None:

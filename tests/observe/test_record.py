@@ -96,6 +96,7 @@ def test_a_normal_login_is_two_lines(bench: Bench) -> None:
         "nas_ip": "10.1.0.1",
         "txid": None,
         "fail_open": False,
+        "why": None,
     }
     assert second == first | {
         "msg": "Success. Welcome.",

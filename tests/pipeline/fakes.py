@@ -102,9 +102,15 @@ class Door:
     """`shut` is the gate that keeps it shut."""
 
     shut: str = ""
+    disagrees: str = ""  # what the independent look says against an outage
+    asked: list[str] = field(default_factory=list)
 
-    async def may_open(self, request: AuthRequest, failure: CloudFailure) -> str:
+    async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
+        self.asked.append(verified.username)
         return self.shut
+
+    async def is_outage(self, request: AuthRequest, failure: CloudFailure) -> str:
+        return self.disagrees
 
 
 @dataclass

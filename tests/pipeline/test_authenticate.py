@@ -194,7 +194,7 @@ def test_an_outage_behind_a_wrong_password_opens_nothing() -> None:
 def test_a_gate_keeps_the_door_shut() -> None:
     desk = Desk(SAFE, cloud=Cloud(FailureClass.UNREACHABLE), door=Door("not_proven"))
     assert desk.login().reason is Reason.FAIL_CLOSED
-    assert "not_proven" in desk.record.decisions[-1][1].detail
+    assert desk.record.decisions[-1][1].why == "not_proven"
 
 
 def test_no_record_no_entry() -> None:

@@ -19,7 +19,7 @@ from authproxy.backends.cloud.answers import (
 )
 from authproxy.backends.cloud.api import CHECK, PING, Api, Call
 from authproxy.backends.cloud.failures import ReplyTimeout
-from authproxy.backends.cloud.health import CloudHealth, HealthRecord
+from authproxy.backends.cloud.health import CloudHealth, HealthRecord, Watcher
 from authproxy.backends.cloud.opening import Opener, Peer
 from authproxy.backends.cloud.polling import Polls
 from authproxy.backends.cloud.pool import Pool
@@ -142,6 +142,10 @@ class Cloud:
 
     def health(self) -> CloudHealth:
         return self._health.read(proven=bool(self._proven), connections=self._pool.open_connections)
+
+    def watched_by(self, watcher: Watcher) -> None:
+        """Tell it of every answer, and of every failure."""
+        self._health.watcher = watcher
 
     def start(self) -> None:
         """Check the credentials in the background, until they have worked once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
@@ -32,6 +33,14 @@ class CloudHealth:
     connections: int
 
 
+class Watcher(Protocol):
+    """Who wants to know at once."""
+
+    def answered(self) -> None: ...
+
+    def met(self, failure: CloudFailure) -> None: ...
+
+
 class HealthRecord:
     """Takes what happened. One user's bad input says nothing about the service."""
 
@@ -44,10 +53,13 @@ class HealthRecord:
         self._last_failure: CloudFailure | None = None
         self._last_failure_at: float | None = None
         self._latency: float | None = None
+        self.watcher: Watcher | None = None
 
     def succeeded(self, now: float, seconds: float | None) -> None:
         """`seconds`: how long the answer took; None where waiting is part of it."""
         self._last_success = now
+        if self.watcher is not None:
+            self.watcher.answered()
         if seconds is not None:
             self._latency = (
                 seconds if self._latency is None else self._latency + _WEIGHT * (seconds - self._latency)
@@ -56,6 +68,8 @@ class HealthRecord:
             self._log.info("cloud.answered", section=self._section)
 
     def failed(self, failure: CloudFailure, now: float) -> None:
+        if self.watcher is not None:
+            self.watcher.met(failure)
         another = self._last_failure is None or self._last_failure.failure is not failure.failure
         self._last_failure, self._last_failure_at = failure, now
         if failure.failure in (FailureClass.REQUEST, FailureClass.OVERLOAD):

@@ -26,6 +26,7 @@ from authproxy.config.options.simple import (
 )
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
 from authproxy.pipeline.factor import Factor
+from authproxy.pipeline.fail_mode import FailMode
 
 
 class LdapServerAuto(ServerSection):
@@ -145,6 +146,11 @@ class LdapServerAuto(ServerSection):
         yield from super().faults()
         if (self.ssl_cert_path is None) != (self.ssl_key_path is None):
             yield Finding("ssl_cert_path", "ssl_cert_path and ssl_key_path belong together")
+        if self.failmode is FailMode.SILENT:
+            yield Finding(
+                "failmode",
+                "silent: an LDAP client waits for its answer instead of asking another server; use secure",
+            )
         if self.require_tls and not self.has_tls:
             yield Finding("require_tls", "true, but there is no ssl_cert_path and ssl_key_path")
         if self.has_tls and self.port == self.ssl_port != 0:

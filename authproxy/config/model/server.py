@@ -68,8 +68,8 @@ class ServerSection(Outbound):
     )
     failmode: Annotated[FailMode, one_of(FailMode)] = Field(
         default=FailMode.SECURE,
-        description="In an outage of the cloud: `secure` rejects, `safe` lets a right password in. Not given in a "
-        "`.cfg`: safe.",
+        description="In an outage of the cloud: `secure` rejects, `safe` lets a right password in, `silent` gives no "
+        "answer, so that the client turns to its next server (RADIUS only). Not given in a `.cfg`: safe.",
     )
     client: SectionName = Field(
         default="",

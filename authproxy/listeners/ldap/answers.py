@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor
 from authproxy.protocols.ldap.framing import Frame
@@ -103,7 +103,7 @@ def refused(decision: Decision, message_id: int) -> bytes:
         case Reject(Reason.PRIMARY_REJECTED, _, Answered(code, content)) if code != ResultCode.SUCCESS:
             # L16: with its diagnostics and controls, from which applications read why.
             return ber.tlv(ber.SEQUENCE, ber.integer(message_id) + content)
-        case Reject(reason):
+        case Reject(reason) | Silence(reason):
             code = _CODES.get(reason, ResultCode.INVALID_CREDENTIALS)
         case Challenge() | Accept():
             # LDAP has no challenge, and an Accept has an answer of its own.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from authproxy.listeners.radius.eap_reply import EapReply, eap_messages, mppe_keys, without_keys
-from authproxy.pipeline.decision import Accept, Challenge, Decision, Reject
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reject, Silence
 from authproxy.protocols.radius.attributes import reply_messages
 from authproxy.protocols.radius.packet import EAP_MESSAGE, STATE, Attribute, Code, Packet
 from authproxy.protocols.radius.relay import FromPrimary, accepted, challenged, eap_failure, rejected
@@ -40,6 +40,8 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
             said = rejected(carried) if _is_reply(carried) else reply_messages(message)
             ended = any(attribute.type == EAP_MESSAGE for attribute in said)
             return Code.ACCESS_REJECT, said if ended else [*said, *eap_failure(packet)]
+        case Silence():
+            raise AssertionError("silence has no octets")
 
 
 def _let_in(eap: EapReply, hop: Hop) -> list[Attribute]:

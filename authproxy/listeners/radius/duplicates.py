@@ -21,6 +21,9 @@ from authproxy.protocols.radius.packet import (
 
 # Answered requests whose octets are kept; beyond it the oldest go first, long before memory does.
 _MOST_ANSWERED = 65_536
+# Seconds for which a repetition of what got no answer gets none either. Later it is a new request: the outage may be
+# over, and whoever still asks is still waiting.
+QUIET = 5.0
 # Who asks, and by what.
 _LOGIN = frozenset(
     (USER_NAME, USER_PASSWORD, CHAP_PASSWORD, STATE, VENDOR_SPECIFIC, ARAP_PASSWORD, EAP_MESSAGE)
@@ -47,6 +50,8 @@ class Exchange:
     decided: bool = False
     # A later request took its identifier: whoever waits for this answer has gone (R49).
     superseded: bool = False
+    # It gets no answer at all; `answered_at` is when that was decided.
+    silent: bool = False
 
 
 def mark(packet: Packet) -> bytes:
@@ -70,6 +75,7 @@ class Duplicates:
         self._known: dict[tuple[Identity, bytes], Exchange] = {}
         self._newest: dict[Identity, Exchange] = {}
         self._answered: OrderedDict[Exchange, None] = OrderedDict()
+        self._silent: OrderedDict[Exchange, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -103,19 +109,30 @@ class Duplicates:
         if len(self._answered) > _MOST_ANSWERED:
             self._forget(next(iter(self._answered)))
 
+    def silenced(self, exchange: Exchange, now: float) -> None:
+        """It has no answer, and for QUIET seconds its repetitions have none."""
+        if exchange.superseded:
+            return
+        exchange.silent, exchange.answered_at = True, now
+        self._silent[exchange] = None
+        if len(self._silent) > _MOST_ANSWERED:
+            self._forget(next(iter(self._silent)))
+
     def abandon(self, exchange: Exchange) -> None:
         """It will have no answer; the same datagram again is a new request."""
         self._forget(exchange)
 
     def _expire(self, now: float) -> None:
-        while self._answered:
-            oldest = next(iter(self._answered))
-            if now - oldest.answered_at < self.keep:
-                return
-            self._forget(oldest)
+        for exchanges, keep in ((self._answered, self.keep), (self._silent, QUIET)):
+            while exchanges:
+                oldest = next(iter(exchanges))
+                if now - oldest.answered_at < keep:
+                    break
+                self._forget(oldest)
 
     def _forget(self, exchange: Exchange) -> None:
         self._known.pop((exchange.identity, exchange.mark), None)
         self._answered.pop(exchange, None)
+        self._silent.pop(exchange, None)
         if self._newest.get(exchange.identity) is exchange:
             del self._newest[exchange.identity]

@@ -13,7 +13,7 @@ from OpenSSL import SSL
 
 from authproxy.listeners.radius.eap_reply import EapReply
 from authproxy.listeners.radius.section import Asked, Logins, RadiusSection, Rejecter
-from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, read_username
@@ -81,6 +81,7 @@ class EapSection:
     ) -> None:
         """`connect`: TLS without a socket, with our certificate; `patience`: seconds that a login may take."""
         self.name = plain.name
+        self.stays_silent = plain.stays_silent
         self._plain = plain
         self._logins = logins
         self._rejecter = rejecter
@@ -100,6 +101,10 @@ class EapSection:
             return self._plain.ask(packet, kind, asked, answer)
         self._forget(asked.received)
         message = b"".join(packet.all(EAP_MESSAGE))
+        if packet.first(STATE) is None and self.stays_silent():
+            # A conversation can't move to another server once it has begun; it begins there.
+            answer(Silence(Reason.FAIL_CLOSED))
+            return None
         session = self._session(packet, asked)
         if session is None:
             answer(self._reject(packet, asked, Reason.BAD_STATE, "unknown"))
@@ -210,12 +215,16 @@ class EapSection:
 
     def _decided(self, session: _Session, decision: Decision) -> None:
         """What the pipeline says goes into the tunnel first."""
+        if isinstance(decision, Silence):
+            # Whoever sends the same again gets no answer either, until the conversation is forgotten.
+            self._answer(session, decision)
+            return
         try:
             self._say(session, self._into_tunnel(session, decision))
         except TunnelFailed:
             self._end(session, Reject(Reason.MALFORMED))
 
-    def _into_tunnel(self, session: _Session, decision: Decision) -> Step:
+    def _into_tunnel(self, session: _Session, decision: Accept | Challenge | Reject) -> Step:
         match decision:
             case Challenge(_, message, state, _):
                 session.inner_state = state

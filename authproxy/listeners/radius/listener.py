@@ -20,7 +20,7 @@ from authproxy.listeners.radius.load import Frequency, Limits, Load
 from authproxy.listeners.radius.section import Asked, Section
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.observe.log import Log
-from authproxy.pipeline.decision import Decision, Reason, Reject
+from authproxy.pipeline.decision import Decision, Reason, Reject, Silence
 from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.workload import Workload
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
@@ -33,7 +33,7 @@ from authproxy.protocols.radius.salted import UnreadableValue
 __all__ = ["Discards", "Latches", "Limits", "RadiusListener", "Served"]
 
 # What is usual: counted, and no line in the log.
-_USUAL = frozenset(("duplicate", "draining"))
+_USUAL = frozenset(("duplicate", "draining", "silent"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +125,17 @@ class RadiusListener:
     # ---- Status-Server (RFC 5997)
 
     def _status_server(self, packet: Packet, served: Served, route: Route) -> None:
-        """§3: answered only with a right Message-Authenticator. Silent while draining, so that the NAS moves on."""
+        """§3: answered only with a right Message-Authenticator. Silent while draining, so that the NAS moves on.
+
+        So it is in an outage, where `failmode: silent` has sent the NAS elsewhere: an answer would call it back.
+        """
         client = served.client
         if not verify_message_authenticator(packet, client.secret):
             raise Discarded("message_authenticator", "in Status-Server")
         if self._draining:
             raise Discarded("draining")
+        if served.section.stays_silent():
+            raise Discarded("silent")
         if self._status.exceeds(client, self._limits.status_per_second, self._reactor.seconds()):
             raise Discarded("status_server_rate", f"client {client.name}")
         self.send(encode_reply(Code.ACCESS_ACCEPT, packet, client.secret, []), route)
@@ -172,6 +177,8 @@ class RadiusListener:
 
     def _repeated(self, known: Exchange, route: Route) -> None:
         """RFC 5080 §2.2.2: silence while it is being answered, then the same octets."""
+        if known.silent:
+            raise Discarded("silent")
         if known.reply is None:
             raise Discarded("duplicate")
         self.send(known.reply, route)
@@ -191,6 +198,9 @@ class RadiusListener:
         if exchange.decided:
             return
         exchange.decided = True
+        if isinstance(decision, Silence):
+            self._stay_silent(exchange, asked)
+            return
         wait = 0.0
         if isinstance(decision, Reject):
             wait = asked.received + self._limits.reject_delay - self._reactor.seconds()
@@ -201,6 +211,12 @@ class RadiusListener:
             self._reactor.callLater(wait, self._send, decision, exchange, packet, asked, route)
         else:
             self._send(decision, exchange, packet, asked, route)
+
+    def _stay_silent(self, exchange: Exchange, asked: Asked) -> None:
+        """The login is on record; what is left to count is a datagram that gets no answer."""
+        self._discards.radius_discarded("silent")
+        self._duplicates.silenced(exchange, self._reactor.seconds())
+        self._load.end(asked.client)
 
     def _send(
         self, decision: Decision, exchange: Exchange, packet: Packet, asked: Asked, route: Route

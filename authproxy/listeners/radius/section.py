@@ -40,6 +40,9 @@ class Section(Protocol):
         self, packet: Packet, kind: CredentialKind, asked: Asked, answer: Answer
     ) -> Coroutine[Any, Any, None] | None: ...
 
+    def stays_silent(self) -> bool:
+        """`failmode: silent`, in an outage: its clients shall ask another server."""
+
 
 class Rejecter(Protocol):
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject: ...
@@ -79,10 +82,12 @@ class RadiusSection:
         trust_unsigned_client_ip: bool,
         password_codec: str,
         relayed: Allowed | None = None,
+        stays_silent: Callable[[], bool] = lambda: False,
         new_login: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands."""
         self.name = name
+        self.stays_silent = stays_silent
         self._logins = logins
         self._rejecter = rejecter
         self._patience = patience

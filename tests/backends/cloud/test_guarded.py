@@ -20,6 +20,7 @@ from authproxy.pipeline.ports import (
     FailureClass,
     Preauth,
     PreauthAllow,
+    Verified,
 )
 from authproxy.pipeline.request import AuthRequest
 from tests.backends.cloud.conftest import Events
@@ -89,7 +90,7 @@ class Bench:
             assert ended == [DOWN]
 
     def may_open(self) -> str:
-        return run(self.door.may_open(request(), DOWN))
+        return run(self.door.may_open(request(), Verified("alice"), DOWN))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from authproxy.listeners.radius.clients import Client
 from authproxy.listeners.radius.eap_reply import without_keys
 from authproxy.listeners.radius.eap_section import IDLE, EapSection
 from authproxy.listeners.radius.section import Asked, RadiusSection
-from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.protocols.radius.packet import EAP_MESSAGE, STATE, Attribute, Code, Packet
 from authproxy.protocols.radius.password import CredentialKind
 from authproxy.protocols.radius.relay import Allowed, FromNas, towards_primary
@@ -234,3 +234,28 @@ def test_garbage_is_recorded() -> None:
     assert wlan.rejecter.causes == ["eap"]
     assert wlan.log.events() == ["radius.eap_failed"]
     assert len(wlan.section) == 0
+
+
+def test_no_conversation_begins_while_the_section_is_silent() -> None:
+    """It couldn't move to another server later."""
+    out = [True]
+    wlan = Wlan(stays_silent=lambda: out[0])
+    wlan.send(Peer.identity())
+    assert wlan.answers == [Silence(Reason.FAIL_CLOSED)]
+    assert len(wlan.section) == 0
+    out[0] = False
+    wlan.send(Peer.identity())
+    assert isinstance(wlan.answers[-1], Challenge)
+
+
+def test_silence_inside_is_silence_outside() -> None:
+    wlan = Wlan()
+    wlan.until_typed()
+    wlan.logins.answer(Silence(Reason.FAIL_CLOSED))
+    assert wlan.answers[-1] == Silence(Reason.FAIL_CLOSED)
+    said = len(wlan.answers)
+    assert wlan.sent is not None
+    message = b"".join(wlan.sent.all(EAP_MESSAGE))
+    wlan.send(message, wlan.sent.first(STATE))
+    assert wlan.answers[said:] == [Silence(Reason.FAIL_CLOSED)]
+    assert len(wlan.logins.requests) == 1

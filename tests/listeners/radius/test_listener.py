@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from authproxy.listeners.radius.duplicates import QUIET
 from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.radius.udp import Route, Source
-from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.workload import Workload
-from authproxy.protocols.radius.packet import Malformed, MalformedPacket, decode
+from authproxy.protocols.radius.packet import Code, Malformed, MalformedPacket, decode
 from authproxy.protocols.radius.request import status_server
 from authproxy.secret import Secret
 
@@ -644,3 +645,58 @@ def test_no_line_holds_a_secret() -> None:
     text = repr(world.log.lines) + repr(world.logins.requests) + repr(world.rejecter.rejected)
     for secret in ("s3cr3t", "right", "a typo", "nul"):
         assert secret not in text.replace("nul_in_password", "")
+
+
+# ---- failmode: silent
+
+SILENCE = Silence(Reason.FAIL_CLOSED)
+
+
+def test_silence_is_no_datagram_and_a_count() -> None:
+    world = World()
+    request = login()
+    world.ask(request)
+    world.logins.answer(SILENCE)
+    assert world.sent == []
+    assert world.discards.causes == {"silent": 1}
+    assert world.listener.pending == 0
+    assert world.wait(LIMITS.reject_delay * 3) == []
+
+
+def test_a_repetition_is_silent_too_and_later_a_new_login() -> None:
+    """The reply cache has nothing; whoever still asks when the outage is over logs in."""
+    world = World()
+    request = login()
+    world.ask(request)
+    world.logins.answer(SILENCE)
+    world.wait(QUIET - 0.1)
+    assert world.ask(request) == []
+    assert len(world.logins.requests) == 1
+    assert world.discards.causes == {"silent": 2}
+    world.wait(0.2)
+    world.ask(request)
+    assert len(world.logins.requests) == 2
+    world.logins.answer(Accept(Reason.BOTH_FACTORS))
+    assert [code(octets, request) for octets, _ in world.sent] == [Code.ACCESS_ACCEPT]
+    assert world.listener.pending == 0
+
+
+def test_silence_says_nothing_of_the_secret() -> None:
+    """In a section without a primary no password has shown it right."""
+    world = World(clients=[client("auto")])
+    world.ask(login(signed=False))
+    world.logins.answer(SILENCE)
+    noise = login(b"\xe9\xe8" * 8, signed=False)
+    world.ask(noise)
+    assert world.rejecter.causes == ["wrong_secret"]
+
+
+def test_status_server_is_silent_while_the_section_is() -> None:
+    """RFC 5997: an answer would call the NAS back to a server that answers no login."""
+    out = [True]
+    world = World(stays_silent=lambda: out[0])
+    request = status_server(identifier=1, authenticator=bytes(16), secret=SECRET)
+    assert world.ask(request) == []
+    assert world.discards.causes == {"silent": 1}
+    out[0] = False
+    assert len(world.ask(request)) == 1

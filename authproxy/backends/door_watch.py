@@ -1,0 +1,89 @@
+"""Since when a section's door stands open, and that somebody looks whether it still has to (F8).
+
+A door opens with the first login that passes it. From then on the cloud is probed, whether or not logins come and
+whether or not the breaker has opened, so that its end is seen and told, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from authproxy.backends.cloud.breaker import PROBE_EVERY
+from authproxy.backends.cloud.probe import FRESH, Probe
+from authproxy.observe.doors import DoorEventKind, Teller
+from authproxy.observe.log import Log
+from authproxy.pipeline.fail_mode import OUTAGE
+from authproxy.pipeline.ports import CloudFailure, FailureClass
+
+
+class DoorWatch:
+    """One section's; it knows the door as long as its cloud's settings stay what they are."""
+
+    def __init__(
+        self, *, probe: Probe, reactor: Any, tell: Teller, log: Log, every: float = PROBE_EVERY
+    ) -> None:
+        """`every`: seconds between two looks while the door is open."""
+        self._probe = probe
+        self._reactor = reactor
+        self._tell = tell
+        self._log = log
+        self._every = every
+        self._timer: Any = None
+        self._is_closed = False
+        self._tampered = ""
+        self.open_since: float | None = None  # the reactor's seconds
+
+    def opened(self, failure: CloudFailure) -> None:
+        """All gates have agreed for a login that met this."""
+        if self.open_since is not None or self._is_closed:
+            return
+        self.open_since = self._reactor.seconds()
+        self._tell(DoorEventKind.OPENED, why=failure.failure.value, detail=failure.detail)
+        self._timer = self._reactor.callLater(self._every, self._look_again)
+
+    def answered(self) -> None:
+        """The cloud has: the outage is over."""
+        self._tampered = ""
+        self.shut("the cloud answers")
+
+    def met(self, failure: CloudFailure) -> None:
+        """F5: told when a sign of tampering begins, not for each login that meets it."""
+        if failure.failure is FailureClass.UNTRUSTED and failure.detail != self._tampered:
+            self._tampered = failure.detail
+            self._tell(DoorEventKind.TAMPERED, why=failure.failure.value, detail=failure.detail)
+
+    def shut(self, why: str) -> None:
+        """Nobody passes any more."""
+        if self.open_since is None:
+            return
+        self.open_since = None
+        self._stop()
+        self._tell(DoorEventKind.CLOSED, why=why)
+
+    def close(self) -> None:
+        """The section goes: nothing is looked at any more."""
+        self._is_closed = True
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _look_again(self) -> None:
+        Deferred.fromCoroutine(self._look())
+
+    async def _look(self) -> None:
+        try:
+            failure = (await self._probe.ask(max_age=FRESH)).failure
+            if failure is None:
+                self.answered()
+            elif failure.failure not in OUTAGE:
+                self.met(failure)
+                self.shut(f"what the cloud meets us with is no outage: {failure.failure.value}")
+        except Exception as bug:  # noqa: BLE001 - whatever happens, it looks again: an open door is told closed once
+            self._log.failure("door.bug", bug)
+        finally:
+            if self.open_since is not None and not self._is_closed:
+                self._timer = self._reactor.callLater(self._every, self._look_again)

@@ -1,0 +1,61 @@
+"""What becomes of a login that the cloud has no word on, before a factor was asked for (the contract, section 8)."""
+
+from __future__ import annotations
+
+from authproxy.pipeline.decision import Accept, Decision, Reason, Reject, Silence
+from authproxy.pipeline.fail_mode import UNAVAILABLE, FailMode, MayBeSilent, MayOpen, before_factor
+from authproxy.pipeline.policy import Policy
+from authproxy.pipeline.ports import CloudFailure, OpenDoor, Verified
+from authproxy.pipeline.record import Facts
+from authproxy.pipeline.request import AuthRequest
+
+
+class Outage:
+    """One section's rule."""
+
+    def __init__(self, policy: Policy, door: OpenDoor) -> None:
+        self._policy = policy
+        self._door = door
+
+    async def behind(
+        self, request: AuthRequest, verified: Verified, facts: Facts, failure: CloudFailure
+    ) -> Decision:
+        """Behind a right password. The only place where a login may pass without the cloud's word (F4)."""
+        facts.cause, facts.detail = failure.failure.value, failure.detail
+        match before_factor(self._policy.fail_mode, failure):
+            case Reject(reason) as closed:
+                facts.why = "secure" if reason is Reason.FAIL_CLOSED else ""
+                return closed
+            case MayBeSilent():
+                return await self._silent(request, facts, failure)
+            case MayOpen():
+                shut = await self._door.may_open(request, verified, failure)
+        if shut:
+            facts.why = shut
+            return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
+        if facts.factor is not None:
+            facts.detail = f"{failure.detail}; {facts.factor} was typed and went unchecked"
+        return Accept(Reason.FAIL_OPEN, carried=verified.carried)
+
+    async def alone(self, request: AuthRequest, facts: Facts, failure: CloudFailure) -> Decision:
+        """With no password before it: nothing opens, whatever the mode says (F3)."""
+        facts.cause, facts.detail = failure.failure.value, failure.detail
+        mode = self._policy.fail_mode
+        match before_factor(mode if mode is FailMode.SILENT else FailMode.SECURE, failure):
+            case MayBeSilent():
+                return await self._silent(request, facts, failure)
+            case Reject(Reason.FAIL_CLOSED) as closed:
+                facts.why = "no_primary"
+                return closed
+            case Reject() as refused:
+                return refused
+            case MayOpen():
+                raise AssertionError("only a safe section may open")
+
+    async def _silent(self, request: AuthRequest, facts: Facts, failure: CloudFailure) -> Decision:
+        """F6: a login whose failure is its own must not make a NAS take this server for dead."""
+        if disagrees := await self._door.is_outage(request, failure):
+            facts.why = disagrees
+            return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
+        facts.why = "silent"
+        return Silence(Reason.FAIL_CLOSED)

@@ -1,0 +1,88 @@
+"""What an outage makes of a login, mode by mode; and what speaks against it."""
+
+from __future__ import annotations
+
+import pytest
+
+from authproxy.pipeline.decision import Challenge, Decision, Reason, Reject, Silence
+from authproxy.pipeline.fail_mode import OUTAGE, FailMode
+from authproxy.pipeline.policy import Mode, Policy
+from authproxy.pipeline.ports import FailureClass, PreauthFactors, PrimaryUnavailable
+
+from .fakes import PHONE, Cloud, Directory, Door, request, run
+from .test_authenticate import Desk
+
+SILENT = Policy(FailMode.SILENT)
+
+
+def ends(
+    policy: Policy, cloud: Cloud, door: Door | None = None, password: bytes = b"right"
+) -> tuple[Decision, str]:
+    desk = Desk(policy, cloud=cloud, door=door)
+    decision = desk.login(password)
+    return decision, desk.record.decisions[-1][1].why
+
+
+@pytest.mark.parametrize("failure", sorted(OUTAGE))
+def test_silent(failure: FailureClass) -> None:
+    assert ends(SILENT, Cloud(failure)) == (Silence(Reason.FAIL_CLOSED), "silent")
+
+
+@pytest.mark.parametrize("failure", [each for each in FailureClass if each not in OUTAGE])
+def test_whatever_is_no_outage_is_answered(failure: FailureClass) -> None:
+    decision, why = ends(SILENT, Cloud(failure))
+    assert isinstance(decision, Reject)
+    assert (decision.reason, why) == (Reason.CLOUD_REFUSED, "")
+
+
+def test_a_login_s_own_failure_silences_nobody() -> None:
+    """F6: else a user name that makes the cloud fail would drive a NAS to its next server, which may be weaker."""
+    decision, why = ends(SILENT, Cloud(FailureClass.SERVER_ERROR), Door(disagrees="probe_disagrees"))
+    assert isinstance(decision, Reject)
+    assert (decision.reason, why) == (Reason.FAIL_CLOSED, "probe_disagrees")
+
+
+def test_a_silent_section_never_asks_the_gates() -> None:
+    door = Door()
+    ends(SILENT, Cloud(FailureClass.UNREACHABLE), door)
+    assert door.asked == []
+
+
+def test_once_a_factor_was_asked_for_there_is_an_answer() -> None:
+    decision, why = ends(SILENT, Cloud(auth_answer=FailureClass.UNREACHABLE))
+    assert isinstance(decision, Reject)
+    assert (decision.reason, why) == (Reason.FAIL_CLOSED, "factor_asked")
+
+
+def test_the_answer_to_a_challenge_is_answered() -> None:
+    """No other server knows the State."""
+    desk = Desk(Policy(FailMode.SILENT, Mode.CHALLENGE), cloud=Cloud(PreauthFactors((PHONE,))))
+    asked = run(desk.pipeline.authenticate(request(can_challenge=True)))
+    assert isinstance(asked, Challenge)
+    desk.cloud.preauth_answer = FailureClass.UNREACHABLE
+    answered = run(desk.pipeline.authenticate(request(b"1", state=asked.state)))
+    assert isinstance(answered, Reject)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_without_a_primary(mode: Mode) -> None:
+    """Nothing opens (F3); silence opens nothing."""
+    for fail_mode, expected in [
+        (FailMode.SILENT, Silence(Reason.FAIL_CLOSED)),
+        (FailMode.SAFE, "no_primary"),
+        (FailMode.SECURE, "no_primary"),
+    ]:
+        door = Door()
+        policy = Policy(fail_mode, mode, no_primary=True)
+        decision, why = ends(policy, Cloud(FailureClass.UNREACHABLE), door, b"123456")
+        if isinstance(expected, Silence):
+            assert decision == expected
+        else:
+            assert isinstance(decision, Reject)
+            assert (decision.reason, why) == (Reason.FAIL_CLOSED, expected)
+        assert door.asked == []
+
+
+def test_a_primary_s_failure_is_answered() -> None:
+    desk = Desk(SILENT, Directory(PrimaryUnavailable("dc1")), Cloud(FailureClass.UNREACHABLE))
+    assert desk.login() == Reject(Reason.PRIMARY_UNAVAILABLE)
