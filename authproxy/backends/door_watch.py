@@ -6,6 +6,7 @@ whether or not the breaker has opened, so that its end is seen and told, too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,22 +18,35 @@ from authproxy.observe.log import Log
 from authproxy.pipeline.fail_mode import OUTAGE
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 
+REPEAT = 3600.0  # seconds after which a limit that is still reached is told again
+# The limit that makes room again while the cloud is away: the door is shut for some, not for all.
+_PASSING = frozenset({"max_per_hour"})
+
 
 class DoorWatch:
     """One section's; it knows the door as long as its cloud's settings stay what they are."""
 
     def __init__(
-        self, *, probe: Probe, reactor: Any, tell: Teller, log: Log, every: float = PROBE_EVERY
+        self,
+        *,
+        probe: Probe,
+        reactor: Any,
+        tell: Teller,
+        log: Log,
+        count_answer: Callable[[], None] = lambda: None,
+        every: float = PROBE_EVERY,
     ) -> None:
-        """`every`: seconds between two looks while the door is open."""
+        """`every`: seconds between two looks while the door is open; `count_answer` is told that the cloud answers."""
         self._probe = probe
         self._reactor = reactor
         self._tell = tell
         self._log = log
+        self._count_answer = count_answer
         self._every = every
         self._timer: Any = None
         self._is_closed = False
         self._tampered = ""
+        self._limited: dict[str, float] = {}
         self.open_since: float | None = None  # the reactor's seconds
 
     def opened(self, failure: CloudFailure) -> None:
@@ -46,6 +60,9 @@ class DoorWatch:
     def answered(self) -> None:
         """The cloud has: the outage is over."""
         self._tampered = ""
+        if self._limited:
+            self._limited.clear()
+        self._count_answer()
         self.shut("the cloud answers")
 
     def met(self, failure: CloudFailure) -> None:
@@ -53,6 +70,16 @@ class DoorWatch:
         if failure.failure is FailureClass.UNTRUSTED and failure.detail != self._tampered:
             self._tampered = failure.detail
             self._tell(DoorEventKind.TAMPERED, why=failure.failure.value, detail=failure.detail)
+
+    def limited(self, limit: str) -> None:
+        """A limit keeps logins out. Told once until the cloud answers again, or an hour has gone by."""
+        now = self._reactor.seconds()
+        if now - self._limited.get(limit, -REPEAT) < REPEAT:
+            return
+        self._limited[limit] = now
+        self._tell(DoorEventKind.LIMIT_REACHED, why=limit)
+        if limit not in _PASSING:
+            self.shut(limit)
 
     def shut(self, why: str) -> None:
         """Nobody passes any more."""

@@ -33,20 +33,29 @@ class OpenDoorGates:
         reactor: Any,
         breaker_is_open: Callable[[], bool] = lambda: False,
         further: Sequence[Gate] = (),
+        take: Callable[[], str] = lambda: "",
+        passed: Callable[[str], None] = lambda username: None,
         watch: DoorWatch | None = None,
     ) -> None:
-        """`proven`: whether these credentials ever worked at this host; `watch` is told when the door opens."""
+        """`proven`: whether these credentials ever worked at this host; `further`: who never passes.
+
+        `take()` counts one that passes, or says which limit keeps it out: the last word, so that it counts nobody whom
+        another gate keeps out. `passed(username)`: behind both factors. `watch` is told when the door opens.
+        """
         self._proven = proven
         self._probe = probe
         self._reactor = reactor
         self._breaker_is_open = breaker_is_open
+        self._take = take
         self._watch = watch
+        self.passed = passed
         self._gates: Sequence[Gate] = (
             self._class,
             self._has_been_proven,
             self._probe_agrees,
-            self._in_time,
             *further,
+            self._in_time,
+            self._within_limits,
         )
 
     async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
@@ -78,6 +87,12 @@ class OpenDoorGates:
 
     async def _in_time(self, request: AuthRequest, _: Verified, __: CloudFailure) -> str:
         return "" if self._reactor.seconds() < request.deadline else "too_late"
+
+    async def _within_limits(self, _: AuthRequest, __: Verified, ___: CloudFailure) -> str:
+        """F7: an open door is not open for ever, nor for any number."""
+        if (limit := self._take()) and self._watch is not None:
+            self._watch.limited(limit)
+        return limit
 
     async def _verdict(self) -> Verdict:
         """While the breaker is open it keeps probing: its last word is the newest there is, and nobody waits."""

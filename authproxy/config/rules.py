@@ -63,6 +63,9 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
             yield from ((name, finding) for finding in _passed_to_nobody(section, sections))
+        if _asks_nobody_for_groups(section, sections):
+            what = "only a directory knows groups: this section needs an ad_client"
+            yield name, Finding("fail_open_never_groups", what)
         if isinstance(section, LdapServerAuto) and not isinstance(sections.get(section.client), AdClient):
             yield name, Finding("client", f"{section.client} is no directory: LDAP needs an ad_client")
 
@@ -109,6 +112,12 @@ def _passed_to_nobody(section: RadiusServer, sections: Mapping[str, Section]) ->
     for option in ("pass_through_attr_names", "pass_through_all"):
         if getattr(section, option):
             yield Finding(option, "shows a radius_client the NAS's attributes, and this section has none")
+
+
+def _asks_nobody_for_groups(section: ServerSection, sections: Mapping[str, Section]) -> bool:
+    """Without effect in a section that isn't safe, and warned of there."""
+    applies = section.failmode is FailMode.SAFE and bool(section.fail_open_never_groups)
+    return applies and not isinstance(sections.get(section.client), AdClient)
 
 
 def _in_clear(client: Section | None) -> bool:

@@ -166,6 +166,9 @@ class OpenDoor(Protocol):
     async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         """'' when every gate agrees, else the name of the one that does not (for the audit)."""
 
+    def passed(self, username: str) -> None:
+        """This user has passed both factors: what a later outage may go by. Raises nothing."""
+
     async def is_outage(self, request: AuthRequest, failure: CloudFailure) -> str:
         """'' when an independent look at the cloud meets an outage, too; else what speaks against it."""
 

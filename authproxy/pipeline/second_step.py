@@ -53,6 +53,7 @@ class SecondStep:
     ) -> None:
         self._policy = policy
         self._cloud = cloud
+        self._door = door
         self._outage = Outage(policy, door)
         self._challenges = challenges
         self._clock = clock
@@ -184,8 +185,10 @@ class SecondStep:
         facts.txid = verdict.txid
         match verdict:
             case FactorAllow(message):
-                reason = Reason.DUO_ONLY if pending.kind is Kind.ALONE else Reason.BOTH_FACTORS
-                return Accept(reason, message, pending.carried)
+                if pending.kind is Kind.ALONE:
+                    return Accept(Reason.DUO_ONLY, message, pending.carried)
+                self._door.passed(pending.username)
+                return Accept(Reason.BOTH_FACTORS, message, pending.carried)
             case FactorDeny(status, message):
                 facts.cause = status
                 return Reject(_DENIALS.get(status, Reason.FACTOR_DENIED), message)

@@ -19,7 +19,6 @@ from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
 from authproxy.backends.door_watch import DoorWatch
-from authproxy.backends.open_door import OpenDoorGates
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import Resolver
@@ -76,6 +75,7 @@ from authproxy.protocols.radius.relay import Allowed
 from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
 from authproxy.service import ldap
+from authproxy.service.doors import section_door
 from authproxy.service.ldap import LdapPlan
 from authproxy.service.ports import radius_endpoints
 from authproxy.service.state import State
@@ -391,19 +391,14 @@ class _Builder:
         probe = Probe(cloud.check, reactor=world.reactor, log=world.log)
         guarded = GuardedCloud(cloud, probe, section=settings.section, reactor=world.reactor, log=world.log)
         watch = DoorWatch(
-            probe=probe, reactor=world.reactor, tell=world.doors.of(settings.section), log=world.log
+            probe=probe,
+            reactor=world.reactor,
+            tell=world.doors.of(settings.section),
+            log=world.log,
+            count_answer=partial(world.state.allowances.answered, settings.section),
         )
         cloud.watched_by(watch)
         return CloudPart(made_of, cloud, guarded, probe, proven, watch)
-
-    def _door(self, cloud: CloudPart) -> OpenDoorGates:
-        return OpenDoorGates(
-            proven=lambda: bool(cloud.proven),
-            probe=cloud.probe,
-            reactor=self._world.reactor,
-            breaker_is_open=lambda: cloud.guarded.is_open,
-            watch=cloud.watch,
-        )
 
     def _section(
         self,
@@ -415,7 +410,8 @@ class _Builder:
         tls: ServerTls | None,
     ) -> Section:
         policy = section_policy(options, primary)
-        pipeline, logins = self._decider(name, options, policy, primary.primary, cloud)
+        directory = primary.primary if isinstance(primary, DirectoryPart) else None
+        pipeline, logins = self._decider(name, options, policy, primary.primary, directory, cloud)
         radius: RadiusSection | EapSection
         radius = plain = RadiusSection(
             name=options.name,
@@ -449,7 +445,9 @@ class _Builder:
         cloud: CloudPart,
         tls: ServerTls | None,
     ) -> Section:
-        pipeline, logins = self._decider(name, options, ldap.ldap_policy(options), BindPrimary(), cloud)
+        pipeline, logins = self._decider(
+            name, options, ldap.ldap_policy(options), BindPrimary(), directory.primary, cloud
+        )
         before = self._earlier.sections.get(name) if self._earlier else None
         same = before is not None and before.primary is directory
         section = LdapSection(
@@ -465,7 +463,13 @@ class _Builder:
         return Section(options, directory, cloud, pipeline, logins, ldap=section)
 
     def _decider(
-        self, name: str, options: ServerSection, policy: Policy, primary: Primary, cloud: CloudPart
+        self,
+        name: str,
+        options: ServerSection,
+        policy: Policy,
+        primary: Primary,
+        directory: Directory | None,
+        cloud: CloudPart,
     ) -> tuple[Counted, Logins]:
         """What decides a section's logins."""
         world = self._world
@@ -477,7 +481,18 @@ class _Builder:
             log=world.log,
             recent=world.recent,
         )
-        second = SecondStep(policy, cloud.guarded, self._door(cloud), world.challenges, world.clock)
+        door = section_door(
+            options,
+            directory,
+            proven=cloud.proven,
+            probe=cloud.probe,
+            guarded=cloud.guarded,
+            watch=cloud.watch,
+            state=world.state,
+            reactor=world.reactor,
+            log=world.log,
+        )
+        second = SecondStep(policy, cloud.guarded, door, world.challenges, world.clock)
         pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock), world.workload)
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)

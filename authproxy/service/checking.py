@@ -8,7 +8,9 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from authproxy.backends.allowance import Allowances
 from authproxy.backends.resolve import Resolver
+from authproxy.backends.seen_users import SeenUsers
 from authproxy.backends.tls import ServerCertificates
 from authproxy.config.load import Loaded
 from authproxy.config.problems import InvalidConfig, Problem
@@ -56,7 +58,7 @@ def nobodys_world(reactor: Any) -> World:
         recent=Recent(),
         resolver=Resolver(reactor, log=log),
         certificates=ServerCertificates(),
-        state=State(nothing, nothing, key),
+        state=State(nothing, nothing, key, Allowances(None, log), SeenUsers(None, key=bytes(32), log=log)),
         challenges=Challenges(StateSeal([key]), lifetime=1, wall_clock=time.time, new_id=lambda: bytes(8)),
         doors=DoorEvents(log),
     )

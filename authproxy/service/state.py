@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from authproxy.backends.allowance import Allowances
+from authproxy.backends.seen_users import SeenUsers
 from authproxy.backends.state_dir import LastingSet, lasting_key, open_state_dir
 from authproxy.observe.log import Log
 from authproxy.secret import Secret
@@ -39,13 +41,18 @@ class State:
     latches: Names  # clients that have shown a Message-Authenticator (R19)
     proven: Names  # credentials that have passed check
     key: Secret = field(repr=False)  # of digests that are compared over restarts, and of sealed States
+    allowances: Allowances  # what an open door has been used for (F7)
+    seen: SeenUsers  # who passed both factors lately (F7)
 
 
 def open_state(folder: Path, log: Log) -> State:
     """Raises StateUnusable."""
     open_state_dir(folder)
+    key = Secret(lasting_key(folder / "key"))
     return State(
         latches=Noted(LastingSet(folder / "message-authenticator-seen.json"), log),
         proven=Noted(LastingSet(folder / "proven-credentials.json"), log),
-        key=Secret(lasting_key(folder / "key")),
+        key=key,
+        allowances=Allowances(folder / "fail-open.json", log),
+        seen=SeenUsers(folder / "second-factor-seen", key=key.reveal(), log=log),
     )

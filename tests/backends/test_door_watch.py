@@ -110,3 +110,22 @@ def test_nothing_goes_on_behind_its_end(world: World) -> None:
     assert world.clock.getDelayedCalls() == []
     world.watch.opened(DOWN)
     assert world.kinds == [OPENED]
+
+
+def test_a_limit_is_told_once_and_shuts_the_door(world: World) -> None:
+    world.watch.opened(DOWN)
+    for _ in range(5):
+        world.watch.limited("max_minutes")
+    assert world.kinds == [OPENED, DoorEventKind.LIMIT_REACHED, CLOSED]
+    world.clock.advance(3600)
+    world.watch.limited("max_minutes")
+    assert world.kinds[3:] == [DoorEventKind.LIMIT_REACHED], "and again after an hour"
+    world.watch.answered()
+    world.watch.limited("max_minutes")
+    assert world.kinds[4:] == [DoorEventKind.LIMIT_REACHED], "and in the next outage"
+
+
+def test_an_hour_s_limit_shuts_for_some(world: World) -> None:
+    world.watch.opened(DOWN)
+    world.watch.limited("max_per_hour")
+    assert world.kinds == [OPENED, DoorEventKind.LIMIT_REACHED]

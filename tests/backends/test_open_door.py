@@ -158,3 +158,35 @@ def test_a_closed_probe_leaves_nobody_waiting(world: World) -> None:
     Deferred.fromCoroutine(world.door().may_open(request(), ALICE, DOWN)).addCallback(answers.append)
     world.probe.close()
     assert answers == ["probe_internal"]
+
+
+# ---- limits
+
+
+def test_the_limits_have_the_last_word(world: World) -> None:
+    """Nobody is counted whom another gate keeps out."""
+    taken: list[str] = []
+
+    def take() -> str:
+        taken.append("one")
+        return ""
+
+    async def never(request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
+        return "never_user"
+
+    door = OpenDoorGates(proven=lambda: True, probe=world.probe, reactor=world.clock, take=take)
+    shut = OpenDoorGates(
+        proven=lambda: True, probe=world.probe, reactor=world.clock, take=take, further=[never]
+    )
+    assert run(shut.may_open(request(), ALICE, DOWN)) == "never_user"
+    assert run(door.may_open(request(deadline=0.0), ALICE, DOWN)) == "too_late"
+    assert taken == []
+    assert run(door.may_open(request(), ALICE, DOWN)) == ""
+    assert taken == ["one"]
+
+
+def test_a_limit_keeps_it_shut(world: World) -> None:
+    door = OpenDoorGates(
+        proven=lambda: True, probe=world.probe, reactor=world.clock, take=lambda: "max_minutes"
+    )
+    assert run(door.may_open(request(), ALICE, DOWN)) == "max_minutes"

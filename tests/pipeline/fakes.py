@@ -104,10 +104,14 @@ class Door:
     shut: str = ""
     disagrees: str = ""  # what the independent look says against an outage
     asked: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)  # with both factors
 
     async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         self.asked.append(verified.username)
         return self.shut
+
+    def passed(self, username: str) -> None:
+        self.seen.append(username)
 
     async def is_outage(self, request: AuthRequest, failure: CloudFailure) -> str:
         return self.disagrees

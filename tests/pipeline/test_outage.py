@@ -7,7 +7,14 @@ import pytest
 from authproxy.pipeline.decision import Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.fail_mode import OUTAGE, FailMode
 from authproxy.pipeline.policy import Mode, Policy
-from authproxy.pipeline.ports import FailureClass, PreauthFactors, PrimaryUnavailable
+from authproxy.pipeline.ports import (
+    FactorDeny,
+    FailureClass,
+    PreauthAllow,
+    PreauthFactors,
+    PrimaryUnavailable,
+    Verified,
+)
 
 from .fakes import PHONE, Cloud, Directory, Door, request, run
 from .test_authenticate import Desk
@@ -86,3 +93,34 @@ def test_without_a_primary(mode: Mode) -> None:
 def test_a_primary_s_failure_is_answered() -> None:
     desk = Desk(SILENT, Directory(PrimaryUnavailable("dc1")), Cloud(FailureClass.UNREACHABLE))
     assert desk.login() == Reject(Reason.PRIMARY_UNAVAILABLE)
+
+
+@pytest.mark.parametrize("policy", [Policy(FailMode.SAFE), SILENT])
+def test_who_passes_both_factors_is_remembered(policy: Policy) -> None:
+    door = Door()
+    Desk(policy, cloud=Cloud(), door=door).login()
+    assert door.seen == ["alice"]
+
+
+@pytest.mark.parametrize("cloud", [Cloud(PreauthAllow()), Cloud(auth_answer=FactorDeny("deny"))])
+def test_who_passes_less_is_not(cloud: Cloud) -> None:
+    """A bypass at the cloud is no second factor; nor is one without a password before it."""
+    door = Door()
+    Desk(Policy(FailMode.SAFE), cloud=cloud, door=door).login()
+    assert door.seen == []
+
+
+def test_a_factor_alone_is_not_remembered() -> None:
+    door = Door()
+    desk = Desk(Policy(FailMode.SAFE, Mode.FACTOR_ONLY, no_primary=True), cloud=Cloud(), door=door)
+    assert desk.login(b"123456").reason is Reason.DUO_ONLY
+    assert door.seen == []
+
+
+def test_the_gates_are_asked_about_the_confirmed_name() -> None:
+    door = Door()
+    desk = Desk(
+        Policy(FailMode.SAFE), Directory(Verified("alice")), Cloud(FailureClass.UNREACHABLE), door=door
+    )
+    desk.login(username="CORP\\ALICE")
+    assert door.asked == ["alice"]

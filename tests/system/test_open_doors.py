@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from tests.system.bench.oracles import Section
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, codes
-from tests.system.bench.world import World, wait_for
+from tests.system.bench.world import Login, World, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -37,3 +40,59 @@ def test_silence(world: World) -> None:
     # The same datagram again, some seconds after: a login, which nobody has to type again.
     reply = wait_for(lambda: nas.exchange(request, timeout=1), 40)
     assert reply.code == ACCESS_ACCEPT
+
+
+def why(world: World, user: Login, section: Section) -> tuple[int | None, str | None]:
+    """One login: the answer, and what kept it out."""
+    before = len(world.audit(username=user.user))
+    (code,) = codes([world.nas(section).ask(user.user, user.password, timeout=20)])
+    decided = wait_for(lambda: [e for e in world.audit(username=user.user)[before:] if e["decision"]])
+    return code, decided[-1]["why"]
+
+
+IN = (ACCESS_ACCEPT, None)
+
+
+def out(reason: str) -> tuple[int | None, str | None]:
+    return ACCESS_REJECT, reason
+
+
+def test_limits_of_an_open_door(world: World) -> None:
+    """F7: who, how many, how long; over a reload, a restart, and files that are somebody's own."""
+    safe = {"failmode": "safe", **TIMING}
+    many = world.add_section("many", fail_open_max_per_hour=2, **safe)
+    short = world.add_section("short", fail_open_max_minutes=30, fail_open_never_users=["Root"], **safe)
+    seen = world.add_section("seen", fail_open_seen_within_days=7, **safe)
+    names = ("alice", "bob", "carol", "root", "dave", "erin")
+    alice, bob, carol, root, dave, erin = (world.add_user(name) for name in names)
+    world.start()
+    assert why(world, alice, seen) == IN, "with both factors"
+    world.cloud.become("refused")
+    assert why(world, alice, seen) == IN
+    assert why(world, bob, seen) == out("not_seen")
+    assert why(world, root, short) == out("never_user")
+    assert [why(world, user, short) for user in (alice, bob)] == [IN, IN]
+    assert [why(world, user, many) for user in (alice, bob, carol)] == [IN, IN, out("max_per_hour")]
+    world.running.reload()
+    assert why(world, dave, many) == out("max_per_hour")
+    assert world.running.metric("authproxy_fail_closed_total", section="many", why="max_per_hour") == 2
+    assert world.running.stop() == 0
+
+    state = world.home / "state"
+    used = json.loads((state / "fail-open.json").read_text())
+    used["clock"]["count"] += 1800
+    (state / "fail-open.json").write_text(json.dumps(used))
+    world.start(proven=False)
+    assert why(world, erin, many) == out("max_per_hour")
+    assert why(world, carol, short) == out("max_minutes")
+    assert why(world, alice, seen) == IN
+    log = world.wait_log("door.opened", "door.limit_reached")
+    assert "max_minutes" in log
+    assert world.running.stop() == 0
+
+    (state / "fail-open.json").write_text("[")
+    (state / "second-factor-seen").write_text("alice\n")
+    world.start(proven=False)
+    assert why(world, bob, many) == out("limit_unknown")
+    assert why(world, alice, seen) == out("not_seen")
+    world.wait_log("door.limits_unusable", "door.seen_users_unusable")

@@ -251,3 +251,32 @@ def test_an_outage_of_a_real_directory(world: World, tmp_path: Path) -> None:
                 break
         else:
             pytest.fail("it never came back")
+
+
+@pytest.mark.parametrize("directory", ["slapd", "samba"])
+def test_groups_that_no_outage_lets_in(world: World, directory: str, request: pytest.FixtureRequest) -> None:
+    """F7: alice is in staff through a group in it, carol is in staff and not in vpn; a group that is not: nobody."""
+    if directory == "slapd":
+        at_slapd(world, request.getfixturevalue("slapd"), "ldaps")
+        password_of, groups = openldap.password_of, openldap.GROUPS
+    else:
+        at_samba(world, request.getfixturevalue("samba"), "plain over ldaps")
+        password_of, groups = ad.password_of, f"CN=Users,{ad.BASE}"
+    timing = {"failmode": "safe", "api_timeout": 2}
+    not_staff, not_vpn, typo = (
+        world.add_section(f"not {group}", fail_open_never_groups=[f"cn={group},{groups}"], **timing)
+        for group in ("staff", "vpn", "nobody knows it")
+    )
+    world.start()
+    world.cloud.become("refused")
+
+    def door(section: Section, user: str) -> tuple[int | None, str | None]:
+        (code,) = codes([world.nas(section).ask(user, password_of(user))])
+        decision = "accept" if code == ACCESS_ACCEPT else "reject"
+        (event,) = world.wait_audit(username=user, server_section=section.name, decision=decision)
+        return code, event["why"]
+
+    assert door(not_staff, "alice") == (ACCESS_REJECT, "never_group")
+    assert door(not_staff, "carol") == (ACCESS_REJECT, "never_group")
+    assert door(not_vpn, "carol") == (ACCESS_ACCEPT, None)
+    assert door(typo, "bob") == (ACCESS_REJECT, "groups_unknown")

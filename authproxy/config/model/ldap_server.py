@@ -128,7 +128,7 @@ class LdapServerAuto(ServerSection):
         "exempt_primary_bind": "true",
         "require_tls": "false",
     }
-    FAMILIES: ClassVar = (Family("exempt_ous", "exempt_ou", bare=True),)
+    FAMILIES: ClassVar = (*ServerSection.FAMILIES, Family("exempt_ous", "exempt_ou", bare=True))
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
     IGNORED: ClassVar = {"allow_unlimited_binds": "every connection may bind as often as it likes"}
 

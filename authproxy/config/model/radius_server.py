@@ -28,9 +28,9 @@ from authproxy.config.options.simple import (
     whole,
 )
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
+from authproxy.config.options.users import UserName
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.prompt import PromptFormat
-from authproxy.pipeline.username import MalformedUsername, read_username
 from authproxy.secret import Secret
 
 
@@ -49,16 +49,7 @@ def _long_enough(secret: Secret) -> Secret:
     )
 
 
-def _readable_name(name: str) -> str:
-    try:
-        read_username(name.encode())
-    except MalformedUsername as malformed:
-        wrong(str(malformed))
-    return name
-
-
 RadiusSecret = Annotated[SecretOption, AfterValidator(_long_enough)]
-ExemptName = Annotated[Text, AfterValidator(_readable_name)]
 _REQUIRE = one_of(RequireMessageAuthenticator)
 
 
@@ -117,7 +108,7 @@ class RadiusServer(ServerSection):
     force_message_authenticator: Flag = Field(
         default=False, description="What an existing file may have for `require_message_authenticator: yes`."
     )
-    exempt_usernames: Annotated[tuple[ExemptName, ...], Listed] = Field(
+    exempt_usernames: Annotated[tuple[UserName, ...], Listed] = Field(
         default=(),
         examples=[["emergency"]],
         description="Users who need no second factor, by the name that the directory confirms. In a `.cfg`: "
@@ -163,6 +154,7 @@ class RadiusServer(ServerSection):
         "require_message_authenticator": "auto",
     }
     FAMILIES: ClassVar = (
+        *ServerSection.FAMILIES,
         GroupFamily(
             "clients", {"radius_ip": "ip", "radius_secret": "secret"}, ("radius_ip", "radius_secret")
         ),

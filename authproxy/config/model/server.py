@@ -11,17 +11,26 @@ from pydantic import AfterValidator, Field
 
 from authproxy.config.model.main import Main, SectionName
 from authproxy.config.model.outbound import Outbound
-from authproxy.config.model.section import Finding
+from authproxy.config.model.section import Family, Finding, GroupFamily
 from authproxy.config.options.addresses import Address, Host, is_address
+from authproxy.config.options.directory import DnOption
 from authproxy.config.options.files import FileOption
 from authproxy.config.options.reads import wrong
 from authproxy.config.options.secrets import SecretOption
-from authproxy.config.options.simple import Flag, Listed, Port, Text, matching, one_of, seconds
+from authproxy.config.options.simple import Flag, Listed, Port, Text, matching, one_of, seconds, whole
+from authproxy.config.options.users import UserName
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.secret import Secret
 
 # Seconds: the longest that most appliances can be set to wait is 60, and a login has two calls and a user in it.
 _PATIENT = 20
+# What limits a safe section's door and is not given by default.
+_LIMITS = (
+    "fail_open_max_per_hour",
+    "fail_open_never_users",
+    "fail_open_never_groups",
+    "fail_open_seen_within_days",
+)
 
 
 def _secret_key(skey: Secret) -> Secret:
@@ -71,6 +80,31 @@ class ServerSection(Outbound):
         description="In an outage of the cloud: `secure` rejects, `safe` lets a right password in, `silent` gives no "
         "answer, so that the client turns to its next server (RADIUS only). Not given in a `.cfg`: safe.",
     )
+    fail_open_max_minutes: Annotated[int, whole(0, 43_200)] = Field(
+        default=1440,
+        description="`safe`: for how long an outage lets users in, from the first who passes; then nobody, until the "
+        "cloud has answered for an hour. 0: for as long as it takes.",
+    )
+    fail_open_max_per_hour: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=0, description="`safe`: how many logins an outage lets in within an hour. 0: any number."
+    )
+    fail_open_never_users: Annotated[tuple[UserName, ...], Listed] = Field(
+        default=(),
+        examples=[["administrator"]],
+        description="`safe`: users whom no outage lets in, by the name that the directory confirms. In a `.cfg`: "
+        "`fail_open_never_user_1`, …",
+    )
+    fail_open_never_groups: Annotated[tuple[DnOption, ...], Listed] = Field(
+        default=(),
+        examples=[["CN=Domain Admins,CN=Users,DC=corp,DC=example"]],
+        description="`safe`: groups whose members no outage lets in; membership by nested groups counts. Needs an "
+        "`ad_client`. In a `.cfg`: `fail_open_never_group_1`, …",
+    )
+    fail_open_seen_within_days: Annotated[int, whole(0, 3650)] = Field(
+        default=0,
+        description="`safe`: an outage lets in only users who have passed a second factor here in so many days. "
+        "0: all.",
+    )
     client: SectionName = Field(
         default="",
         examples=["ad_client"],
@@ -91,6 +125,10 @@ class ServerSection(Outbound):
     debug: Flag = Field(default=False, description="As `debug` of `main`, for this section.")
 
     CFG_DEFAULTS: ClassVar[Mapping[str, str]] = {"failmode": "safe"}
+    FAMILIES: ClassVar[tuple[Family | GroupFamily, ...]] = (
+        Family("fail_open_never_users", "fail_open_never_user"),
+        Family("fail_open_never_groups", "fail_open_never_group"),
+    )
 
     def settled(self, name: str, main: Main) -> Self:
         """With its name, and with what it inherits from main."""
@@ -128,10 +166,18 @@ class ServerSection(Outbound):
             yield Finding(
                 "failmode", "safe: while the cloud can't be reached, a right password alone lets anyone in"
             )
+            if not self.fail_open_max_minutes:
+                yield Finding(
+                    "fail_open_max_minutes", "0: the door stays open for as long as the outage lasts"
+                )
             if self.api_timeout > _PATIENT:
                 yield Finding(
                     "api_timeout", "few clients wait that long, so failmode safe will let nobody in"
                 )
+        else:
+            for option in _LIMITS:
+                if getattr(self, option):
+                    yield Finding(option, f"has no effect: failmode is {self.failmode}, which lets nobody in")
         if self.login_patience <= self.api_timeout:
             yield Finding("login_patience", "not longer than api_timeout: no user has time to answer")
 

@@ -1,0 +1,65 @@
+"""What the options of a section say of its open door: who passes, how many, how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from authproxy.backends.allowance import Limits
+from authproxy.backends.cloud.guarded import GuardedCloud
+from authproxy.backends.cloud.probe import Probe
+from authproxy.backends.cloud.proven import Proven
+from authproxy.backends.directory.directory import Directory
+from authproxy.backends.directory.identities import Identities
+from authproxy.backends.door_watch import DoorWatch
+from authproxy.backends.never_open import NeverGroups, NeverUsers, SeenWithin
+from authproxy.backends.open_door import Gate, OpenDoorGates
+from authproxy.config.model import ServerSection
+from authproxy.observe.log import Log
+from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.username import canonical
+from authproxy.service.state import State
+
+
+def section_door(
+    options: ServerSection,
+    directory: Directory | None,
+    *,
+    proven: Proven,
+    probe: Probe,
+    guarded: GuardedCloud,
+    watch: DoorWatch,
+    state: State,
+    reactor: Any,
+    log: Log,
+) -> OpenDoorGates:
+    """`directory`: None where the primary is none."""
+    limits = Limits(options.fail_open_max_minutes, options.fail_open_max_per_hour)
+    return OpenDoorGates(
+        proven=lambda: bool(proven),
+        probe=probe,
+        reactor=reactor,
+        breaker_is_open=lambda: guarded.is_open,
+        further=tuple(_who(options, directory, state, log)),
+        take=partial(state.allowances.take, options.name, limits),
+        passed=_remember(options, state),
+        watch=watch,
+    )
+
+
+def _who(options: ServerSection, directory: Directory | None, state: State, log: Log) -> Iterator[Gate]:
+    if options.fail_open_never_users:
+        yield NeverUsers(frozenset(canonical(name) for name in options.fail_open_never_users))
+    if options.fail_open_seen_within_days:
+        yield SeenWithin(state.seen, options.name, options.fail_open_seen_within_days)
+    if options.fail_open_never_groups and directory is not None:
+        groups = Identities(directory, applications=(), groups=options.fail_open_never_groups, log=log)
+        yield NeverGroups(groups.confirm)
+
+
+def _remember(options: ServerSection, state: State) -> Callable[[str], None]:
+    """In all safe sections: whoever sets `fail_open_seen_within_days` later finds the users seen."""
+    if options.failmode is not FailMode.SAFE:
+        return lambda username: None
+    return partial(state.seen.passed, options.name)
