@@ -48,6 +48,8 @@ class Accept:
     message: str = ""
     # What the primary's own Accept carried, for the listener to pass through; opaque here.
     carried: object = None
+    # What the listener adds because no second factor stands behind it; opaque here.
+    mark: object = None
 
 
 @dataclass(frozen=True, slots=True)

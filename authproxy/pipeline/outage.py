@@ -35,7 +35,7 @@ class Outage:
             return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
         if facts.factor is not None:
             facts.detail = f"{failure.detail}; {facts.factor} was typed and went unchecked"
-        return Accept(Reason.FAIL_OPEN, carried=verified.carried)
+        return Accept(Reason.FAIL_OPEN, carried=verified.carried, mark=self._policy.mark)
 
     async def alone(self, request: AuthRequest, facts: Facts, failure: CloudFailure) -> Decision:
         """With no password before it: nothing opens, whatever the mode says (F3)."""

@@ -37,4 +37,5 @@ class Policy:
     radius_primary: bool = (
         False  # the primary has challenges of its own (R38), and checks proofs that we can't
     )
+    mark: object = None  # on the session of whoever passes without a second factor (F9); the listener's
     no_primary: bool = False  # nobody checks a password: what comes is a factor, or nothing

@@ -48,6 +48,7 @@ from authproxy.listeners.ldap.section import LdapSection
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.eap_section import EapSection
 from authproxy.listeners.radius.listener import Limits, Served
+from authproxy.listeners.radius.mark import SessionMark
 from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
 from authproxy.observe.audit import Audit
@@ -71,6 +72,7 @@ from authproxy.pipeline.username import canonical
 from authproxy.pipeline.workload import Workload
 from authproxy.protocols.ldap.filter_text import parse_filter
 from authproxy.protocols.radius import dictionary
+from authproxy.protocols.radius.packet import CLASS, FILTER_ID, REPLY_MESSAGE, Attribute
 from authproxy.protocols.radius.relay import Allowed
 from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
@@ -602,6 +604,7 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
     policy = Policy(
         fail_mode=options.failmode,
         exempt=frozenset(canonical(name) for name in options.exempt_usernames),
+        mark=_session_mark(options),
         radius_primary=isinstance(primary, RadiusPart),
         no_primary=isinstance(primary, NoPart),
     )
@@ -621,6 +624,16 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
             return replace(policy, mode=Mode.FACTOR_ONLY)
         case _:
             raise TypeError(f"no policy for {type(options).__name__}")
+
+
+def _session_mark(options: RadiusServer) -> SessionMark | None:
+    given = {
+        CLASS: options.fail_open_class,
+        FILTER_ID: options.fail_open_filter_id,
+        REPLY_MESSAGE: options.fail_open_reply_message,
+    }
+    attributes = tuple(Attribute(type, text.encode()) for type, text in given.items() if text)
+    return SessionMark(attributes) if attributes else None
 
 
 def eap_tls(options: RadiusServer) -> ServerTls | None:

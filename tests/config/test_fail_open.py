@@ -20,6 +20,9 @@ LIMITS = f"""\
   fail_open_never_users: [administrator, root]
   fail_open_never_groups: ["{GROUP}"]
   fail_open_seen_within_days: 30
+  fail_open_class: OU=Restricted
+  fail_open_filter_id: "{"é" * 126}x"
+  fail_open_reply_message: "No second factor, = and: all"
 """
 CFG_LIMITS = f"""\
 failmode=safe
@@ -29,6 +32,9 @@ fail_open_never_user_1=administrator
 fail_open_never_user_2=root
 fail_open_never_group_1={GROUP}
 fail_open_seen_within_days=30
+fail_open_class=OU=Restricted
+fail_open_filter_id={"é" * 126}x
+fail_open_reply_message=No second factor, = and: all
 """
 
 
@@ -46,6 +52,9 @@ def test_limits(tmp_path: Path, name: str, text: str) -> None:
     assert server.fail_open_never_users == ("administrator", "root")
     assert server.fail_open_never_groups == (GROUP,)
     assert server.fail_open_seen_within_days == 30
+    assert server.fail_open_class == "OU=Restricted"
+    assert len(server.fail_open_filter_id.encode()) == 253
+    assert server.fail_open_reply_message == "No second factor, = and: all"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +74,9 @@ def test_no_door_is_open_for_ever_by_default(tmp_path: Path, name: str, text: st
         ('  fail_open_never_users: ["a\\u200bb"]\n', "fail_open_never_users"),
         ("  fail_open_never_groups: [Domain Admins]\n", "not a DN"),
         ("  fail_open_never_group: x\n", "unknown option"),
+        (f'  fail_open_class: "{"é" * 127}"\n', "fail_open_class: 254 octets; an attribute holds 253"),
+        ('  fail_open_filter_id: ""\n', "fail_open_filter_id: has no value"),
+        ('  fail_open_reply_message: "a\\nb"\n', "control character"),
     ],
 )
 def test_faults(tmp_path: Path, more: str, expected: str) -> None:
@@ -83,7 +95,7 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
     assert [text for text in told if "has no effect: failmode is secure" in text] == [
         text for text in told if "fail_open_" in text
     ]
-    assert len([text for text in told if "fail_open_" in text]) == 4
+    assert len([text for text in told if "fail_open_" in text]) == 7
 
 
 def test_a_door_without_an_end_is_said(tmp_path: Path) -> None:

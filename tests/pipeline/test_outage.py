@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from authproxy.pipeline.decision import Challenge, Decision, Reason, Reject, Silence
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.fail_mode import OUTAGE, FailMode
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
@@ -124,3 +124,12 @@ def test_the_gates_are_asked_about_the_confirmed_name() -> None:
     )
     desk.login(username="CORP\\ALICE")
     assert door.asked == ["alice"]
+
+
+def test_only_who_passes_an_open_door_is_marked() -> None:
+    """F9."""
+    policy = Policy(FailMode.SAFE, mark="restricted")
+    opened = Desk(policy, cloud=Cloud(FailureClass.UNREACHABLE)).login()
+    assert opened == Accept(Reason.FAIL_OPEN, mark="restricted")
+    assert Desk(policy, cloud=Cloud()).login() == Accept(Reason.BOTH_FACTORS)
+    assert Desk(policy, cloud=Cloud(PreauthAllow())).login() == Accept(Reason.CLOUD_ALLOW)

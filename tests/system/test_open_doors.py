@@ -61,6 +61,12 @@ def test_limits_of_an_open_door(world: World) -> None:
     """F7: who, how many, how long; over a reload, a restart, and files that are somebody's own."""
     safe = {"failmode": "safe", **TIMING}
     many = world.add_section("many", fail_open_max_per_hour=2, **safe)
+    marks = {
+        "fail_open_class": "OU=Restricted",
+        "fail_open_filter_id": "outage",
+        "fail_open_reply_message": "Übergang",
+    }
+    world.options(many).update(marks)
     short = world.add_section("short", fail_open_max_minutes=30, fail_open_never_users=["Root"], **safe)
     seen = world.add_section("seen", fail_open_seen_within_days=7, **safe)
     names = ("alice", "bob", "carol", "root", "dave", "erin")
@@ -72,7 +78,17 @@ def test_limits_of_an_open_door(world: World) -> None:
     assert why(world, bob, seen) == out("not_seen")
     assert why(world, root, short) == out("never_user")
     assert [why(world, user, short) for user in (alice, bob)] == [IN, IN]
-    assert [why(world, user, many) for user in (alice, bob, carol)] == [IN, IN, out("max_per_hour")]
+    marked = world.nas(many).ask(alice.user, alice.password)
+    assert marked is not None
+    assert [marked.values(type) for type in (25, 11, 18)] == [
+        [b"OU=Restricted"],
+        [b"outage"],
+        ["Übergang".encode()],
+    ]
+    assert [why(world, user, many) for user in (bob, carol)] == [IN, out("max_per_hour")]
+    plain = world.nas(short).ask(erin.user, erin.password)
+    assert plain is not None
+    assert [plain.values(type) for type in (25, 11, 18)] == [[], [], []]
     world.running.reload()
     assert why(world, dave, many) == out("max_per_hour")
     assert world.running.metric("authproxy_fail_closed_total", section="many", why="max_per_hour") == 2

@@ -30,7 +30,9 @@ from authproxy.config.options.simple import (
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
 from authproxy.config.options.users import UserName
 from authproxy.pipeline.factor import Factor
+from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.prompt import PromptFormat
+from authproxy.protocols.radius.packet import MAX_VALUE
 from authproxy.secret import Secret
 
 
@@ -49,6 +51,13 @@ def _long_enough(secret: Secret) -> Secret:
     )
 
 
+def _fits(text: str) -> str:
+    # RFC 2865 §5: what an attribute's value holds.
+    octets = len(text.encode())
+    return text if octets <= MAX_VALUE else wrong(f"{octets} octets; an attribute holds {MAX_VALUE}")
+
+
+AttributeText = Annotated[Text, AfterValidator(_fits)]
 RadiusSecret = Annotated[SecretOption, AfterValidator(_long_enough)]
 _REQUIRE = one_of(RequireMessageAuthenticator)
 
@@ -133,6 +142,20 @@ class RadiusServer(ServerSection):
         description="Believe that address in requests without Message-Authenticator, which anyone on the way can "
         "change.",
     )
+    fail_open_class: AttributeText = Field(
+        default="",
+        examples=["OU=Restricted"],
+        description="`safe`: the Class in the Accept of whoever passes without a second factor, as it is written, in "
+        "UTF-8; in place of the primary's. So the NAS can restrict the session.",
+    )
+    fail_open_filter_id: AttributeText = Field(
+        default="", examples=["outage"], description="`safe`: likewise the Filter-Id."
+    )
+    fail_open_reply_message: AttributeText = Field(
+        default="",
+        examples=["No second factor was asked for: some services are closed to you."],
+        description="`safe`: likewise a Reply-Message, but not beside EAP.",
+    )
     max_pending: Annotated[int, whole(1, 1_000_000)] = Field(
         default=16_384, description="Requests in progress on the port, at most; more are dropped."
     )
@@ -194,6 +217,10 @@ class RadiusServer(ServerSection):
             yield Finding(
                 "require_message_authenticator", "no: replies can be forged on the way (CVE-2024-3596)"
             )
+        if self.failmode is not FailMode.SAFE:
+            for option in ("fail_open_class", "fail_open_filter_id", "fail_open_reply_message"):
+                if getattr(self, option):
+                    yield Finding(option, f"has no effect: failmode is {self.failmode}, which lets nobody in")
         if self.exempt_usernames:
             names = ", ".join(self.exempt_usernames)
             yield Finding("exempt_usernames", f"no second factor for {names}")

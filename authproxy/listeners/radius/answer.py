@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from authproxy.listeners.radius.eap_reply import EapReply, eap_messages, mppe_keys, without_keys
+from authproxy.listeners.radius.mark import SessionMark
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reject, Silence
 from authproxy.protocols.radius.attributes import reply_messages
 from authproxy.protocols.radius.packet import EAP_MESSAGE, STATE, Attribute, Code, Packet
@@ -24,13 +25,14 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
     Raises UnreadableValue: what the primary hid doesn't open, so its secret is another than ours (R31).
     """
     match decision:
-        case Accept(carried=EapReply() as eap):
-            return Code.ACCESS_ACCEPT, _let_in(eap, Hop(secret, packet.authenticator))
+        case Accept(carried=EapReply() as eap, mark=mark):
+            return Code.ACCESS_ACCEPT, _let_in(eap, Hop(secret, packet.authenticator), mark)
         case Challenge(state=state, carried=EapReply(message=message)):
             return Code.ACCESS_CHALLENGE, [*eap_messages(message), Attribute(STATE, state)]
-        case Accept(_, message, carried):
+        case Accept(_, message, carried, mark):
             over = accepted(carried, Hop(secret, packet.authenticator), _SALTS) if _is_reply(carried) else []
-            return Code.ACCESS_ACCEPT, [*reply_messages(message), *over]
+            said = [*reply_messages(message), *over]
+            return Code.ACCESS_ACCEPT, mark.on(said) if isinstance(mark, SessionMark) else said
         case Challenge(_, message, state, carried):
             if _is_reply(carried):
                 return Code.ACCESS_CHALLENGE, challenged(carried, Hop(secret, packet.authenticator), _SALTS)
@@ -44,11 +46,12 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
             raise AssertionError("silence has no octets")
 
 
-def _let_in(eap: EapReply, hop: Hop) -> list[Attribute]:
+def _let_in(eap: EapReply, hop: Hop, mark: object) -> list[Attribute]:
     """RFC 3579 §2.6.5: no words beside EAP."""
     over = accepted(eap.carried, hop, _SALTS) if _is_reply(eap.carried) else []
     keys = mppe_keys(eap.keys, hop, _SALTS) if eap.keys is not None else []
-    return [*without_keys(over), *keys, *eap_messages(eap.message)]
+    said = [*without_keys(over), *keys, *eap_messages(eap.message)]
+    return mark.on(said) if isinstance(mark, SessionMark) else said
 
 
 def _is_reply(carried: object) -> TypeGuard[FromPrimary]:

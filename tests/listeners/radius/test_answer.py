@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from authproxy.listeners.radius.answer import reply_of
+from authproxy.listeners.radius.eap_reply import EapReply
+from authproxy.listeners.radius.mark import SessionMark
 from authproxy.pipeline.decision import Accept, Challenge, Reason, Reject
 from authproxy.protocols.radius.packet import Attribute, Code, Packet
 from authproxy.protocols.radius.relay import Allowed, FromPrimary
@@ -66,3 +68,54 @@ def test_a_key_that_does_not_open_is_nobodys() -> None:
     broken = vsa(16, b"\x80\x07" + PRIMARY.hide(bytes([250]) + bytes(15), b"\x80\x07"))
     with pytest.raises(UnreadableValue):
         reply_of(Accept(Reason.BOTH_FACTORS, carried=carried(broken)), login(b"right"), SECRET)
+
+
+# ---- the mark of a session without a second factor (F9)
+
+MARK = SessionMark(
+    (
+        Attribute(25, b"OU=Restricted"),
+        Attribute(11, b"outage"),
+        Attribute(18, "Kein zweiter Faktor ü".encode()),
+    )
+)
+FILTER = Attribute(11, b"everything")
+
+
+def opened(carried: object = None, mark: object = MARK) -> list[Attribute]:
+    code, attributes = reply_of(Accept(Reason.FAIL_OPEN, carried=carried, mark=mark), login(b"right"), SECRET)
+    assert code is Code.ACCESS_ACCEPT
+    return list(attributes)
+
+
+def test_a_marked_session() -> None:
+    assert opened() == list(MARK.attributes)
+    assert opened(mark=None) == []
+
+
+def test_a_mark_takes_the_place_of_the_primary_s() -> None:
+    """A NAS that got two Filter-Ids might go by the one that restricts nothing."""
+    idle = Attribute(28, bytes(4))
+    said = opened(carried(CLASS, FILTER, idle, FILTER, everything=True))
+    assert [(type, value) for type, value in said if type in (11, 25)] == [
+        (25, b"OU=Restricted"),
+        (11, b"outage"),
+    ]
+    assert idle in said
+
+
+def test_a_part_of_a_mark_leaves_the_rest() -> None:
+    said = opened(carried(CLASS, FILTER, everything=True), SessionMark((Attribute(11, b"outage"),)))
+    assert said == [CLASS, Attribute(11, b"outage")]
+
+
+def test_no_words_beside_eap() -> None:
+    """RFC 3579 §2.6.5: the peer's own tunnel is where words belong."""
+    said = opened(EapReply(b"\x03\x09\x00\x04", Secret(bytes(64)), carried(CLASS, FILTER, everything=True)))
+    assert [value for type, value in said if type in (25, 11, 18)] == [b"OU=Restricted", b"outage"]
+    assert (79, b"\x03\x09\x00\x04") in said
+
+
+def test_an_accept_with_both_factors_has_none() -> None:
+    _, attributes = reply_of(Accept(Reason.BOTH_FACTORS, "Hi"), login(b"right"), SECRET)
+    assert attributes == [(18, b"Hi")]
