@@ -18,6 +18,8 @@ VERBS = {
     "probe": "try it: cloud, clock, directories, TLS and ports, a line each",
     "login": "one login through the running proxy, as a client of it",
     "status": "what the running proxy does now",
+    "explain": "which rules a user meets in a section, now and in an outage",
+    "paths": "every way in without a second factor, for the auditor",
     "convert": "turn an existing authproxy.cfg into YAML and say what in it is risky",
     "secret": "generate and protect secrets",
     "cloud": "the embedded second-factor service",

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     report = Report(quiet=options.json)
     report.add(_configuration(loaded))
     try:
-        finished = _in_a_reactor(lambda reactor: probe(loaded, reactor, report))
+        finished = in_a_reactor(lambda reactor: probe(loaded, reactor, report))
     except InvalidConfig as invalid:
         for problem in invalid.problems:
             print(problem, file=sys.stderr)
@@ -102,7 +102,7 @@ class Report:
         self.terminal.line(", ".join(parts), "bad" if self.counts[Level.FAILED] else "good")
 
 
-def _in_a_reactor(work: Callable[[Any], Any]) -> bool:
+def in_a_reactor(work: Callable[[Any], Any]) -> bool:
     """Run a coroutine to its end; False when the user ended it sooner. Raises what it raises."""
     from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it installs it
     from twisted.internet.defer import Deferred  # noqa: PLC0415

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from authproxy.backends.allowance import Allowances
 from authproxy.backends.seen_users import SeenUsers
-from authproxy.backends.state_dir import LastingSet, lasting_key, open_state_dir
-from authproxy.observe.log import Log
+from authproxy.backends.state_dir import LastingSet, StateUnusable, lasting_key, open_state_dir
+from authproxy.observe.log import Log, NullLog
 from authproxy.secret import Secret
 
 
@@ -45,14 +45,41 @@ class State:
     seen: SeenUsers  # who passed both factors lately (F7)
 
 
+LATCHES, PROVEN, KEY = "message-authenticator-seen.json", "proven-credentials.json", "key"
+
+
 def open_state(folder: Path, log: Log) -> State:
     """Raises StateUnusable."""
     open_state_dir(folder)
-    key = Secret(lasting_key(folder / "key"))
+    key = Secret(lasting_key(folder / KEY))
     return State(
-        latches=Noted(LastingSet(folder / "message-authenticator-seen.json"), log),
-        proven=Noted(LastingSet(folder / "proven-credentials.json"), log),
+        latches=Noted(LastingSet(folder / LATCHES), log),
+        proven=Noted(LastingSet(folder / PROVEN), log),
         key=key,
         allowances=Allowances(folder / "fail-open.json", log),
         seen=SeenUsers(folder / "second-factor-seen", key=key.reveal(), log=log),
     )
+
+
+class StateUnseen(Exception):
+    """Whoever runs the command may not read it. The text says what."""
+
+
+def look_at_state(folder: Path) -> State:
+    """What there is, for a command that only looks: nothing is made, and nothing that is added lasts.
+
+    Raises StateUnseen.
+    """
+    try:
+        key = (folder / KEY).read_bytes()
+        latches, proven = (set(LastingSet(folder / name)) for name in (LATCHES, PROVEN))
+    except FileNotFoundError:
+        # Never started here: nothing is latched, nothing proven.
+        key, latches, proven = bytes(32), set(), set()
+    except (OSError, StateUnusable) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise StateUnseen(f"{folder} can't be read as this user: {said}") from None
+    log = NullLog()
+    # What a door was used for, and who was seen, their own files' readers may write anew; they are not looked at.
+    allowances, seen = Allowances(None, log), SeenUsers(None, key=key, log=log)
+    return State(latches, proven, Secret(key), allowances, seen)

@@ -1,0 +1,33 @@
+"""A way to an Accept without both factors, and what kinds of it there are (F10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    RULE = "rule"  # always, for those it names
+    OUTAGE = "outage"  # while the cloud is out of reach
+    CLOUD = "cloud"  # the cloud's word, which can't be seen from here
+    ONE_FACTOR = "one_factor"  # the second factor alone: nobody checks a password here
+    FORGERY = "forgery"  # by somebody who stands in between
+    UNBOUND = "unbound"  # no Accept, but something without any factor
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """`option` "" is the section itself. `reason`: the audit's word when somebody takes it; "" when it has none."""
+
+    section: str
+    kind: Kind
+    option: str
+    who: str
+    reason: str = ""
+    only_if: tuple[str, ...] = field(default=())
+
+
+Found = Iterator[Way]
+How = Callable[[str, Any], Found]

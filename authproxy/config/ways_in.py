@@ -1,0 +1,271 @@
+"""Every way to an Accept without both factors that a configuration opens, for the auditor (F10).
+
+Each option of the model is either in OPENS, with what it opens at which value, or in ways_shut; a test walks
+the model, so that a new option can't be forgotten here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from authproxy.config.model import (
+    AdClient,
+    Client,
+    Config,
+    LdapServerAuto,
+    RadiusClient,
+    RadiusServer,
+    RadiusServerDuoOnly,
+    RequireMessageAuthenticator,
+    ServerSection,
+    Transport,
+)
+from authproxy.config.model.section import Options
+from authproxy.config.way import Found, How, Kind, Way
+from authproxy.config.ways_shut import BOUNDS, SHUT
+from authproxy.pipeline.fail_mode import FailMode
+
+_GATES = (
+    "the credentials worked before (proven)",
+    "an independent probe fails as well",
+    "the cloud's name resolves to no loopback or private address",
+    "the event is written first",
+)
+_WITHOUT_GATE_3 = tuple(gate for gate in _GATES if "resolves" not in gate)
+
+
+def ways_in(config: Config) -> tuple[Way, ...]:
+    """In the order of the file, the cloud's last in each section."""
+    return tuple(way for name, section in config.sections.items() for way in _section(name, section))
+
+
+def classes_of(kind: type[Options]) -> Iterator[type[Options]]:
+    """A model's class and its bases, those with options of their own, the most special first."""
+    return (base for base in kind.__mro__ if base in OPENS or base in SHUT or base in BOUNDS)
+
+
+def _section(name: str, section: Options) -> Found:
+    for base in classes_of(type(section)):
+        for how in OPENS.get(base, {}).values():
+            yield from how(name, section)
+    if isinstance(section, ServerSection):
+        yield Way(
+            name,
+            Kind.CLOUD,
+            "api_host",
+            f"whom {section.api_host} lets in without a factor: users with bypass status, users that its policy "
+            "or its network rules exempt, users that are not enrolled where it allows them",
+            "cloud_allow",
+        )
+
+
+# ---- what each option opens
+
+
+def _failmode(name: str, section: ServerSection) -> Found:
+    if section.failmode is not FailMode.SAFE or _checks_no_password(section):
+        return
+    gates = _WITHOUT_GATE_3 if section.allow_local_api else _GATES
+    yield Way(
+        name,
+        Kind.OUTAGE,
+        "failmode",
+        "whoever has a right password, while the cloud is out of reach",
+        "fail_open",
+        (*gates, *bounds_of(section)),
+    )
+
+
+def bounds_of(section: ServerSection) -> tuple[str, ...]:
+    """The limits of the section's open door that are set, as option: value."""
+    names = {option for base in classes_of(type(section)) for option in BOUNDS.get(base, ())}
+    return tuple(
+        f"{option}: {_words(value)}"
+        for option in type(section).model_fields
+        if option in names and (value := getattr(section, option)) not in (None, (), False, 0)
+    )
+
+
+def _checks_no_password(section: ServerSection) -> bool:
+    """By its own kind; a client without a password is told by that client."""
+    return isinstance(section, RadiusServerDuoOnly) or section.client.startswith("duo_only_client")
+
+
+def _local(name: str, section: ServerSection) -> Found:
+    if section.allow_local_api and section.failmode is FailMode.SAFE and not _checks_no_password(section):
+        yield Way(
+            name,
+            Kind.FORGERY,
+            "allow_local_api",
+            "who can change this machine's hosts file or resolver can stage the outage",
+            "fail_open",
+        )
+
+
+def _authority(name: str, section: ServerSection) -> Found:
+    if section.api_ca_certs_file is not None:
+        yield Way(
+            name,
+            Kind.FORGERY,
+            "api_ca_certs_file",
+            f"who has the key of an authority in {section.api_ca_certs_file} can be the cloud",
+            "both_factors",
+        )
+
+
+def _no_client(name: str, section: ServerSection) -> Found:
+    if _checks_no_password(section):
+        yield Way(
+            name,
+            Kind.ONE_FACTOR,
+            "client",
+            "whoever has the second factor: no password is checked",
+            "duo_only",
+        )
+
+
+def _exempt_usernames(name: str, section: RadiusServer) -> Found:
+    if section.exempt_usernames and not _checks_no_password(section):
+        who = f"with a right password: {_words(section.exempt_usernames)}"
+        yield Way(name, Kind.RULE, "exempt_usernames", who, "exempt")
+
+
+def _client_ip(name: str, section: RadiusServer) -> Found:
+    if section.trust_unsigned_client_ip:
+        yield Way(
+            name,
+            Kind.FORGERY,
+            "trust_unsigned_client_ip",
+            "who can change packets on the way can choose the address that the cloud's network rules go by",
+            "cloud_allow",
+        )
+
+
+def _clients(name: str, section: RadiusServer) -> Found:
+    for at, client in enumerate(section.clients):
+        for option, says in OPENS[Client].items():
+            for way in says(name, client):
+                yield Way(way.section, way.kind, f"clients[{at}].{option}", way.who, way.reason)
+
+
+def _unsigned(name: str, client: Client) -> Found:
+    if client.require_message_authenticator is RequireMessageAuthenticator.NO:
+        yield Way(
+            name, Kind.FORGERY, "", f"who can change packets on the way to {client.name} (CVE-2024-3596)"
+        )
+
+
+def _unsigned_replies(name: str, client: Client) -> Found:
+    if client.omit_message_authenticator:
+        yield Way(
+            name, Kind.FORGERY, "", f"who can change packets on the way to {client.name} (CVE-2024-3596)"
+        )
+
+
+def _exempt_ous(name: str, section: LdapServerAuto) -> Found:
+    if section.exempt_ous:
+        who = f"with a right password, each of these and what is below: {'; '.join(section.exempt_ous)}"
+        yield Way(name, Kind.RULE, "exempt_ous", who, "exempt")
+
+
+def _exempt_groups(name: str, section: LdapServerAuto) -> Found:
+    if section.exempt_groups:
+        who = f"with a right password, members, nested ones too, of: {'; '.join(section.exempt_groups)}"
+        yield Way(name, Kind.RULE, "exempt_groups", who, "exempt")
+
+
+def _exempt_primary_bind(name: str, section: LdapServerAuto) -> Found:
+    if section.exempt_primary_bind:
+        who = "with a right password: whoever binds first on a connection"
+        yield Way(name, Kind.RULE, "exempt_primary_bind", who, "exempt")
+
+
+def _anonymous(name: str, section: LdapServerAuto) -> Found:
+    if section.allow_anonymous_bind:
+        who = "anybody, to what the directory shows anybody: no login is granted"
+        yield Way(name, Kind.UNBOUND, "allow_anonymous_bind", who)
+
+
+def _balancers(name: str, section: LdapServerAuto) -> Found:
+    if section.proxy_protocol_from:
+        who = (
+            f"who sends from {_words(section.proxy_protocol_from)} says the address that the cloud's network "
+            "rules go by"
+        )
+        yield Way(name, Kind.FORGERY, "proxy_protocol_from", who, "cloud_allow")
+
+
+def _readable(name: str, section: LdapServerAuto) -> Found:
+    if not section.require_tls:
+        yield Way(
+            name,
+            Kind.FORGERY,
+            "require_tls",
+            "without TLS, who can change what is on the way can answer a bind, or take a bound connection over",
+        )
+
+
+def _transport(name: str, section: AdClient) -> Found:
+    if section.transport is Transport.CLEAR:
+        yield Way(
+            name,
+            Kind.FORGERY,
+            "transport",
+            "clear: who stands between here and the directory can be the directory; no password is needed then, the "
+            "second factor is",
+        )
+
+
+def _any_name(name: str, section: AdClient) -> Found:
+    if not section.ssl_verify_hostname and section.transport is not Transport.CLEAR:
+        yield Way(
+            name,
+            Kind.FORGERY,
+            "ssl_verify_hostname",
+            "who has a certificate of the same authority can be the directory; no password is needed then, the "
+            "second factor is",
+        )
+
+
+def _unsigned_primary(name: str, section: RadiusClient) -> Found:
+    if not section.require_message_authenticator:
+        yield Way(
+            name,
+            Kind.FORGERY,
+            "require_message_authenticator",
+            "who can change packets on the way from the server; no password is needed then, the second factor is "
+            "(CVE-2024-3596)",
+        )
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+OPENS: Mapping[type[Options], Mapping[str, How]] = {
+    ServerSection: {
+        "failmode": _failmode,
+        "allow_local_api": _local,
+        "api_ca_certs_file": _authority,
+        "client": _no_client,
+    },
+    RadiusServer: {
+        "exempt_usernames": _exempt_usernames,
+        "trust_unsigned_client_ip": _client_ip,
+        "clients": _clients,
+    },
+    Client: {
+        "require_message_authenticator": _unsigned,
+        "omit_message_authenticator": _unsigned_replies,
+    },
+    LdapServerAuto: {
+        "exempt_ous": _exempt_ous,
+        "exempt_groups": _exempt_groups,
+        "exempt_primary_bind": _exempt_primary_bind,
+        "allow_anonymous_bind": _anonymous,
+        "proxy_protocol_from": _balancers,
+        "require_tls": _readable,
+    },
+    AdClient: {"transport": _transport, "ssl_verify_hostname": _any_name},
+    RadiusClient: {"require_message_authenticator": _unsigned_primary},
+}

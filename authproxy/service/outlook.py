@@ -1,0 +1,127 @@
+"""What a login would come to, from what is known of it. Told by the pipeline's own rules where it has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from authproxy.pipeline.decision import Reason, Reject
+from authproxy.pipeline.fail_mode import MayOpen, after_factor, before_factor
+from authproxy.pipeline.policy import Mode, Policy
+from authproxy.pipeline.ports import CloudFailure, FailureClass
+
+
+class Outcome(StrEnum):
+    ACCEPT = "accept"
+    FACTOR = "factor"  # accept with the second factor, reject without
+    REJECT = "reject"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Of a login with the right password. `reason` is the audit's word; "" where the cloud has the last one."""
+
+    outcome: Outcome
+    reason: str
+    text: str
+
+
+@dataclass(slots=True)
+class Known:
+    """`refused`: why the primary would say no; `unknown`: why that isn't known; `cloud`: preauth's word, "" unasked."""
+
+    policy: Policy
+    limits: tuple[str, ...] = ()
+    username: str = ""
+    refused: str = ""
+    unknown: str = ""
+    exempt: bool = False
+    first_bind_exempt: bool = False
+    no_primary: bool = False
+    cloud: str = ""
+    proven: bool = False
+    proven_known: bool = True
+
+    @property
+    def may_open(self) -> bool:
+        """The section's mode lets an outage open, for whoever is neither refused nor exempt."""
+        if self.no_primary or self.refused or self.exempt:
+            return False
+        return isinstance(before_factor(self.policy.fail_mode, _OUTAGE), MayOpen)
+
+
+_OUTAGE = CloudFailure(FailureClass.UNREACHABLE, "")
+_CLOUD_WORDS = {
+    "allow": Outlook(Outcome.ACCEPT, Reason.CLOUD_ALLOW.value, "let in: the cloud asks for no factor"),
+    "deny": Outlook(Outcome.REJECT, Reason.CLOUD_DENY.value, "refused: the cloud denies this user"),
+    "enroll": Outlook(Outcome.REJECT, Reason.ENROLL_REQUIRED.value, "refused: this user has to enroll first"),
+}
+_REFUSALS = {"malformed": Reason.MALFORMED, "not_in_group": Reason.NOT_IN_GROUP}
+
+
+def now(known: Known) -> Outlook:
+    """With the cloud in reach."""
+    if (sure := _without_the_cloud(known)) is not None:
+        return sure
+    if known.cloud in _CLOUD_WORDS:
+        return _CLOUD_WORDS[known.cloud]
+    where = "what is sent as the password" if known.no_primary else "the right password"
+    reason = Reason.DUO_ONLY if known.no_primary else Reason.BOTH_FACTORS
+    if known.cloud == "auth":
+        return Outlook(Outcome.FACTOR, reason.value, f"{where}, then {_how(known.policy)}")
+    return Outlook(
+        Outcome.FACTOR, reason.value, f"{where}, then {_how(known.policy)}; unless the cloud says otherwise"
+    )
+
+
+def in_an_outage(known: Known) -> Outlook:
+    """With the cloud out of reach before it was asked (the contract, section 8)."""
+    if (sure := _without_the_cloud(known)) is not None:
+        return sure
+    decided = after_factor(_OUTAGE) if known.no_primary else before_factor(known.policy.fail_mode, _OUTAGE)
+    match decided:
+        case Reject(reason):
+            mode = "no password is checked here" if known.no_primary else f"failmode {known.policy.fail_mode}"
+            return Outlook(Outcome.REJECT, reason.value, f"refused: {mode}")
+        case MayOpen():
+            return _gates(known)
+
+
+def _gates(known: Known) -> Outlook:
+    if not known.proven_known:
+        return Outlook(
+            Outcome.UNKNOWN, "", "let in with the right password alone, if the credentials are proven"
+        )
+    if not known.proven:
+        return Outlook(Outcome.REJECT, Reason.FAIL_CLOSED.value, "refused: the credentials are not proven")
+    gates = ["an independent probe fails, too", "the event can be written", *known.limits]
+    return Outlook(
+        Outcome.ACCEPT,
+        Reason.FAIL_OPEN.value,
+        f"LET IN WITH THE RIGHT PASSWORD ALONE, while: {'; '.join(gates)}",
+    )
+
+
+def _without_the_cloud(known: Known) -> Outlook | None:
+    """What is decided before it would be asked."""
+    if known.refused:
+        reason = _REFUSALS.get(known.refused, Reason.PRIMARY_REJECTED)
+        return Outlook(Outcome.REJECT, reason.value, f"refused: {known.refused}")
+    if known.exempt:
+        return Outlook(Outcome.ACCEPT, Reason.EXEMPT.value, "let in with the right password alone: exempt")
+    if known.unknown:
+        return Outlook(Outcome.UNKNOWN, "", known.unknown)
+    return None
+
+
+def _how(policy: Policy) -> str:
+    match policy.mode:
+        case Mode.AUTO:
+            return f"the second factor ({', '.join(policy.factors)})"
+        case Mode.CONCAT:
+            return "the second factor that was typed behind it"
+        case Mode.CHALLENGE:
+            return "the second factor that the user chooses"
+        case Mode.FACTOR_ONLY:
+            return "that factor"
