@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -25,6 +26,19 @@ def open_state_dir(path: Path) -> Path:
     return path
 
 
+def write_problem(path: Path) -> str:
+    """Why nothing can be written there now; "" when it can. It writes a block, and takes it away again."""
+    probe = path / f".probe-{os.getpid()}"
+    try:
+        probe.write_bytes(bytes(4096))
+        probe.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+        return error.strerror or type(error).__name__
+    return ""
+
+
 class LastingSet:
     """A set of names. Adding returns when the name is on the disk."""
 
@@ -42,6 +56,10 @@ class LastingSet:
     def add(self, name: str) -> None:
         """Raises OSError. The name counts from now on even when the disk doesn't take it."""
         self._names |= {name}
+        self.save()
+
+    def save(self) -> None:
+        """All of it, once more: what an earlier failure left out. Raises OSError."""
         replace_file(self._path, json.dumps({"version": 1, "names": sorted(self._names)}).encode())
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -91,19 +92,31 @@ class Untrusted(SSL.Error):
         super().__init__([("authproxy", "certificate", problem)])
 
 
-class ServerCertificates:
-    """When the certificates that servers showed last will expire, for the metric."""
+# Seconds after which a server that showed no certificate again is none of ours any more.
+_FORGOTTEN_AFTER = 8 * 86_400.0
 
-    def __init__(self) -> None:
-        self._expiries: dict[str, float] = {}
+
+class ServerCertificates:
+    """When the certificates in play will expire: those that servers showed last, and those that are configured."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._shown: dict[str, tuple[float, float]] = {}
+        self._configured: Mapping[str, float] = {}
 
     def note(self, hostname: str, not_after: float) -> None:
-        """`not_after` is in Unix seconds."""
-        self._expiries[hostname] = not_after
+        """A server has shown it. `not_after` is in Unix seconds."""
+        self._shown[hostname] = (not_after, self._clock())
+
+    def configure(self, expiries: Mapping[str, float]) -> None:
+        """All that the configuration names, instead of an earlier one's: by name, in Unix seconds."""
+        self._configured = dict(expiries)
 
     def expiries(self) -> Mapping[str, float]:
-        """Host name to Unix seconds."""
-        return dict(self._expiries)
+        """By name (a server's is its host name), in Unix seconds."""
+        since = self._clock() - _FORGOTTEN_AFTER
+        self._shown = {name: shown for name, shown in self._shown.items() if shown[1] >= since}
+        return {name: not_after for name, (not_after, _) in self._shown.items()} | dict(self._configured)
 
 
 @implementer(IOpenSSLClientConnectionCreator)

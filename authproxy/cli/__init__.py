@@ -20,6 +20,7 @@ VERBS = {
     "status": "what the running proxy does now",
     "explain": "which rules a user meets in a section, now and in an outage",
     "paths": "every way in without a second factor, for the auditor",
+    "alarm": "send a test alarm by the ways that main names",
     "convert": "turn an existing authproxy.cfg into YAML and say what in it is risky",
     "secret": "generate and protect secrets",
     "cloud": "the embedded second-factor service",

@@ -37,7 +37,8 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
     Main: _names(
         "debug log_dir log_file log_stdout log_syslog log_journald syslog_facility log_format log_auth_events "
         "log_max_size log_max_files http_ca_certs_file interface client server fips_mode admin admin_token "
-        "admin_tls_cert admin_tls_key state_dir user drain_timeout dictionary_dir file_permissions"
+        "admin_tls_cert admin_tls_key state_dir user drain_timeout dictionary_dir file_permissions alarm_command "
+        "alarm_webhook alarm_webhook_token alarm_webhook_key alarm_webhook_ca_certs_file alarm_webhook_allow_http"
     ),
     Outbound: _names("http_proxy_host http_proxy_port http_proxy_username http_proxy_password"),
     ServerSection: _names(

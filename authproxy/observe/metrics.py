@@ -130,6 +130,18 @@ class Metrics:
             ("api_host",),
             registry=registry,
         )
+        self._alarms = Counter(
+            "authproxy_alarms_total",
+            "Alarms raised, by kind, whether sent or held back.",
+            ("kind",),
+            registry=registry,
+        )
+        self._door = Gauge(
+            "authproxy_door_open",
+            "1 while a right password alone lets somebody in at this section.",
+            ("section",),
+            registry=registry,
+        )
         lag = Histogram(
             "authproxy_event_loop_lag_seconds",
             "How much too late the event loop came back.",
@@ -187,6 +199,19 @@ class Metrics:
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
         self._breaker.labels(api_host).set_function(is_open)
 
+    def alarm(self, kind: str) -> None:
+        self._alarms.labels(kind).inc()
+
+    def door(self, section: str, *, is_open: bool) -> None:
+        self._door.labels(section).set(is_open)
+
+    def alarm_hooks(
+        self, hooks: Callable[[], Iterable[tuple[str, int, int]]], held_back: Callable[[], int]
+    ) -> None:
+        """`hooks` gives (name, alarms delivered, alarms lost) of each."""
+        self._scraped.hooks = hooks
+        self._scraped.held_back = held_back
+
     def certificates(self, expiries: Callable[[], Iterable[tuple[str, float]]]) -> None:
         """`expiries` gives (name, notAfter in seconds since 1970) of each certificate in play."""
         self._scraped.expiries = expiries
@@ -210,6 +235,8 @@ class _Scraped:
     def __init__(self) -> None:
         self.expiries: Callable[[], Iterable[tuple[str, float]]] = tuple
         self.writers: list[LineWriter] = []
+        self.hooks: Callable[[], Iterable[tuple[str, int, int]]] = tuple
+        self.held_back: Callable[[], int] = lambda: 0
         self.sockets = SocketInodes()
 
     def collect(self) -> Iterator[Metric]:
@@ -235,6 +262,7 @@ class _Scraped:
             failing.add_metric((writer.name,), 1 if writer.problem else 0)
         yield lost
         yield failing
+        yield from self._alarms()
         drops = CounterMetricFamily(
             "authproxy_udp_dropped",
             "Datagrams that the kernel dropped because this socket's buffer was full.",
@@ -243,3 +271,19 @@ class _Scraped:
         for address, count in read_drops(self.sockets).items():
             drops.add_metric((address,), count)
         yield drops
+
+    def _alarms(self) -> Iterator[Metric]:
+        sent = CounterMetricFamily(
+            "authproxy_alarms_delivered",
+            "Alarms that a hook took, and that were lost.",
+            labels=("hook", "outcome"),
+        )
+        for name, delivered, lost in self.hooks():
+            sent.add_metric((name, "delivered"), delivered)
+            sent.add_metric((name, "lost"), lost)
+        yield sent
+        held_back = CounterMetricFamily(
+            "authproxy_alarms_held_back", "Alarms that no hook was given, because there were too many."
+        )
+        held_back.add_metric((), self.held_back())
+        yield held_back

@@ -77,6 +77,8 @@ from authproxy.protocols.radius.relay import Allowed
 from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
 from authproxy.service import ldap
+from authproxy.service.alarms import ways
+from authproxy.service.certificates import expiries_of
 from authproxy.service.doors import section_door
 from authproxy.service.ldap import LdapPlan
 from authproxy.service.ports import radius_endpoints
@@ -240,6 +242,7 @@ def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
     built = builder.build()
     if builder.problems:
         raise InvalidConfig(builder.problems)
+    world.certificates.configure(builder.expiries)
     return built
 
 
@@ -253,6 +256,7 @@ class _Builder:
         self._earlier = earlier
         self._dictionary: dictionary.Dictionary | None = None
         self.problems: list[Problem] = []
+        self.expiries: dict[str, float] = expiries_of(loaded.config)
 
     def build(self) -> Built:
         primaries: dict[str, PrimaryPart] = {
@@ -261,6 +265,8 @@ class _Builder:
             **{name: NoPart() for name in self._config.all(DuoOnlyClient)},
         }
         sections = {**dict(self._sections(primaries)), **dict(self._ldap_sections(primaries))}
+        for unusable in ways(self._config.main)[1]:
+            self._problem("main", unusable.option, unusable.problem)
         return Built(
             self._config.main, sections, primaries, self._ports(sections), self._ldap_ports(sections)
         )
@@ -345,7 +351,7 @@ class _Builder:
                 self._problem(name, "certs", str(unusable))
                 continue
             if tls is not None:
-                self._world.certificates.note(f"{options.name} (EAP)", tls.not_after)
+                self.expiries[f"{options.name} (EAP)"] = tls.not_after
             if cloud is not None and primary is not None:
                 yield name, self._section(name, options, primary, cloud, attribute, tls)
 
@@ -359,7 +365,7 @@ class _Builder:
                 self._problem(name, "ssl_cert_path", str(unusable))
                 continue
             if tls is not None:
-                self._world.certificates.note(f"{options.name} (LDAP)", tls.not_after)
+                self.expiries[f"{options.name} (LDAP)"] = tls.not_after
             if cloud is not None and isinstance(primary, DirectoryPart):
                 yield name, self._ldap_section(name, options, primary, cloud, tls)
 

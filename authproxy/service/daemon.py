@@ -6,8 +6,10 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -16,12 +18,13 @@ from twisted.python.failure import Failure
 
 from authproxy import __version__
 from authproxy.backends.resolve import Resolver
-from authproxy.backends.state_dir import StateUnusable
+from authproxy.backends.state_dir import StateUnusable, write_problem
 from authproxy.backends.tls import ServerCertificates
 from authproxy.config.load import Loaded
 from authproxy.config.model import LogFormat, Main
 from authproxy.config.problems import InvalidConfig
 from authproxy.observe import audit, event_log
+from authproxy.observe.alarms.board import Alarms
 from authproxy.observe.bridge import take_over, twisted_observer, with_traceback
 from authproxy.observe.doors import DoorEvents
 from authproxy.observe.event_log import EventLog, LogSettings, LogUnusable, open_log
@@ -33,6 +36,7 @@ from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.challenge import Challenges
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
+from authproxy.service.alarms import hooks
 from authproxy.service.build import World, build
 from authproxy.service.garbage import EVERY, Garbage
 from authproxy.service.overview import ServiceOverview
@@ -40,6 +44,8 @@ from authproxy.service.ports import CannotBind, bind
 from authproxy.service.reactor import install
 from authproxy.service.running import Service
 from authproxy.service.state import State, open_state
+from authproxy.service.watch import EVERY as WATCH_EVERY
+from authproxy.service.watch import Told, Watch
 
 # RFC 5080 §2.1.1 gives no number; a minute for the user, and some more for a NAS that is slow.
 CHALLENGE_LIFETIME = 300.0
@@ -60,6 +66,7 @@ class Daemon:
         self._stopping = False
         self._log: EventLog
         self._service: Service
+        self._alarms: Alarms
         self._closers: list[Callable[[], object]] = []
 
     def start(self) -> None:
@@ -85,7 +92,7 @@ class Daemon:
         addresses = self._service.addresses
         if sockets.admin is not None:
             addresses.append(f"tcp {self._serve_admin(sockets.admin, world)}")
-        self._beat(world)
+        self._beat(world, self._watch(world))
         self._handle_signals()
         self._say_ready(addresses)
 
@@ -155,9 +162,54 @@ class Daemon:
         self._closers.append(admin.live.close)
         return address
 
-    def _beat(self, world: World) -> None:
+    def _watch(self, world: World) -> Watch:
+        """What raises alarms. They are closed last: what happens while we stop is told as well."""
+        self._alarms = alarms = Alarms(
+            hostname=socket.gethostname(),
+            log=self._log,
+            counted=world.metrics.alarm,
+            clock=world.clock,
+            wall_clock=time.time,
+            hooks=hooks(self._loaded.config.main, self._log),
+        )
+        world.metrics.alarm_hooks(
+            lambda: [(hook.name, hook.delivered, hook.lost) for hook in alarms.hooks],
+            lambda: alarms.held_back,
+        )
+        overview = ServiceOverview(self._service, world)
+        self._closers.append(alarms.close)
+        return Watch(
+            alarms=alarms,
+            log=self._log,
+            metrics=world.metrics,
+            sections=overview.sections,
+            expiries=world.certificates.expiries,
+            writers=world.writers,
+            state_dir=self._loaded.config.main.state_dir,
+            try_disk=partial(self._try_disk, world),
+            clock=world.clock,
+            wall_clock=time.time,
+        )
+
+    def _try_disk(self, world: World, told: Told) -> None:
+        """In a thread, which nobody waits for: a disk may hang (A2)."""
+        folder = self._loaded.config.main.state_dir
+
+        def tried(problem: str) -> None:
+            told(problem or world.state.retry())
+
+        def work() -> None:
+            self._reactor.callFromThread(tried, write_problem(folder))
+
+        threading.Thread(target=work, name="state_dir", daemon=True).start()
+
+    def _beat(self, world: World, watch: Watch) -> None:
         garbage = Garbage(lambda: self._service.pending)
-        beats = [Beat(5.0, self._log.sweep), Beat(EVERY, garbage.collect)]
+        beats = [
+            Beat(5.0, self._log.sweep),
+            Beat(EVERY, garbage.collect),
+            Beat(WATCH_EVERY, watch.look),
+        ]
         if (interval := self._manager.watchdog_interval) is not None:
             beats.append(Beat(interval, self._manager.ping))
         pulse = Pulse(self._reactor, beats=beats, lag=world.metrics.loop_lag, log=self._log)
@@ -187,7 +239,9 @@ class Daemon:
             return
         self._manager.reloading()
         try:
-            self._service.reload(self._reread())
+            loaded = self._reread()
+            self._service.reload(loaded)
+            self._alarms.use(hooks(loaded.config.main, self._log))
         except InvalidConfig as invalid:
             for problem in invalid.problems:
                 self._log.error("config.invalid", problem=str(problem), effect="the old one goes on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -25,14 +26,25 @@ class Noted:
     def __init__(self, names: LastingSet, log: Log) -> None:
         self._names = names
         self._log = log
+        self.problem = ""  # why the last one is not on the disk
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
     def add(self, name: str) -> None:
+        self._keep(lambda: self._names.add(name))
+
+    def retry(self) -> None:
+        """When the disk works again."""
+        if self.problem:
+            self._keep(self._names.save)
+
+    def _keep(self, save: Callable[[], None]) -> None:
         try:
-            self._names.add(name)
+            save()
+            self.problem = ""
         except OSError as error:
+            self.problem = error.strerror or type(error).__name__
             self._log.error("state.not_written", problem=str(error), effect="it is forgotten at a restart")
 
 
@@ -43,6 +55,15 @@ class State:
     key: Secret = field(repr=False)  # of digests that are compared over restarts, and of sealed States
     allowances: Allowances  # what an open door has been used for (F7)
     seen: SeenUsers  # who passed both factors lately (F7)
+
+    def retry(self) -> str:
+        """Write what an earlier failure left out. Why something is still not on the disk; "" when all is."""
+        problem = ""
+        for names in (self.latches, self.proven):
+            if isinstance(names, Noted):
+                names.retry()
+                problem = problem or names.problem
+        return problem
 
 
 LATCHES, PROVEN, KEY = "message-authenticator-seen.json", "proven-credentials.json", "key"

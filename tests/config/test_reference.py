@@ -29,6 +29,7 @@ SECRET_FILES = [
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
     *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret"),
     *("nps-secret", "ocserv-secret"),
+    *("alarm-url", "alarm-token", "alarm-key"),
 ]
 OTHER_FILES = [
     "ca.pem",

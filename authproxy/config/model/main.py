@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from authproxy.config.model.outbound import Outbound
-from authproxy.config.model.section import Finding
+from authproxy.config.model.section import Family, Finding
 from authproxy.config.options.addresses import Address, EndpointOption
 from authproxy.config.options.files import (
     FileOption,
@@ -20,7 +20,7 @@ from authproxy.config.options.files import (
     PathOption,
 )
 from authproxy.config.options.secrets import SecretOption
-from authproxy.config.options.simple import Flag, Listed, matching, one_of, seconds, whole
+from authproxy.config.options.simple import Flag, Listed, Text, matching, one_of, seconds, whole
 
 
 class LogFormat(StrEnum):
@@ -29,6 +29,7 @@ class LogFormat(StrEnum):
 
 
 _FACILITY = "LOG_(KERN|USER|MAIL|DAEMON|AUTH|SYSLOG|LPR|NEWS|UUCP|CRON|AUTHPRIV|FTP|LOCAL[0-7])"
+_SHORTEST_KEY = 16  # octets
 SectionName = Annotated[str, matching(r"[a-z_]+[0-9]*", "not a section's name", "a section's name")]
 
 
@@ -131,6 +132,39 @@ class Main(Outbound):
     drain_timeout: Annotated[float, seconds(0, 600)] = Field(
         default=70, description="How long logins that wait may go on after SIGTERM."
     )
+    alarm_command: Annotated[tuple[Text, ...], Listed] = Field(
+        default=(),
+        examples=[["/usr/local/bin/page", "--team", "vpn"]],
+        description="A program to run for each alarm, by its whole path, and its arguments: no shell. It gets the "
+        "alarm as JSON on standard input, has 10 seconds, and is killed then. In a `.cfg`: `alarm_command`, "
+        "`alarm_command_2`, …",
+    )
+    alarm_webhook: SecretOption | None = Field(
+        default=None,
+        examples=[{"file": "alarm-url"}],
+        description="An https URL to POST each alarm to, as JSON. Never shown, because many services have a secret in "
+        "its path. Called directly, never through `http_proxy_host`.",
+    )
+    alarm_webhook_token: SecretOption | None = Field(
+        default=None,
+        examples=[{"file": "alarm-token"}],
+        description="Sent with it (`Authorization: Bearer …`).",
+    )
+    alarm_webhook_key: SecretOption | None = Field(
+        default=None,
+        examples=[{"file": "alarm-key"}],
+        description="Signs it (`X-Authproxy-Signature: t=SECONDS,v1=HEX`): HMAC-SHA-256 over `SECONDS.BODY`. 16 octets "
+        "at least.",
+    )
+    alarm_webhook_ca_certs_file: FileOption | None = Field(
+        default=None,
+        examples=["ca.pem"],
+        description="PEM certificates that the webhook's is checked against. Not given: the system's.",
+    )
+    alarm_webhook_allow_http: Flag = Field(
+        default=False,
+        description="Let `alarm_webhook` be an http URL of this machine (127.0.0.1, ::1, localhost).",
+    )
     dictionary_dir: FolderOption | None = Field(
         default=None,
         examples=["dictionaries"],
@@ -143,6 +177,7 @@ class Main(Outbound):
         "both.",
     )
 
+    FAMILIES: ClassVar = (Family("alarm_command", "alarm_command", bare=True),)
     IGNORED: ClassVar = {
         "test_connectivity_on_startup": "`authproxy probe` tries the connections whenever you ask",
         "log_sso_events": "there is no sso section, so there are no such events",
@@ -161,3 +196,16 @@ class Main(Outbound):
                 "admin",
                 "not a loopback address: give admin_tls_cert, admin_tls_key and admin_token, or listen on 127.0.0.1",
             )
+        if self.alarm_command and not self.alarm_command[0].startswith("/"):
+            yield Finding(
+                "alarm_command", "the program's whole path is expected first, such as /usr/bin/logger"
+            )
+        if self.alarm_webhook_key is not None and len(self.alarm_webhook_key) < _SHORTEST_KEY:
+            yield Finding(
+                "alarm_webhook_key",
+                "shorter than 16 octets; `authproxy secret generate` makes a good one",
+            )
+        if self.alarm_webhook is None:
+            for option in ("alarm_webhook_token", "alarm_webhook_key", "alarm_webhook_ca_certs_file"):
+                if getattr(self, option) is not None:
+                    yield Finding(option, "there is no alarm_webhook beside it")
