@@ -71,6 +71,7 @@ def show(body: dict[str, Any], terminal: Terminal, now: float, lines: int) -> No
     _block(
         "let in without a second factor by a rule", map(_decision, body["without_factor"][:lines]), terminal
     )
+    _block("alarms", map(_alarm, body["alarms"][:lines]), terminal)
     certificates = [
         (found["name"], found["not_after"][:10], _left(_at(found["not_after"]) - now))
         for found in body["certificates"]
@@ -86,6 +87,8 @@ def _head(body: dict[str, Any], terminal: Terminal, now: float) -> None:
     for section in body["sections"]:
         if section["open"]:
             said = f" THE DOOR IS OPEN: {section['name']} lets a right password in without a second factor "
+            if section.get("open_since"):
+                said += f"(somebody came in, first {span(now - _at(section['open_since']))} ago) "
             terminal.line(said, "alarm")
     for why in body["why"]:
         terminal.line(f"  ! {why}", "bad")
@@ -149,6 +152,11 @@ def _decision(event: dict[str, Any]) -> tuple[str, ...]:
         event["server_section"],
         _from(event),
     )
+
+
+def _alarm(alarm: dict[str, Any]) -> tuple[str, ...]:
+    when = datetime.fromtimestamp(_at(alarm["timestamp"])).astimezone()
+    return (when.strftime("%Y-%m-%d %H:%M:%S"), alarm["alarm"], alarm["subject"], alarm["text"])
 
 
 def _from(said: dict[str, Any]) -> str:

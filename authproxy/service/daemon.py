@@ -6,10 +6,8 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -18,7 +16,7 @@ from twisted.python.failure import Failure
 
 from authproxy import __version__
 from authproxy.backends.resolve import Resolver
-from authproxy.backends.state_dir import StateUnusable, write_problem
+from authproxy.backends.state_dir import StateUnusable
 from authproxy.backends.tls import ServerCertificates
 from authproxy.config.load import Loaded
 from authproxy.config.model import LogFormat, Main
@@ -45,7 +43,8 @@ from authproxy.service.reactor import install
 from authproxy.service.running import Service
 from authproxy.service.state import State, open_state
 from authproxy.service.watch import EVERY as WATCH_EVERY
-from authproxy.service.watch import Told, Watch
+from authproxy.service.watch import Watch
+from authproxy.service.watching import make_alarms, make_watch
 
 # RFC 5080 §2.1.1 gives no number; a minute for the user, and some more for a NAS that is slow.
 CHALLENGE_LIFETIME = 300.0
@@ -90,9 +89,12 @@ class Daemon:
             )
         self._service.start(sockets)
         addresses = self._service.addresses
+        self._alarms = make_alarms(main, world, self._log)
+        self._closers.append(self._alarms.close)
+        overview = ServiceOverview(self._service, world, self._alarms)
         if sockets.admin is not None:
-            addresses.append(f"tcp {self._serve_admin(sockets.admin, world)}")
-        self._beat(world, self._watch(world))
+            addresses.append(f"tcp {self._serve_admin(sockets.admin, world, overview)}")
+        self._beat(world, make_watch(main.state_dir, overview, world, self._alarms, self._log))
         self._handle_signals()
         self._say_ready(addresses)
 
@@ -153,55 +155,13 @@ class Daemon:
         self._closers.append(made.close)
         return made, [made.writer]
 
-    def _serve_admin(self, sock: socket.socket, world: World) -> str:
+    def _serve_admin(self, sock: socket.socket, world: World, overview: ServiceOverview) -> str:
         # The web server is not for everyone, and costs the start a tenth of a second.
         from authproxy.service.admin import serve_admin  # noqa: PLC0415
 
-        overview = ServiceOverview(self._service, world)
         admin, address = serve_admin(sock, self._loaded.config.main, overview, world)
         self._closers.append(admin.live.close)
         return address
-
-    def _watch(self, world: World) -> Watch:
-        """What raises alarms. They are closed last: what happens while we stop is told as well."""
-        self._alarms = alarms = Alarms(
-            hostname=socket.gethostname(),
-            log=self._log,
-            counted=world.metrics.alarm,
-            clock=world.clock,
-            wall_clock=time.time,
-            hooks=hooks(self._loaded.config.main, self._log),
-        )
-        world.metrics.alarm_hooks(
-            lambda: [(hook.name, hook.delivered, hook.lost) for hook in alarms.hooks],
-            lambda: alarms.held_back,
-        )
-        overview = ServiceOverview(self._service, world)
-        self._closers.append(alarms.close)
-        return Watch(
-            alarms=alarms,
-            log=self._log,
-            metrics=world.metrics,
-            sections=overview.sections,
-            expiries=world.certificates.expiries,
-            writers=world.writers,
-            state_dir=self._loaded.config.main.state_dir,
-            try_disk=partial(self._try_disk, world),
-            clock=world.clock,
-            wall_clock=time.time,
-        )
-
-    def _try_disk(self, world: World, told: Told) -> None:
-        """In a thread, which nobody waits for: a disk may hang (A2)."""
-        folder = self._loaded.config.main.state_dir
-
-        def tried(problem: str) -> None:
-            told(problem or world.state.retry())
-
-        def work() -> None:
-            self._reactor.callFromThread(tried, write_problem(folder))
-
-        threading.Thread(target=work, name="state_dir", daemon=True).start()
 
     def _beat(self, world: World, watch: Watch) -> None:
         garbage = Garbage(lambda: self._service.pending)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from authproxy.pipeline.decision import Reason, Reject
-from authproxy.pipeline.fail_mode import MayOpen, after_factor, before_factor
+from authproxy.pipeline.fail_mode import FailMode, MayBeSilent, MayOpen, before_factor
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 
@@ -15,6 +15,7 @@ class Outcome(StrEnum):
     ACCEPT = "accept"
     FACTOR = "factor"  # accept with the second factor, reject without
     REJECT = "reject"
+    SILENT = "silent"  # no answer
     UNKNOWN = "unknown"
 
 
@@ -79,11 +80,20 @@ def in_an_outage(known: Known) -> Outlook:
     """With the cloud out of reach before it was asked (the contract, section 8)."""
     if (sure := _without_the_cloud(known)) is not None:
         return sure
-    decided = after_factor(_OUTAGE) if known.no_primary else before_factor(known.policy.fail_mode, _OUTAGE)
-    match decided:
+    mode = known.policy.fail_mode
+    # As Outage.alone has it: without a password nothing opens, whatever the mode says.
+    if known.no_primary and mode is FailMode.SAFE:
+        mode = FailMode.SECURE
+    match before_factor(mode, _OUTAGE):
         case Reject(reason):
-            mode = "no password is checked here" if known.no_primary else f"failmode {known.policy.fail_mode}"
-            return Outlook(Outcome.REJECT, reason.value, f"refused: {mode}")
+            why = "no password is checked here" if known.no_primary else f"failmode {mode}"
+            return Outlook(Outcome.REJECT, reason.value, f"refused: {why}")
+        case MayBeSilent():
+            return Outlook(
+                Outcome.SILENT,
+                Reason.FAIL_CLOSED.value,
+                "no answer, so that the client turns to its next server: failmode silent",
+            )
         case MayOpen():
             return _gates(known)
 

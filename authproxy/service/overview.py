@@ -18,6 +18,8 @@ from authproxy.listeners.admin.overview import (
     PrimaryState,
     SectionState,
 )
+from authproxy.observe.alarms.alarm import Alarm
+from authproxy.observe.alarms.board import Alarms
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.request import AuthRequest
 from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World
@@ -35,9 +37,10 @@ _CLOUDS = {CloudWord.UNKNOWN: Health.UNKNOWN, CloudWord.UP: Health.UP, CloudWord
 class ServiceOverview:
     """Implements listeners.admin's Overview."""
 
-    def __init__(self, service: Service, world: World) -> None:
+    def __init__(self, service: Service, world: World, alarms: Alarms) -> None:
         self._service = service
         self._world = world
+        self._alarms = alarms
 
     def draining(self) -> bool:
         return self._service.draining
@@ -69,6 +72,9 @@ class ServiceOverview:
         expiries = self._world.certificates.expiries()
         return [CertificateState(name, not_after) for name, not_after in sorted(expiries.items())]
 
+    def alarms(self) -> Iterable[Alarm]:
+        return self._alarms.recent()
+
     def troubles(self) -> Iterator[str]:
         for writer in self._world.writers:
             if writer.problem:
@@ -88,7 +94,12 @@ class ServiceOverview:
             primary=self._primary(section),
             cloud=self._cloud(section),
             pending=len(section.logins),
+            open_since=self._open_since(section),
         )
+
+    def _open_since(self, section: Section) -> float | None:
+        since = section.cloud.watch.open_since
+        return None if since is None else self._wall(since)
 
     def _primary(self, section: Section) -> PrimaryState | None:
         name = section.options.client

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
 
@@ -75,13 +76,16 @@ class SectionState:
     primary: PrimaryState | None  # None: there is none to ask
     cloud: CloudState | None  # None: there is none to ask
     pending: int = 0
+    open_since: float | None = (
+        None  # somebody has passed the open door, and the cloud is not back; since 1970
+    )
 
     @property
     def is_open(self) -> bool:
         """A right password alone lets anyone in, now. Without a primary there is none, and nothing opens (F3)."""
-        if self.primary is None or self.cloud is None:
+        if self.primary is None or self.cloud is None or self.fail_mode is not FailMode.SAFE:
             return False
-        return self.fail_mode is FailMode.SAFE and self.cloud.is_out
+        return self.cloud.is_out or self.open_since is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,9 @@ class Overview(Protocol):
 
     def certificates(self) -> Iterable[CertificateState]: ...
 
+    def alarms(self) -> Iterable[Alarm]:
+        """Newest first."""
+
     def troubles(self) -> Iterable[str]:
         """What else an administrator may want to act on, a sentence each: a log that can't be written, …"""
 
@@ -155,7 +162,7 @@ def section_readiness(section: SectionState) -> Readiness:
             why.append(f"primary {section.primary.name} is down ({'; '.join(down)})")
         elif down:
             warnings.append(f"primary {section.primary.name} lost a host ({'; '.join(down)})")
-    if section.cloud is not None and section.cloud.is_out:
+    if section.cloud is not None and (section.cloud.is_out or section.is_open):
         problem = f"cloud {section.cloud.api_host} is out of reach ({section.cloud.why or 'breaker open'})"
         if section.is_open:
             warnings.append(f"{problem}; failmode safe: THE DOOR IS OPEN, a right password lets anyone in")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from authproxy.listeners.admin.doors import alarms, banner, fail_opens
 from authproxy.listeners.admin.markup import Child, Markup, element, join
 from authproxy.listeners.admin.overview import (
     CertificateState,
@@ -19,12 +20,14 @@ from authproxy.listeners.admin.overview import (
     readiness,
     section_readiness,
 )
+from authproxy.listeners.admin.tables import from_where, table
 from authproxy.listeners.admin.words import duration, moment, moment_of, place, span
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
 
+# In front of the title while a door is open, so that a tab shows it; the script has it, too.
+OPEN = "DOOR OPEN - "
 _MOST_ROWS = 50
-_MOST_OPENED = 20
 _DAY = 86_400
 _SOON, _URGENT = 60 * _DAY, 14 * _DAY  # T4: warn 60 days ahead
 
@@ -42,12 +45,14 @@ def parts(overview: Overview, about: About, now: float) -> dict[str, Markup]:
     """The page's blocks by id; a live page replaces those that changed."""
     return {
         "head": _head(overview, about, now),
-        "open": join((_open_doors(overview.sections()), _fail_opens(overview, about))),
+        "banner": join(banner(overview.sections(), now)),
+        "open": fail_opens(overview, about.started),
         "notes": _notes(overview),
         "sections": join(_section(section, now) for section in overview.sections()),
         "pending": _pending(list(overview.pending()), now),
         "decisions": _decisions("No decision yet.", overview.decisions()),
         "passed": _decisions("Nobody.", overview.without_factor()),
+        "alarms": alarms(overview.alarms()),
         "certificates": _certificates(overview.certificates(), now),
     }
 
@@ -59,7 +64,7 @@ def page(blocks: dict[str, Markup], hostname: str) -> str:
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", f"authproxy on {hostname}"),
+        element("title", f"{OPEN if blocks['banner'] else ''}authproxy on {hostname}"),
         element("link", rel="icon", href="icon.svg", type="image/svg+xml"),
         element("link", rel="stylesheet", href="status.css"),
         element("script", src="status.js", defer=""),
@@ -67,6 +72,7 @@ def page(blocks: dict[str, Markup], hostname: str) -> str:
     )
     body = element(
         "body",
+        element("div", blocks["banner"], id="banner"),
         element("header", blocks["head"], id="head"),
         element(
             "main",
@@ -76,6 +82,7 @@ def page(blocks: dict[str, Markup], hostname: str) -> str:
             _block("Waiting for their second factor", "pending", blocks),
             _block("Last decisions", "decisions", blocks),
             _block("Let in without a second factor by a rule", "passed", blocks),
+            _block("Alarms", "alarms", blocks),
             _block("Certificates", "certificates", blocks),
         ),
     )
@@ -118,53 +125,6 @@ def _notes(overview: Overview) -> Markup:
 def _list(problems: Sequence[str], kind: str) -> Markup | None:
     return (
         element("ul", [element("li", one) for one in problems], class_=f"notes {kind}") if problems else None
-    )
-
-
-# ---- the open door
-
-
-def _open_doors(sections: Sequence[SectionState]) -> Markup | None:
-    """What can't be overlooked: somebody could walk in now."""
-    doors = [section.name for section in sections if section.is_open]
-    if not doors:
-        return None
-    return element(
-        "section",
-        element("h2", f"The door is open: {', '.join(doors)}"),
-        element("p", "The cloud is out of reach and failmode is safe: a right password lets anyone in."),
-        class_="alarm filled",
-        role="alert",
-    )
-
-
-def _fail_opens(overview: Overview, about: About) -> Markup:
-    count = overview.fail_open_count()
-    since = ("since the start, ", moment(about.started), ".")
-    if not count:
-        return element("p", "Nobody was let in by fail open ", *since, class_="closed")
-    shown = list(islice(overview.fail_opens(), _MOST_OPENED))
-    logins = "login was" if count == 1 else "logins were"
-    return element(
-        "section",
-        element("h2", f"{count} {logins} let in by fail open"),
-        element("p", "A right password was enough, because the cloud was out of reach. Counted ", *since),
-        _table(("Time", "User", "Section", "From", "Cause", "Detail"), [_opened(event) for event in shown]),
-        element("p", f"The last {len(shown)} are shown; authevents.log has all.")
-        if count > len(shown)
-        else None,
-        class_="alarm",
-    )
-
-
-def _opened(event: AuditEvent) -> Sequence[Child]:
-    return (
-        moment_of(event.timestamp),
-        element("strong", event.username),
-        event.server_section,
-        _from(event),
-        event.cause,
-        event.detail,
     )
 
 
@@ -257,7 +217,7 @@ def _pending(logins: Sequence[PendingLogin], now: float) -> Markup:
     more = len(logins) - len(rows)
     return join(
         (
-            _table(("User", "For", "Factor", "Section", "From"), rows),
+            table(("User", "For", "Factor", "Section", "From"), rows),
             element("p", f"and {more} more", class_="none") if more else None,
         )
     )
@@ -276,14 +236,14 @@ def _decisions(none: str, events: Iterable[AuditEvent]) -> Markup:
             event.cause,
             event.factor,
             event.server_section,
-            _from(event),
+            from_where(event),
             _took(event),
         )
         for event in islice(events, _MOST_ROWS)
     ]
     if not rows:
         return element("p", none, class_="none")
-    return _table(("Time", "User", "Decision", "Reason", "Cause", "Factor", "Section", "From", "Took"), rows)
+    return table(("Time", "User", "Decision", "Reason", "Cause", "Factor", "Section", "From", "Took"), rows)
 
 
 def _decided(event: AuditEvent) -> str:
@@ -303,7 +263,7 @@ def _certificates(certificates: Iterable[CertificateState], now: float) -> Marku
     ordered = sorted(certificates, key=lambda found: found.not_after)
     if not ordered:
         return element("p", "None seen yet.", class_="none")
-    return _table(
+    return table(
         ("Certificate", "Expires", "In"),
         [(found.name, moment(found.not_after, date=True), _left(found.not_after - now)) for found in ordered],
     )
@@ -314,26 +274,3 @@ def _left(seconds: float) -> Markup:
         return element("span", f"expired {span(-seconds)} ago", class_="tag bad")
     kind = "bad" if seconds < _URGENT else "warn" if seconds < _SOON else "good"
     return element("span", span(seconds), class_=f"tag {kind}")
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[Child]]) -> Markup:
-    """On a narrow screen each row becomes a card, its cells named by data-name."""
-    body = [
-        element(
-            "tr",
-            [
-                element("td", element("span", cell), data_name=title, class_=None if cell else "empty")
-                for title, cell in zip(titles, row, strict=True)
-            ],
-        )
-        for row in rows
-    ]
-    return element(
-        "table",
-        element("thead", element("tr", [element("th", title) for title in titles])),
-        element("tbody", body),
-    )
-
-
-def _from(event: AuditEvent) -> Markup | None:
-    return place(event.client, event.nas_ip, event.client_ip)

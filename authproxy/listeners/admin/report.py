@@ -64,6 +64,17 @@ def status(overview: Overview, about: Json) -> Json:
         "fail_opens": _events(overview.fail_opens()),
         "without_factor": _events(overview.without_factor()),
         "decisions": _events(overview.decisions()),
+        "alarms": [
+            {
+                "alarm": alarm.kind.value,
+                "severity": alarm.severity.value,
+                "subject": alarm.subject,
+                "text": alarm.text,
+                "timestamp": timestamp(alarm.at),
+                "detail": dict(alarm.detail),
+            }
+            for alarm in overview.alarms()
+        ],
         "certificates": [
             {"name": found.name, "not_after": timestamp(found.not_after)}
             for found in sorted(overview.certificates(), key=lambda found: found.not_after)
@@ -82,6 +93,7 @@ def _section(section: SectionState) -> Json:
         "listening": list(section.listening),
         "failmode": section.fail_mode.value,
         "open": section.is_open,
+        "open_since": _time(section.open_since),
         "primary": _primary(section.primary),
         "cloud": _cloud(section.cloud),
         "pending": section.pending,

@@ -14,6 +14,7 @@ from authproxy.listeners.admin.overview import (
     PrimaryState,
     SectionState,
 )
+from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
 from tests.observe.test_audit import EVENT
@@ -51,6 +52,7 @@ class Told:
     of_without_factor: list[AuditEvent] = field(default_factory=list)
     of_certificates: list[CertificateState] = field(default_factory=list)
     of_troubles: list[str] = field(default_factory=list)
+    of_alarms: list[Alarm] = field(default_factory=list)
     broken: bool = False
 
     def draining(self) -> bool:
@@ -78,6 +80,9 @@ class Told:
 
     def certificates(self) -> list[CertificateState]:
         return self.of_certificates
+
+    def alarms(self) -> list[Alarm]:
+        return self.of_alarms
 
     def troubles(self) -> list[str]:
         return self.of_troubles

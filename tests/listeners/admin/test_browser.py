@@ -11,6 +11,8 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from authproxy.listeners.admin.guard import Guard
+from authproxy.pipeline.fail_mode import FailMode
+from tests.listeners.admin.fakes import CLOUD_DOWN, section
 from tests.listeners.admin.test_page import EVIL
 from tests.listeners.admin.test_site import Served
 from tests.observe.test_audit import EVENT
@@ -48,6 +50,18 @@ def test_the_page_is_live(
     assert browser.find_elements("tag name", "img") == []
     served.told.of_fail_opens = [EVENT._replace(username="mallory", fail_open=True)]
     waits.until(lambda driver: "mallory" in driver.find_element("id", "open").text)
+    # An open door: on top wherever one is on the page, in the tab's title, and gone when it is shut.
+    served.told.of_sections = [section(fail_mode=FailMode.SAFE, cloud=CLOUD_DOWN)]
+    waits.until(lambda driver: driver.title.startswith("DOOR OPEN - authproxy on "))
+    browser.execute_script("document.body.style.minHeight = '4000px'; window.scrollTo(0, 3000)")
+    shown = browser.execute_script(
+        "return document.querySelector('#banner section').getBoundingClientRect().top"
+    )
+    assert 0 <= shown < 20
+    assert "The door is open: vpn" in browser.find_element("id", "banner").text
+    served.told.of_sections = [section()]
+    waits.until(lambda driver: driver.title.startswith("authproxy on "))
+    assert browser.find_element("id", "banner").text == ""
     # Our own policy refused nothing, no script failed.
     assert [line["message"] for line in browser.get_log("browser")] == []
     # Fits a phone: nothing scrolls sideways.

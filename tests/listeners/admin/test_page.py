@@ -10,6 +10,7 @@ from authproxy.listeners.admin.markup import element, join, visible
 from authproxy.listeners.admin.overview import CertificateState, PendingLogin, PrimaryState
 from authproxy.listeners.admin.page import About, page, parts
 from authproxy.listeners.admin.words import span
+from authproxy.observe.alarms.alarm import Alarm, AlarmKind
 from authproxy.pipeline.fail_mode import FailMode
 from tests.listeners.admin.fakes import CLOUD_DOWN, DOWN, Told, section
 from tests.observe.test_audit import EVENT
@@ -149,3 +150,26 @@ def test_markup() -> None:
 )
 def test_spans(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_an_open_door_that_nobody_can_overlook() -> None:
+    """On top of everything, also while the cloud's state says nothing of it: somebody has come in."""
+    told = Told(of_sections=[section(fail_mode=FailMode.SAFE, open_since=NOW - 61)])
+    blocks = parts(told, ABOUT, NOW)
+    assert "The door is open: vpn" in blocks["banner"]
+    assert "first 1 min 1 s ago" in blocks["banner"]
+    text = page(blocks, "proxy1")
+    assert "<title>DOOR OPEN - authproxy on proxy1</title>" in text
+    assert text.index("The door is open") < text.index("<header")
+    assert "THE DOOR IS OPEN" in blocks["notes"]
+    shut = parts(Told(of_sections=[section(fail_mode=FailMode.SECURE, open_since=NOW)]), ABOUT, NOW)
+    assert shut["banner"] == ""
+    assert "<title>authproxy on" in page(shut, "proxy1")
+
+
+def test_alarms() -> None:
+    alarm = Alarm(AlarmKind.TAMPER, EVIL, EVIL, NOW, {"detail": EVIL})
+    shown = parts(Told(of_alarms=[alarm]), ABOUT, NOW)["alarms"]
+    assert "tag alarm" in shown
+    assert "<script>" not in shown
+    assert "None since the start" in parts(Told(), ABOUT, NOW)["alarms"]

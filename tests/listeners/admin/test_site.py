@@ -204,6 +204,8 @@ def test_the_page_is_live(served: Served, monkeypatch: pytest.MonkeyPatch) -> No
     stream = Stream(served)
     first = stream.next()
     assert set(first) == {
+        "alarms",
+        "banner",
         "head",
         "open",
         "notes",

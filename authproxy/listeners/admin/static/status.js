@@ -18,6 +18,10 @@ function replace(fragments) {
       inOwnTime(block);
     }
   }
+  // The tab shows it, too.
+  const plain = document.title.replace(/^DOOR OPEN - /, "");
+  const open = document.querySelector("#banner section");
+  document.title = open ? `DOOR OPEN - ${plain}` : plain;
 }
 
 const source = new EventSource("events");

@@ -1,0 +1,89 @@
+"""What the status page says of open doors: nobody who looks at it can overlook one (F8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from authproxy.listeners.admin.markup import Child, Markup, element, join
+from authproxy.listeners.admin.overview import Overview, SectionState
+from authproxy.listeners.admin.tables import from_where, table
+from authproxy.listeners.admin.words import moment, moment_of, span
+from authproxy.observe.alarms.alarm import Alarm, Severity
+from authproxy.observe.audit import AuditEvent
+
+_MOST_OPENED = 20
+_MOST_ALARMS = 20
+
+
+def banner(sections: Sequence[SectionState], now: float) -> Markup | None:
+    """Stays on top of the page while a door is open, however far one scrolls."""
+    doors = [section for section in sections if section.is_open]
+    if not doors:
+        return None
+    return element(
+        "section",
+        element("h2", f"The door is open: {', '.join(section.name for section in doors)}"),
+        element("p", "The cloud is out of reach and failmode is safe: a right password lets anyone in."),
+        [_since(section, now) for section in doors],
+        class_="alarm filled",
+        role="alert",
+    )
+
+
+def _since(section: SectionState, now: float) -> Markup | None:
+    if section.open_since is None:
+        return None
+    return element("p", f"{section.name}: somebody came in, first {span(now - section.open_since)} ago")
+
+
+def fail_opens(overview: Overview, started: float) -> Markup:
+    count = overview.fail_open_count()
+    since = ("since the start, ", moment(started), ".")
+    if not count:
+        return element("p", "Nobody was let in by fail open ", *since, class_="closed")
+    shown = list(islice(overview.fail_opens(), _MOST_OPENED))
+    logins = "login was" if count == 1 else "logins were"
+    return element(
+        "section",
+        element("h2", f"{count} {logins} let in by fail open"),
+        element("p", "A right password was enough, because the cloud was out of reach. Counted ", *since),
+        table(("Time", "User", "Section", "From", "Cause", "Detail"), [_opened(event) for event in shown]),
+        element("p", f"The last {len(shown)} are shown; authevents.log has all.")
+        if count > len(shown)
+        else None,
+        class_="alarm",
+    )
+
+
+def _opened(event: AuditEvent) -> Sequence[Child]:
+    return (
+        moment_of(event.timestamp),
+        element("strong", event.username),
+        event.server_section,
+        from_where(event),
+        event.cause,
+        event.detail,
+    )
+
+
+# ---- alarms
+
+
+_KINDS = {Severity.CRITICAL: "alarm", Severity.WARNING: "warn", Severity.INFO: "quiet"}
+
+
+def alarms(told: Iterable[Alarm]) -> Markup:
+    rows = [
+        (
+            moment(alarm.at),
+            element("span", alarm.kind.value.replace("_", " "), class_=f"tag {_KINDS[alarm.severity]}"),
+            element("strong", alarm.subject),
+            alarm.text,
+            join("; ".join(f"{name} {value}" for name, value in alarm.detail.items())),
+        )
+        for alarm in islice(told, _MOST_ALARMS)
+    ]
+    if not rows:
+        return element("p", "None since the start.", class_="none")
+    return table(("Time", "Alarm", "Of", "What", "Detail"), rows)

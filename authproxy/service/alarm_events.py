@@ -1,0 +1,39 @@
+"""What happens at doors, as alarms (F8)."""
+
+from __future__ import annotations
+
+from authproxy.observe.alarms.alarm import AlarmKind
+from authproxy.observe.alarms.board import Alarms
+from authproxy.observe.doors import DoorEvent, DoorEventKind, Subscriber
+
+_KINDS = {
+    DoorEventKind.OPENED: AlarmKind.DOOR_OPENED,
+    DoorEventKind.CLOSED: AlarmKind.DOOR_CLOSED,
+    DoorEventKind.TAMPERED: AlarmKind.TAMPER,
+    DoorEventKind.LIMIT_REACHED: AlarmKind.LIMIT_REACHED,
+    DoorEventKind.PRIMARY_ONLY_BEGAN: AlarmKind.PRIMARY_ONLY_BEGAN,
+    DoorEventKind.PRIMARY_ONLY_ENDED: AlarmKind.PRIMARY_ONLY_ENDED,
+    DoorEventKind.SLOW: AlarmKind.CLOUD_SLOW,
+    DoorEventKind.QUICK: AlarmKind.CLOUD_QUICK,
+}
+_TEXTS = {
+    DoorEventKind.OPENED: "THE DOOR IS OPEN: a right password alone lets anyone in, because the cloud is away",
+    DoorEventKind.CLOSED: "the door is shut again",
+    DoorEventKind.TAMPERED: "somebody may stand between this machine and the cloud; nobody is let in by it",
+    DoorEventKind.LIMIT_REACHED: "a limit shut the open door; the cloud is still away",
+    DoorEventKind.PRIMARY_ONLY_BEGAN: "THE SECOND FACTOR IS OFF, by command: a right password alone lets anyone in",
+    DoorEventKind.PRIMARY_ONLY_ENDED: "the second factor is asked for again",
+    DoorEventKind.SLOW: "the cloud answers too slowly",
+    DoorEventKind.QUICK: "the cloud is as quick as it was",
+}
+
+
+def raises(alarms: Alarms) -> Subscriber:
+    """What to subscribe to DoorEvents."""
+
+    def happened(event: DoorEvent) -> None:
+        said = {"why": event.why, "detail": event.detail}
+        detail = {name: text for name, text in said.items() if text}
+        alarms.tell(_KINDS[event.kind], event.section, _TEXTS[event.kind], **detail)
+
+    return happened
