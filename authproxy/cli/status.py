@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,11 @@ _KINDS = {"up": "good", "down": "bad", "unknown": "quiet"}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="all of it as one JSON object, for programs")
+    parser.add_argument(
+        "--clients",
+        action="store_true",
+        help="the RADIUS clients instead: which of them can be required to send a Message-Authenticator",
+    )
     parser.add_argument("--lines", type=int, default=10, metavar="N", help="decisions to show; default 10")
 
 
@@ -45,7 +50,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"authproxy status: {silent}", file=sys.stderr)
         return NOT_READY
     if options.json:
-        print(json.dumps(body, indent=2))
+        print(json.dumps(body["clients"] if options.clients else body, indent=2))
+    elif options.clients:
+        show_clients(body["clients"], Terminal(), time.time())
     else:
         show(body, Terminal(), time.time(), options.lines)
     return READY if body.get("ready") else NOT_READY
@@ -77,6 +84,47 @@ def show(body: dict[str, Any], terminal: Terminal, now: float, lines: int) -> No
         for found in body["certificates"]
     ]
     _block("certificates", certificates, terminal)
+
+
+_ADVICE = {
+    "required": "is required already",
+    "safe": "safe to require: set require_message_authenticator: yes",
+    "wait": "not for a week yet",
+    "unsafe": "sends requests without: requiring one would lock it out",
+    "unseen": "nothing seen yet",
+}
+
+
+def show_clients(clients: Sequence[dict[str, Any]], terminal: Terminal, now: float) -> None:
+    """A line each; `latched` clients are held to it already, until the state folder is emptied."""
+
+    def ago(at: str | None) -> str:
+        return f"{span(now - _at(at))} ago" if at else "never"
+
+    titles = (
+        "SECTION",
+        "CLIENT",
+        "REQUIRE",
+        "LATCHED",
+        "SIGNED SINCE",
+        "LAST WITHOUT",
+        "LAST SEEN",
+        "ADVICE",
+    )
+    rows = [
+        (
+            client["section"],
+            client["client"],
+            client["require_message_authenticator"],
+            "yes" if client["latched"] else "no",
+            client["signed_since"][:10] if client["signed_since"] else "-",
+            ago(client["unsigned_at"]),
+            ago(client["last_at"]),
+            _ADVICE.get(client["advice"], client["advice"]),
+        )
+        for client in clients
+    ]
+    terminal.table([titles, *rows], indent="")
 
 
 def _head(body: dict[str, Any], terminal: Terminal, now: float) -> None:

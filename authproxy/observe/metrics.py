@@ -212,6 +212,10 @@ class Metrics:
         self._scraped.hooks = hooks
         self._scraped.held_back = held_back
 
+    def radius_clients(self, clients: Callable[[], Iterable[tuple[str, str, int, int, bool]]]) -> None:
+        """`clients` gives (section, client, requests with Message-Authenticator, without, latched) of each."""
+        self._scraped.clients = clients
+
     def certificates(self, expiries: Callable[[], Iterable[tuple[str, float]]]) -> None:
         """`expiries` gives (name, notAfter in seconds since 1970) of each certificate in play."""
         self._scraped.expiries = expiries
@@ -236,6 +240,7 @@ class _Scraped:
         self.expiries: Callable[[], Iterable[tuple[str, float]]] = tuple
         self.writers: list[LineWriter] = []
         self.hooks: Callable[[], Iterable[tuple[str, int, int]]] = tuple
+        self.clients: Callable[[], Iterable[tuple[str, str, int, int, bool]]] = tuple
         self.held_back: Callable[[], int] = lambda: 0
         self.sockets = SocketInodes()
 
@@ -263,6 +268,7 @@ class _Scraped:
         yield lost
         yield failing
         yield from self._alarms()
+        yield from self._clients()
         drops = CounterMetricFamily(
             "authproxy_udp_dropped",
             "Datagrams that the kernel dropped because this socket's buffer was full.",
@@ -287,3 +293,21 @@ class _Scraped:
         )
         held_back.add_metric((), self.held_back())
         yield held_back
+
+    def _clients(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "authproxy_radius_client_requests",
+            "Access-Requests (but EAP's) of a client with and without Message-Authenticator, believed or not.",
+            labels=("section", "client", "message_authenticator"),
+        )
+        latched = GaugeMetricFamily(
+            "authproxy_radius_client_latched",
+            "1 once a client has sent a Message-Authenticator, and is held to it.",
+            labels=("section", "client"),
+        )
+        for section, client, signed, unsigned, held in self.clients():
+            requests.add_metric((section, client, "yes"), signed)
+            requests.add_metric((section, client, "no"), unsigned)
+            latched.add_metric((section, client), held)
+        yield requests
+        yield latched

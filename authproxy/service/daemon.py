@@ -37,11 +37,12 @@ from authproxy.service import process
 from authproxy.service.alarms import hooks
 from authproxy.service.build import World, build
 from authproxy.service.garbage import EVERY, Garbage
+from authproxy.service.keeping import Keeper
 from authproxy.service.overview import ServiceOverview
 from authproxy.service.ports import CannotBind, bind
 from authproxy.service.reactor import install
 from authproxy.service.running import Service
-from authproxy.service.state import State, open_state
+from authproxy.service.state import SIGNERS, State, open_state
 from authproxy.service.watch import EVERY as WATCH_EVERY
 from authproxy.service.watch import Watch
 from authproxy.service.watching import make_alarms, make_watch
@@ -92,6 +93,7 @@ class Daemon:
         self._alarms = make_alarms(main, world, self._log)
         self._closers.append(self._alarms.close)
         overview = ServiceOverview(self._service, world, self._alarms)
+        world.metrics.radius_clients(overview.client_counts)
         if sockets.admin is not None:
             addresses.append(f"tcp {self._serve_admin(sockets.admin, world, overview)}")
         self._beat(world, make_watch(main.state_dir, overview, world, self._alarms, self._log))
@@ -165,8 +167,16 @@ class Daemon:
 
     def _beat(self, world: World, watch: Watch) -> None:
         garbage = Garbage(lambda: self._service.pending)
+        keeper = Keeper(
+            world.state.signers,
+            self._loaded.config.main.state_dir / SIGNERS,
+            self._log,
+            back=self._reactor.callFromThread,
+        )
+        self._closers.append(keeper.close)
         beats = [
             Beat(5.0, self._log.sweep),
+            Beat(1.0, lambda: keeper.look(world.clock())),
             Beat(EVERY, garbage.collect),
             Beat(WATCH_EVERY, watch.look),
         ]

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from authproxy.backends.cloud.health import CloudState as CloudWord
 from authproxy.backends.directory.hosts import HostHealth
 from authproxy.backends.directory.hosts import State as HostWord
+from authproxy.config.model import RadiusServer
 from authproxy.config.model.kinds import kind_of
 from authproxy.listeners.admin.overview import (
     CertificateState,
+    ClientState,
     CloudState,
     Health,
     HostState,
@@ -18,11 +20,12 @@ from authproxy.listeners.admin.overview import (
     PrimaryState,
     SectionState,
 )
+from authproxy.listeners.radius.clients import Client
 from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.alarms.board import Alarms
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.request import AuthRequest
-from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World
+from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World, radius_clients
 from authproxy.service.running import Service
 
 _HOSTS = {
@@ -74,6 +77,33 @@ class ServiceOverview:
 
     def alarms(self) -> Iterable[Alarm]:
         return self._alarms.recent()
+
+    def clients(self) -> Iterator[ClientState]:
+        for section in self._service.built.sections.values():
+            if isinstance(section.options, RadiusServer):
+                for client in radius_clients(section.options):
+                    yield self._client(section.options.name, client)
+
+    def client_counts(self) -> Iterator[tuple[str, str, int, int, bool]]:
+        """For the metrics."""
+        for client in self.clients():
+            yield (client.section, client.name, client.signed_count, client.unsigned_count, client.latched)
+
+    def _client(self, section: str, client: Client) -> ClientState:
+        state = self._world.state
+        signing = state.signers.of(client.key)
+        return ClientState(
+            section=section,
+            name=client.name,
+            require=client.require_message_authenticator.value,
+            latched=client.key in state.latches,
+            signed_since=signing.signed_since or None,
+            unsigned_at=signing.unsigned_at or None,
+            last_at=signing.last_at or None,
+            signed_count=signing.signed_count,
+            unsigned_count=signing.unsigned_count,
+            advice=state.signers.advice(client.key, client.require_message_authenticator).value,
+        )
 
     def troubles(self) -> Iterator[str]:
         for writer in self._world.writers:

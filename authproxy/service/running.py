@@ -144,6 +144,7 @@ class Service:
             log=self._world.log,
             discards=self._world.metrics,
             workload=self._world.workload,
+            signers=self._world.state.signers,
         )
         port = DatagramPort(sock, self._world.reactor, listener.received)
         listener.send = port.send

@@ -10,8 +10,10 @@ from typing import Protocol
 from authproxy.backends.allowance import Allowances
 from authproxy.backends.seen_users import SeenUsers
 from authproxy.backends.state_dir import LastingSet, StateUnusable, lasting_key, open_state_dir
+from authproxy.listeners.radius.signers import Signers
 from authproxy.observe.log import Log, NullLog
 from authproxy.secret import Secret
+from authproxy.service.keeping import read_signers
 
 
 class Names(Protocol):
@@ -55,6 +57,8 @@ class State:
     key: Secret = field(repr=False)  # of digests that are compared over restarts, and of sealed States
     allowances: Allowances  # what an open door has been used for (F7)
     seen: SeenUsers  # who passed both factors lately (F7)
+    # Who signs their requests: a report, saved now and then (service/keeping.py).
+    signers: Signers = field(default_factory=Signers)
 
     def retry(self) -> str:
         """Write what an earlier failure left out. Why something is still not on the disk; "" when all is."""
@@ -67,6 +71,7 @@ class State:
 
 
 LATCHES, PROVEN, KEY = "message-authenticator-seen.json", "proven-credentials.json", "key"
+SIGNERS = "message-authenticator-report.json"
 
 
 def open_state(folder: Path, log: Log) -> State:
@@ -79,6 +84,7 @@ def open_state(folder: Path, log: Log) -> State:
         key=key,
         allowances=Allowances(folder / "fail-open.json", log),
         seen=SeenUsers(folder / "second-factor-seen", key=key.reveal(), log=log),
+        signers=read_signers(folder / SIGNERS, log),
     )
 
 

@@ -19,7 +19,7 @@ from authproxy.cli.status import show
 from authproxy.cli.terminal import Terminal
 from authproxy.config.load import load
 from authproxy.listeners.admin.guard import Guard
-from authproxy.listeners.admin.overview import CertificateState, PendingLogin, PrimaryState
+from authproxy.listeners.admin.overview import CertificateState, ClientState, PendingLogin, PrimaryState
 from authproxy.listeners.admin.report import status as report
 from authproxy.listeners.admin.site import admin_factory
 from authproxy.pipeline.fail_mode import FailMode
@@ -96,6 +96,23 @@ def test_what_peers_wrote_prints_as_text() -> None:
     evil = EVENT._replace(username=EVIL + "\x1b[2J", cause=EVIL)
     for line in told(Told(of_sections=[section(name=EVIL)], of_decisions=[evil], of_troubles=[EVIL])):
         assert line.isprintable()
+
+
+def test_the_clients(tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    served.told.of_clients = [
+        ClientState("vpn", "asa", "auto", True, NOW - 86_400 * 9, None, NOW - 5, 12, 0, "safe"),
+        ClientState("vpn", EVIL, "no", False, None, NOW - 60, NOW - 60, 0, 3, "unsafe"),
+    ]
+    path = config(tmp_path, served.port)
+    assert main(["status", "--clients", "-c", path]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["SECTION", "CLIENT", "REQUIRE"]
+    assert "2025-01-22" in lines[1]
+    assert "safe to require" in lines[1]
+    assert "would lock it out" in lines[2]
+    assert all(line.isprintable() for line in lines)
+    assert main(["status", "--clients", "--json", "-c", path]) == 0
+    assert [client["advice"] for client in json.loads(capsys.readouterr().out)] == ["safe", "unsafe"]
 
 
 def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.system.bench import wire
@@ -150,8 +152,21 @@ def test_auto_latches(world: World) -> None:
     assert ask(second, other.user, other.password, **UNSIGNED) == ACCESS_ACCEPT
     assert world.running.stop() == 0
     world.start()
+    # The report lasts, too: `a` has sent both (EAP's aside), `b` has never signed.
+    report = {client["client"]: client for client in json.loads(world.running.get("/status").body)["clients"]}
+    assert [(report[name]["latched"], report[name]["advice"]) for name in "ab"] == [
+        (True, "unsafe"),
+        (False, "unsafe"),
+    ]
+    assert report["a"]["last_at"] < report["b"]["last_at"]
     assert ask(nas, user.user, user.password, **UNSIGNED) is None
     assert ask(nas, user.user, user.password, **SIGNED) == ACCESS_ACCEPT
+    report = {client["client"]: client for client in json.loads(world.running.get("/status").body)["clients"]}
+    assert (report["a"]["advice"], report["b"]["signed_since"]) == ("wait", None)
+    assert world.running.metric("authproxy_radius_client_latched", client="a") == 1
+    requests = "authproxy_radius_client_requests_total"
+    assert world.running.metric(requests, client="a", message_authenticator="no") == 1
+    assert world.running.metric(requests, client="a", message_authenticator="yes") == 1
     assert ask(second, other.user, other.password, **UNSIGNED) == ACCESS_ACCEPT
     world.wait_log("radius.message_authenticator_latched")
 

@@ -110,6 +110,25 @@ class CertificateState:
     not_after: float
 
 
+@dataclass(frozen=True, slots=True)
+class ClientState:
+    """A RADIUS client and its Message-Authenticators. Times: seconds since 1970, None for never; counts: since start.
+
+    `advice`: whether requiring one would lock it out (listeners.radius.signers.Advice).
+    """
+
+    section: str
+    name: str
+    require: str  # yes, auto, no
+    latched: bool
+    signed_since: float | None
+    unsigned_at: float | None
+    last_at: float | None
+    signed_count: int
+    unsigned_count: int
+    advice: str
+
+
 class Overview(Protocol):
     """What service.py tells. Asked whenever somebody looks; each answer is short to make."""
 
@@ -134,6 +153,9 @@ class Overview(Protocol):
 
     def alarms(self) -> Iterable[Alarm]:
         """Newest first."""
+
+    def clients(self) -> Iterable[ClientState]:
+        """The RADIUS clients of every section, in the order of the configuration."""
 
     def troubles(self) -> Iterable[str]:
         """What else an administrator may want to act on, a sentence each: a log that can't be written, …"""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from authproxy.listeners.admin.overview import (
+    ClientState,
     CloudState,
     Overview,
     PrimaryState,
@@ -75,10 +76,29 @@ def status(overview: Overview, about: Json) -> Json:
             }
             for alarm in overview.alarms()
         ],
+        "clients": [_client(client) for client in overview.clients()],
         "certificates": [
             {"name": found.name, "not_after": timestamp(found.not_after)}
             for found in sorted(overview.certificates(), key=lambda found: found.not_after)
         ],
+    }
+
+
+def _client(client: ClientState) -> Json:
+    times = {
+        "signed_since": client.signed_since,
+        "unsigned_at": client.unsigned_at,
+        "last_at": client.last_at,
+    }
+    return {
+        "section": client.section,
+        "client": client.name,
+        "require_message_authenticator": client.require,
+        "latched": client.latched,
+        **{name: _time(at) for name, at in times.items()},
+        "signed_count": client.signed_count,
+        "unsigned_count": client.unsigned_count,
+        "advice": client.advice,
     }
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from authproxy.listeners.radius.clients import Client, RequireMessageAuthenticator
 from authproxy.listeners.radius.discards import Discarded
+from authproxy.listeners.radius.signers import Signers
 from authproxy.observe.log import Log
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
 from authproxy.protocols.radius.packet import PROXY_STATE, Packet
@@ -28,9 +29,10 @@ class Latches(Protocol):
 
 
 class Authenticity:
-    def __init__(self, latches: Latches, log: Log) -> None:
+    def __init__(self, latches: Latches, log: Log, signers: Signers) -> None:
         self._latches = latches
         self._log = log
+        self._signers = signers
         self._proven: set[str] = set()
 
     def check(self, packet: Packet, kind: CredentialKind, client: Client) -> bool:
@@ -42,10 +44,13 @@ class Authenticity:
                 f"compare the shared secret of client {client.name} with the one here",
             )
         if verified is None:
+            if kind not in _NEVER_WITHOUT:
+                self._signers.unsigned(client.key)
             self._may_be_unsigned(packet, kind, client)
             return False
         if kind is not CredentialKind.EAP:
             self._latch(client)
+            self._signers.signed(client.key)
         self.proven(client)
         return True
 

@@ -18,6 +18,7 @@ from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity
 from authproxy.listeners.radius.flood import FloodProofLog
 from authproxy.listeners.radius.load import Frequency, Limits, Load
 from authproxy.listeners.radius.section import Asked, Section
+from authproxy.listeners.radius.signers import Signers
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject, Silence
@@ -58,6 +59,7 @@ class RadiusListener:
         log: Log,
         discards: Discards,
         workload: Workload | None = None,
+        signers: Signers | None = None,
     ) -> None:
         """`receiver` names the socket: two listeners never mistake each other's packets for their own."""
         self._receiver = receiver
@@ -65,7 +67,7 @@ class RadiusListener:
         self._limits = limits
         self._reactor = reactor
         self._log = FloodProofLog(log, reactor)
-        self._authenticity = Authenticity(latches, self._log)
+        self._authenticity = Authenticity(latches, self._log, Signers() if signers is None else signers)
         self._discards = discards
         self._duplicates = Duplicates(limits.reply_cache)
         self._load = Load()

@@ -7,6 +7,7 @@ from typing import Any
 
 from authproxy.listeners.admin.overview import (
     CertificateState,
+    ClientState,
     CloudState,
     Health,
     HostState,
@@ -53,6 +54,7 @@ class Told:
     of_certificates: list[CertificateState] = field(default_factory=list)
     of_troubles: list[str] = field(default_factory=list)
     of_alarms: list[Alarm] = field(default_factory=list)
+    of_clients: list[ClientState] = field(default_factory=list)
     broken: bool = False
 
     def draining(self) -> bool:
@@ -83,6 +85,9 @@ class Told:
 
     def alarms(self) -> list[Alarm]:
         return self.of_alarms
+
+    def clients(self) -> list[ClientState]:
+        return self.of_clients
 
     def troubles(self) -> list[str]:
         return self.of_troubles
