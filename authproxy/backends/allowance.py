@@ -55,9 +55,11 @@ class _Unusable(Exception):
 class Allowances:
     """Of all sections; it outlives reloads."""
 
-    def __init__(self, path: Path | None, log: Log, *, boot: Callable[[], Boot] = this_boot) -> None:
-        """`path` None: nothing is kept, for building without serving."""
-        self._path = path
+    def __init__(
+        self, path: Path | None, log: Log, *, boot: Callable[[], Boot] = this_boot, read_only: bool = False
+    ) -> None:
+        """`path` None: nothing is kept, for building without serving. `read_only`: it is read, and never written."""
+        self._path = None if read_only else path
         self._log = log
         self._boot = boot
         self._origin = LastingTime(boot())

@@ -28,10 +28,16 @@ class SeenUsers:
     """Of all sections, each for itself; it outlives reloads."""
 
     def __init__(
-        self, path: Path | None, *, key: bytes, log: Log, wall_clock: Callable[[], float] = time.time
+        self,
+        path: Path | None,
+        *,
+        key: bytes,
+        log: Log,
+        wall_clock: Callable[[], float] = time.time,
+        read_only: bool = False,
     ) -> None:
-        """`path` None: nothing is kept, for building without serving."""
-        self._path = path
+        """`path` None: nothing is kept, for building without serving. `read_only`: it is read, and never written."""
+        self._path = None if read_only else path
         self._key = key
         self._log = log
         self._wall_clock = wall_clock

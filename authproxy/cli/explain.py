@@ -18,7 +18,7 @@ from authproxy.config.model import ServerSection
 from authproxy.config.problems import InvalidConfig
 
 if TYPE_CHECKING:
-    from authproxy.service.explain import Explanation
+    from authproxy.service.explanation import Explanation
 
 SUMMARY = (
     "Which rules would apply to a user in a section: the name and entry, groups, exemptions, factors; what would "

@@ -29,7 +29,12 @@ def _names(text: str) -> frozenset[str]:
 
 
 # What limits a way that another option opens.
-BOUNDS: Mapping[type[Options], frozenset[str]] = {}
+BOUNDS: Mapping[type[Options], frozenset[str]] = {
+    ServerSection: _names(
+        "fail_open_max_minutes fail_open_max_per_hour fail_open_never_users fail_open_never_groups "
+        "fail_open_seen_within_days"
+    ),
+}
 
 # Opens nothing at any value. Options of a client's Message-Authenticator are told for each client, after settling;
 # main's http_ca_certs_file and client are told at the sections that inherit them.
@@ -46,7 +51,8 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
     ),
     RadiusServer: _names(
         "port require_message_authenticator force_message_authenticator pw_codec client_ip_attr "
-        "pass_through_attr_names pass_through_all max_pending max_pending_per_client reject_delay reply_cache"
+        "pass_through_attr_names pass_through_all max_pending max_pending_per_client reject_delay reply_cache "
+        "fail_open_class fail_open_filter_id fail_open_reply_message"
     ),
     Client: _names("name ip secret"),
     Appending: _names("delimiter delimited_password_length"),

@@ -41,14 +41,15 @@ def section_door(
         probe=probe,
         reactor=reactor,
         breaker_is_open=lambda: guarded.is_open,
-        further=tuple(_who(options, directory, state, log)),
+        further=tuple(who_passes(options, directory, state, log)),
         take=partial(state.allowances.take, options.name, limits),
         passed=_remember(options, state),
         watch=watch,
     )
 
 
-def _who(options: ServerSection, directory: Directory | None, state: State, log: Log) -> Iterator[Gate]:
+def who_passes(options: ServerSection, directory: Directory | None, state: State, log: Log) -> Iterator[Gate]:
+    """The gates that ask who it is."""
     if options.fail_open_never_users:
         yield NeverUsers(frozenset(canonical(name) for name in options.fail_open_never_users))
     if options.fail_open_seen_within_days:

@@ -30,7 +30,8 @@ class Outlook:
 
 @dataclass(slots=True)
 class Known:
-    """`refused`: why the primary would say no; `unknown`: why that isn't known; `cloud`: preauth's word, "" unasked."""
+    """`refused`: why the primary would say no; `unknown`: why that isn't known; `cloud`: preauth's word, "" unasked;
+    `shut`: the limit that keeps the door shut for this user."""
 
     policy: Policy
     limits: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Known:
     first_bind_exempt: bool = False
     no_primary: bool = False
     cloud: str = ""
+    shut: str = ""
     proven: bool = False
     proven_known: bool = True
 
@@ -105,6 +107,8 @@ def _gates(known: Known) -> Outlook:
         )
     if not known.proven:
         return Outlook(Outcome.REJECT, Reason.FAIL_CLOSED.value, "refused: the credentials are not proven")
+    if known.shut:
+        return Outlook(Outcome.REJECT, Reason.FAIL_CLOSED.value, f"refused: kept shut by {known.shut}")
     gates = ["an independent probe fails, too", "the event can be written", *known.limits]
     return Outlook(
         Outcome.ACCEPT,

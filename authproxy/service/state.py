@@ -71,6 +71,7 @@ class State:
 
 
 LATCHES, PROVEN, KEY = "message-authenticator-seen.json", "proven-credentials.json", "key"
+ALLOWANCES, SEEN = "fail-open.json", "second-factor-seen"
 SIGNERS = "message-authenticator-report.json"
 
 
@@ -82,8 +83,8 @@ def open_state(folder: Path, log: Log) -> State:
         latches=Noted(LastingSet(folder / LATCHES), log),
         proven=Noted(LastingSet(folder / PROVEN), log),
         key=key,
-        allowances=Allowances(folder / "fail-open.json", log),
-        seen=SeenUsers(folder / "second-factor-seen", key=key.reveal(), log=log),
+        allowances=Allowances(folder / ALLOWANCES, log),
+        seen=SeenUsers(folder / SEEN, key=key.reveal(), log=log),
         signers=read_signers(folder / SIGNERS, log),
     )
 
@@ -107,6 +108,6 @@ def look_at_state(folder: Path) -> State:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise StateUnseen(f"{folder} can't be read as this user: {said}") from None
     log = NullLog()
-    # What a door was used for, and who was seen, their own files' readers may write anew; they are not looked at.
-    allowances, seen = Allowances(None, log), SeenUsers(None, key=key, log=log)
+    allowances = Allowances(folder / ALLOWANCES, log, read_only=True)
+    seen = SeenUsers(folder / SEEN, key=key, log=log, read_only=True)
     return State(latches, proven, Secret(key), allowances, seen)

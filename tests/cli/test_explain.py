@@ -35,6 +35,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         made = World(folder)
         made.add_section("vpn", failmode="safe", exempt=("carol",))
         made.add_section("wall", failmode="secure")
+        made.add_section(
+            "narrow",
+            failmode="safe",
+            fail_open_never_users=["carol"],
+            fail_open_never_groups=[f"cn=vpn,{GROUPS}"],
+        )
+        made.add_section("known", failmode="safe", fail_open_seen_within_days=7)
         made.add_section("codes", kind="radius_server_duo_only")
         add_apps(made, exempt_groups=[f"cn=vpn,{GROUPS}"], exempt_ous=[SERVICE])
         made.use_real_directory(
@@ -75,6 +82,9 @@ def authproxy(world: World, *words: str) -> tuple[int, str]:
     [
         ("alice", "vpn", "both_factors", "fail_open"),
         ("alice", "wall", "both_factors", "fail_closed"),
+        ("carol", "narrow", "both_factors", "fail_closed"),
+        ("alice", "narrow", "both_factors", "fail_closed"),
+        ("alice", "known", "both_factors", "fail_closed"),
         ("alice", "codes", "duo_only", "fail_closed"),
         ("Carol", "vpn", "exempt", "exempt"),
         ("carol", "wall", "both_factors", "fail_closed"),

@@ -48,7 +48,13 @@ EVERYTHING = (
         "  trust_unsigned_client_ip: true\n",
         ", require_message_authenticator: no, omit_message_authenticator: true",
     )
-    + radius("radius_server_challenge", 3, "  client: radius_client\n  failmode: safe\n")
+    + radius(
+        "radius_server_challenge",
+        3,
+        "  client: ad_client\n  failmode: safe\n  fail_open_max_minutes: 30\n  fail_open_max_per_hour: 9\n"
+        "  fail_open_never_users: [administrator]\n  fail_open_seen_within_days: 7\n"
+        "  fail_open_never_groups: ['CN=Domain Admins,CN=Users,DC=corp,DC=example']\n",
+    )
     + radius("radius_server_concat", 4, "  client: ad_client2\n  require_message_authenticator: no\n")
     + radius(
         "radius_server_auto3", 5, "  client: duo_only_client\n  failmode: safe\n  exempt_usernames: [none]\n"

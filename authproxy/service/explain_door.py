@@ -1,0 +1,58 @@
+"""The rules of an open door for one user: what keeps it shut for them, whatever the cloud does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from authproxy.backends.allowance import Limits
+from authproxy.backends.never_open import SeenWithin
+from authproxy.pipeline.ports import CloudFailure, FailureClass, Verified
+from authproxy.service.build import DirectoryPart, Section, World
+from authproxy.service.doors import who_passes
+from authproxy.service.explain_user import request_of
+from authproxy.service.explanation import Findings, Rule, Word
+
+_OUTAGE = CloudFailure(FailureClass.UNREACHABLE, "")
+
+
+def proven_rule(section: Section, unseen: str) -> Rule:
+    if unseen:
+        return Rule("proven", Word.UNKNOWN, unseen)
+    if section.cloud.cloud.health().proven:
+        return Rule("proven", Word.YES, "the section's credentials have worked at this api_host")
+    return Rule("proven", Word.NO, "the section's credentials never worked at this api_host: no outage opens")
+
+
+async def limits_of(section: Section, findings: Findings, world: World, unseen: str) -> AsyncIterator[Rule]:
+    """Each limit of the open door that says no to this user now, by the very gates of a login (F7)."""
+    known, seen, options = findings.known, findings.seen, section.options
+    directory = section.primary.primary if isinstance(section.primary, DirectoryPart) else None
+    verified = Verified(known.username, seen.dn if seen else "")
+    request = request_of(section, findings, world)
+    found = False
+    for gate in who_passes(options, directory, world.state, world.log):
+        kept_in_state = isinstance(gate, SeenWithin)
+        if kept_in_state and unseen:
+            yield Rule("limit", Word.UNKNOWN, f"not_seen: {unseen}")
+        elif shut := await gate(request, verified, _OUTAGE):
+            found = True
+            known.shut = known.shut or shut
+            yield Rule("limit", Word.NO, f"{shut}: no outage lets this user in")
+    limits = Limits(options.fail_open_max_minutes, options.fail_open_max_per_hour)
+    if shut := world.state.allowances.take(options.name, limits):
+        found = True
+        known.shut = known.shut or shut
+        yield Rule("limit", Word.NO, f"{shut}: the open door has let in all that it may, for now")
+    if known.limits and not found:
+        yield Rule("limit", Word.YES, "none of the limits of an open door keeps this user out now")
+
+
+def running_rules(running: Mapping[str, Any] | None) -> list[Rule]:
+    if running is None:
+        return []
+    cloud = running.get("cloud") or {}
+    said = f"cloud {cloud.get('state', 'unknown')}, breaker {cloud.get('breaker', 'closed')}"
+    if running.get("open"):
+        return [Rule("running proxy", Word.YES, f"{said}: THE DOOR IS OPEN NOW")]
+    return [Rule("running proxy", Word.NOTE, f"{said}, door shut")]

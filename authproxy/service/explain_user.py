@@ -1,0 +1,192 @@
+"""The rules that a user meets: name, entry, groups, exemptions, factors, and what the cloud would say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from authproxy.backends.directory.look import look_up
+from authproxy.config.model import LdapServerAuto
+from authproxy.listeners.ldap.section import MOST_NAME
+from authproxy.pipeline.policy import Mode, Policy
+from authproxy.pipeline.ports import (
+    CloudFailure,
+    PreauthAllow,
+    PreauthDeny,
+    PreauthEnroll,
+    PreauthFactors,
+    PrimaryUnavailable,
+    Refused,
+    Verified,
+)
+from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.username import MAX_OCTETS, MalformedUsername, Username, read_username
+from authproxy.protocols.ldap.dn import Subtree
+from authproxy.secret import Secret
+from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World
+from authproxy.service.explanation import Findings, Rule, Word
+
+TIMEOUT = 10.0  # seconds for each question
+
+
+async def rules_of(
+    section: Section, policy: Policy, typed: str, world: World, findings: Findings, ask_cloud: bool
+) -> AsyncIterator[Rule]:
+    known = findings.known
+    most = MOST_NAME if section.ldap is not None else MAX_OCTETS
+    try:
+        findings.username = username = read_username(typed.encode("utf-8", "surrogateescape"), most)
+    except MalformedUsername as malformed:
+        known.refused = "malformed"
+        yield Rule("name", Word.NO, str(malformed))
+        return
+    yield Rule("name", Word.NOTE, f"read as {username.canonical}")
+    known.username = username.canonical
+    match section.primary:
+        case DirectoryPart():
+            async for rule in _directory(section, section.primary, typed, world, findings):
+                yield rule
+        case RadiusPart():
+            yield Rule(
+                "primary",
+                Word.NOTE,
+                f"{section.options.client}: a RADIUS server says who is right, and can't be asked without a password",
+            )
+        case NoPart():
+            known.no_primary = True
+            yield Rule("primary", Word.NOTE, "none: whoever asks has checked the password")
+    if policy.mode is Mode.FACTOR_ONLY:
+        known.no_primary = True
+    if known.refused:
+        return
+    for rule in _exemption(section, policy, findings, world):
+        yield rule
+    yield _factors(policy)
+    if ask_cloud and not known.exempt:
+        yield await _cloud(section, findings, world)
+    elif not known.exempt:
+        yield Rule("cloud", Word.NOTE, "not asked (--ask-cloud asks what it would say; no push is sent)")
+
+
+# ---- the directory
+
+
+async def _directory(
+    section: Section, part: DirectoryPart, typed: str, world: World, findings: Findings
+) -> AsyncIterator[Rule]:
+    options, known = section.options, findings.known
+    groups = options.exempt_groups if isinstance(options, LdapServerAuto) else ()
+    ous = options.exempt_ous if isinstance(options, LdapServerAuto) else ()
+    try:
+        seen = await look_up(
+            part.primary,
+            typed,
+            world.clock() + TIMEOUT,
+            groups=groups,
+            applications=[Subtree(dn) for dn in ous],
+            log=world.log,
+        )
+    except PrimaryUnavailable as unavailable:
+        known.unknown = f"{options.client} can't be asked"
+        yield Rule("entry", Word.UNKNOWN, f"{options.client} can't be asked: {unavailable}")
+        return
+    if isinstance(seen, Refused):
+        known.refused = seen.cause
+        yield Rule("entry", Word.NO, f"{options.client} has no one entry of this name: {seen.cause}")
+        return
+    findings.seen = seen
+    known.username = seen.username
+    at = f" at {seen.server}" if seen.server else ""
+    yield Rule("entry", Word.YES, f"{seen.dn}{at}; its name is {seen.username}")
+    group = part.primary.settings.security_group_dn
+    if group is not None and seen.admitted is not None:
+        yield Rule("security group", Word.YES if seen.admitted else Word.NO, group)
+        # An application's own account needn't be in the group (Identities).
+        if not seen.admitted and not any(seen.dn in Subtree(dn) for dn in ous):
+            known.refused = "not_in_group"
+
+
+# ---- exemption, factors, cloud
+
+
+def _exemption(section: Section, policy: Policy, findings: Findings, world: World) -> list[Rule]:
+    options, known, seen = section.options, findings.known, findings.seen
+    if known.no_primary:
+        return []
+    verified = Verified(known.username, seen.dn if seen else "", seen.groups if seen else frozenset())
+    request = request_of(section, findings, world)
+    known.exempt = known.username in policy.exempt or (seen is not None and policy.exempts(request, verified))
+    why = "no rule of this section exempts this user"
+    if known.exempt:
+        held = sorted(verified.groups)
+        inside = [
+            dn for dn in getattr(options, "exempt_ous", ()) if seen is not None and seen.dn in Subtree(dn)
+        ]
+        by_name = [f"exempt_usernames: {known.username}"] if known.username in policy.exempt else []
+        why = "; ".join(
+            [*by_name, *(f"exempt_ous: {dn}" for dn in inside), *(f"exempt_groups: {dn}" for dn in held)]
+        )
+    elif known.unknown:
+        return [Rule("exempt", Word.UNKNOWN, "not known without the entry")]
+    rules = [Rule("exempt", Word.YES if known.exempt else Word.NO, why)]
+    if isinstance(options, LdapServerAuto) and options.exempt_primary_bind:
+        known.first_bind_exempt = True
+        rules.append(
+            Rule(
+                "first bind",
+                Word.NOTE,
+                "exempt_primary_bind: the first bind on a connection needs no second factor, whoever it is",
+            )
+        )
+    return rules
+
+
+def _factors(policy: Policy) -> Rule:
+    match policy.mode:
+        case Mode.AUTO:
+            said = f"{', '.join(policy.factors)}; what is typed behind the password wins"
+            if not policy.append.enabled:
+                said = f"{', '.join(policy.factors)}; nothing may be typed behind the password"
+        case Mode.CONCAT:
+            said = "has to be typed behind the password"
+        case Mode.CHALLENGE:
+            said = "the user is asked which"
+        case Mode.FACTOR_ONLY:
+            said = "what comes as the password is a passcode or a factor's name"
+    return Rule("factors", Word.NOTE, said)
+
+
+async def _cloud(section: Section, findings: Findings, world: World) -> Rule:
+    known = findings.known
+    try:
+        answer = await section.cloud.cloud.preauth(request_of(section, findings, world), known.username)
+    except CloudFailure as failure:
+        return Rule("cloud", Word.UNKNOWN, f"{failure.failure.value}: {failure.detail}")
+    match answer:
+        case PreauthAllow():
+            known.cloud = "allow"
+            return Rule("cloud", Word.YES, "lets this user in without a factor (bypass, or its policy)")
+        case PreauthDeny(message):
+            known.cloud = "deny"
+            return Rule("cloud", Word.NO, f"denies this user: {message}")
+        case PreauthEnroll():
+            known.cloud = "enroll"
+            return Rule("cloud", Word.NO, "this user has to enroll first")
+        case PreauthFactors(devices):
+            known.cloud = "auth"
+            able = sorted({one for device in devices for one in device.capabilities})
+            return Rule(
+                "cloud", Word.YES, f"wants a factor of {len(devices)} devices: {', '.join(able) or 'none'}"
+            )
+
+
+def request_of(section: Section, findings: Findings, world: World) -> AuthRequest:
+    return AuthRequest(
+        login="explain",
+        section=section.options.name,
+        username=findings.username or Username("", ""),
+        password=Secret(b""),
+        client="",
+        nas_ip="",
+        received=world.clock(),
+        deadline=world.clock() + TIMEOUT,
+    )
