@@ -8,6 +8,7 @@ it outlives a restart where the key does (R39, H3). What a seal can't say is kep
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
@@ -79,13 +80,16 @@ class Challenges:
         lifetime: float,
         wall_clock: Callable[[], float],
         new_id: Callable[[], bytes],
+        clock: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """`lifetime`: seconds, at most 65,535; `new_id`: 8 random octets."""
+        """`lifetime`: seconds, at most 65,535; `new_id`: 8 random octets; `clock`: monotonic seconds."""
         self._seal = seal
         self._lifetime = int(lifetime)
         self._wall_clock = wall_clock
         self._new_id = new_id
-        self._answered: OrderedDict[bytes, int] = OrderedDict()
+        self._clock = clock
+        # Until when, by both clocks.
+        self._answered: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
         self._held: OrderedDict[bytes, tuple[int, Pending]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -136,7 +140,7 @@ class Challenges:
         self._forget(now)
         if len(self._answered) >= _MOST_ANSWERED:
             raise Forged("too_many")  # forgetting one early would let it be answered twice
-        self._answered[identifier] = expires
+        self._answered[identifier] = (expires, self._clock() + self._lifetime)
         _, held = self._held.pop(identifier, (0, None))
         if held is not None:
             return held
@@ -146,7 +150,11 @@ class Challenges:
         return Pending(Kind(kind), name, round_)
 
     def _forget(self, now: int) -> None:
-        while self._answered and next(iter(self._answered.values())) <= now:
+        # A15: by the wall clock alone, one that is set forth and back would let a State be answered twice.
+        while self._answered:
+            expires, until = next(iter(self._answered.values()))
+            if expires > now or until > self._clock():
+                break
             self._answered.popitem(last=False)
         while self._held and (len(self._held) >= _MOST_HELD or next(iter(self._held.values()))[0] <= now):
             self._held.popitem(last=False)

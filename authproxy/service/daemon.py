@@ -289,5 +289,6 @@ def _challenges(state: State) -> Challenges:
         StateSeal([state.key]),
         lifetime=CHALLENGE_LIFETIME,
         wall_clock=time.time,
+        clock=time.monotonic,
         new_id=lambda: os.urandom(8),
     )

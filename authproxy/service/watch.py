@@ -18,7 +18,7 @@ from authproxy.pipeline.fail_mode import FailMode
 Told = Callable[[str], None]
 
 EVERY = 1.0  # seconds between looks
-_STATE_EVERY = 30.0  # seconds between looks at the disk
+_STATE_EVERY = 10.0  # seconds between looks at the disk
 _DAY = 86_400.0
 EXPIRES_SOON = 60 * _DAY  # T4
 

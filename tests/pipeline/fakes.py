@@ -164,11 +164,14 @@ class WallClock:
         return self.now
 
 
-def challenges(seal: Seal | None = None, wall_clock: WallClock | None = None) -> Challenges:
+def challenges(
+    seal: Seal | None = None, wall_clock: WallClock | None = None, clock: WallClock | None = None
+) -> Challenges:
     ids = itertools.count(1)
     return Challenges(
         seal or Seal(),
         lifetime=300,
         wall_clock=wall_clock or WallClock(),
         new_id=lambda: next(ids).to_bytes(8, "big"),
+        clock=clock or WallClock(),
     )

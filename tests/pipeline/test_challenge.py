@@ -80,6 +80,22 @@ def test_its_time() -> None:
     assert made.take(answer(late)) == ALICE
 
 
+def test_a_clock_that_is_set_forth_and_back_makes_no_state_good_twice() -> None:
+    """A15: what was answered stays so by a clock that nobody sets."""
+    wall, clock = WallClock(), WallClock()
+    made = challenges(wall_clock=wall, clock=clock)
+    state = made.issue(request(), ALICE)
+    made.take(answer(state))
+    wall.now += 3600
+    made.take(answer(made.issue(request(), ALICE)))  # looks what can be forgotten
+    wall.now -= 3600
+    assert refused(made, answer(state)) == "answered"
+    for one in (wall, clock):
+        one.now += 4000
+    made.take(answer(made.issue(request(), ALICE)))
+    assert len(made._answered) == 1
+
+
 def test_a_clock_that_is_ahead_prolongs_nothing() -> None:
     """A15: another node's clock may be 60 s ahead, not more."""
     clock = WallClock()
