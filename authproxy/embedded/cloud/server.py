@@ -89,7 +89,7 @@ class CloudService:
         }
         self._v2 = AuthV2(**shared)
         self._v1 = AuthV1(**shared) if settings.legacy else None
-        templates = Templates()
+        self._templates = templates = Templates()
         self._static: Mapping[str, Reply] = static_files()
         phone = PhonePages(
             store=store, core=self.core, changes=self.changes, templates=templates, clock=clock
@@ -128,6 +128,7 @@ class CloudService:
         handler: Handler = self._everything if secure else self._pages_only
         return WebFactory(
             self._around(handler),
+            broken=self._broken,
             secure=secure,
             connections=_CONNECTIONS,
             reactor=self._reactor,
@@ -162,6 +163,15 @@ class CloudService:
         if call.path.startswith(("/auth/v2/", auth_v1.PREFIX)):
             return await self._answer_api(call)
         return await self._pages_only(call)
+
+    def _broken(self, path: str) -> Reply:
+        """Something of ours went wrong, or the disk is full: nobody is let in by that."""
+        error = ApiError(Code.INTERNAL)
+        if path.startswith(auth_v1.PREFIX):
+            return auth_v1.refused(path, error)
+        if path.startswith("/auth/v2/"):
+            return refused(error)
+        return self._templates.page("broken.html", 500)
 
     async def _answer_api(self, call: Call) -> Reply:
         old = call.path.startswith(auth_v1.PREFIX)

@@ -88,6 +88,11 @@ def test_users_and_devices(cloud: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cloud("user", "bypass", "alice", "--count", "11")[0] == 1
     assert cloud("user", "status", "alice", "bypass")[0] == 0
     assert cloud("user", "list")[1][0]["status"] == "bypass"
+    code, rules, _ = cloud("user", "policy", "alice", "--factors", "push", "--without-device", "deny")
+    assert (code, rules["factors"], rules["without_device"]) == (0, ["push"], "deny")
+    assert cloud("user", "list")[1][0]["factors"] == ["push"]
+    assert cloud("user", "policy", "alice")[1]["factors"] == []
+    assert cloud("user", "policy", "nobody")[0] == 1
     assert cloud("user", "unlock", "alice")[0] == 0
     assert cloud("user", "invite", "alice")[0] == 0
     assert cloud("user", "remove", "alice")[0] == 0
@@ -136,7 +141,8 @@ def test_tables_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "not shown again" in capsys.readouterr().out
     main(["cloud", "user", "list", *data])
     printed = capsys.readouterr().out
-    assert printed.splitlines()[0].split() == ["username", "user", "id", "status", "devices", "created"]
+    heads = ["username", "user id", "status", "devices", "factors", "without device", "created"]
+    assert printed.splitlines()[0].split() == " ".join(heads).split()
     assert printed.splitlines()[1].startswith("alice")
 
 

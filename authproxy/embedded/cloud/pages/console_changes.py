@@ -8,7 +8,15 @@ from typing import Any
 
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
-from authproxy.embedded.cloud.model import Factor, NewUsers, Policy, Result, Status, UserStatus
+from authproxy.embedded.cloud.model import (
+    Factor,
+    NewUsers,
+    Policy,
+    Result,
+    Status,
+    UserPolicy,
+    UserStatus,
+)
 from authproxy.embedded.cloud.pages.browser import plain, see_other
 from authproxy.embedded.cloud.pages.console import Console, shared_values
 from authproxy.embedded.cloud.store.applications import NameTaken
@@ -83,6 +91,8 @@ class ConsoleChanges:
             case "status" if form.get("status") in {status.value for status in UserStatus}:
                 self._store.users.set_status(user_id, UserStatus(form["status"]))
                 note["status"] = form["status"]
+            case "policy" if (policy := _user_policy(form)) is not None:
+                self._store.users.set_policy(user_id, policy)
             case "unlock":
                 self._store.users.unlock(user_id)
             case "forget":
@@ -150,7 +160,23 @@ def _policy(form: Mapping[str, str]) -> Policy | None:
         new_users = NewUsers(form.get("new_users", ""))
     except ValueError:
         return None
-    factors = frozenset(factor for factor in Factor if form.get(f"factor_{factor.value}"))
+    factors = _factors(form)
     if not factors or not math.isfinite(hours) or not 0 <= hours <= 24 * 365:
         return None
     return Policy(new_users, factors, number_matching=bool(form.get("number_matching")), remember_hours=hours)
+
+
+def _user_policy(form: Mapping[str, str]) -> UserPolicy | None:
+    """None: not what the page's form can say."""
+    factors, own = _factors(form), form.get("without_device", "")
+    try:
+        # All of them ticked is no rule, so that a factor that comes later is there, too.
+        return UserPolicy(
+            None if factors == frozenset(Factor) else factors, None if not own else NewUsers(own)
+        )
+    except ValueError:
+        return None
+
+
+def _factors(form: Mapping[str, str]) -> frozenset[Factor]:
+    return frozenset(factor for factor in Factor if form.get(f"factor_{factor.value}"))
