@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 from authproxy.embedded.cloud.model import Factor, NewUsers, User, UserPolicy, UserStatus, WallClock, new_id
 from authproxy.embedded.cloud.store.applications import NameTaken
@@ -97,6 +98,7 @@ def _user(row: Row) -> User:
     )
 
 
+@lru_cache(256)
 def _policy(text: str) -> UserPolicy:
     kept = json.loads(text)
     factors, without_device = kept.get("factors"), kept.get("without_device")
