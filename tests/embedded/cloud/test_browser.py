@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from authproxy.embedded.cloud.model import Policy
+from tests.system.parts.names import Names
 from tests.system.parts.needs import needs
 
 from .running import Running
@@ -32,7 +34,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     ):  # fmt: skip
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(needs("chromedriver", "chromium-driver"))
+    names = Names(folder)
+    names.set(localhost="127.0.0.1")  # the driver finds its browser by that name
+    service = webdriver.ChromeService(needs("chromedriver", "chromium-driver"), env=os.environ | names.env)
     driver = webdriver.Chrome(options=options, service=service)
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",

@@ -13,6 +13,7 @@ import pytest
 
 from authproxy.embedded.cloud.model import NewUsers, Policy, UserStatus
 from authproxy.embedded.cloud.outcomes import Verdict
+from tests.system.parts.names import Names
 from tests.system.parts.needs import needs, needs_library
 
 from .running import Running
@@ -43,12 +44,19 @@ def conf(old: Running, folder: Path, credentials: tuple[str, str], **more: str) 
     return path
 
 
+def environment(folder: Path, *libraries: str) -> dict[str, str]:
+    """These resolve localhost by the C library, which in a bare chroot has no /etc/hosts to read it from."""
+    names = Names(folder)
+    names.set(localhost="127.0.0.1")
+    return os.environ | names.env | {"LD_PRELOAD": ":".join((names.env["LD_PRELOAD"], *libraries))}
+
+
 def login_duo(conf: Path) -> subprocess.CompletedProcess[str]:
     """Without a terminal: it takes the first factor there is by itself."""
     program = needs("login_duo", "login-duo")
     return subprocess.run(
         [program, "-d", "-c", str(conf), "-h", "10.9.8.7", "/bin/echo", "GRANTED"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        env=environment(conf.parent), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -58,14 +66,11 @@ def pam_duo(conf: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
     services.mkdir(exist_ok=True)
     module = needs_library("security/pam_duo.so", "libpam-duo")
     (services / "duo").write_text(f"auth required {module} conf={conf}\n")
-    wrapper = {
-        "LD_PRELOAD": needs_library("libpam_wrapper.so", "libpam-wrapper"),
-        "PAM_WRAPPER": "1",
-        "PAM_WRAPPER_SERVICE_DIR": str(services),
-    }
+    wrapper = {"PAM_WRAPPER": "1", "PAM_WRAPPER_SERVICE_DIR": str(services)}
+    preloaded = environment(conf.parent, needs_library("libpam_wrapper.so", "libpam-wrapper"))
     return subprocess.run(
         [needs("pamtester", "pamtester"), "-I", "rhost=10.9.8.7", "duo", ME, "authenticate"],
-        input=f"{typed}\n", env=os.environ | wrapper, capture_output=True, text=True, timeout=60, check=False,
+        input=f"{typed}\n", env=preloaded | wrapper, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
