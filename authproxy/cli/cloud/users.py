@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from authproxy.cli.cloud.output import Failed, known_user, opened, show, tell, username_of, when
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.model import Factor, NewUsers, User, UserPolicy, UserStatus
 from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.store import Store
@@ -73,11 +74,10 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _link(store: Store, user: User) -> Mapping[str, str]:
-    code = store.activations.add(user.user_id, None, _DAY).reveal().decode()
-    base = store.pages()
-    return (
-        {"link": f"{base}/enroll/{code}"} if base else {"code": code, "link": f"/enroll/{code} of the pages"}
-    )
+    code = store.activations.add(user.user_id, None, _DAY)
+    if base := store.pages():
+        return {"link": Links(base).portal(code)}
+    return {"code": code.reveal().decode(), "link": f"{Links('').portal(code)} of the pages"}
 
 
 def _list(options: argparse.Namespace) -> int:

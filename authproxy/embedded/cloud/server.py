@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from authproxy.embedded.cloud.api import auth_v1
 from authproxy.embedded.cloud.api.auth_v1 import AuthV1
-from authproxy.embedded.cloud.api.auth_v2 import AuthV2, Links
+from authproxy.embedded.cloud.api.auth_v2 import AuthV2
 from authproxy.embedded.cloud.api.authentic import Authenticity
 from authproxy.embedded.cloud.api.calls import Polls
 from authproxy.embedded.cloud.api.envelope import refused
@@ -19,6 +19,7 @@ from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters, read_parameters
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.model import Application, WallClock
 from authproxy.embedded.cloud.outcomes import Limits
 from authproxy.embedded.cloud.pages.admin import AdminPages
@@ -101,7 +102,7 @@ class CloudService:
             changes=self.changes,
             forms=Forms(store.seal),
             templates=templates,
-            base=settings.pages,
+            links=self.links,
         )
         console = Console(store=store, changes=self.changes, templates=templates, clock=clock)
         self._admin = AdminPages(
@@ -112,7 +113,7 @@ class CloudService:
                 enrolment=self.enrolment,
                 changes=self.changes,
                 console=console,
-                base=settings.pages,
+                links=self.links,
             ),
             templates=templates,
             reactor=reactor,

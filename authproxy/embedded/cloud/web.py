@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web import http
+from zope.interface import implementer
 
 from authproxy.observe.log import Log
 
@@ -107,6 +108,7 @@ class _Channel(http.HTTPChannel):
         """Not at every octet: a request that drips in has to be whole when its time is over."""
 
 
+@implementer(IProtocolNegotiationFactory)
 class WebFactory(http.HTTPFactory):
     """Connections of one listening port."""
 
@@ -130,6 +132,10 @@ class WebFactory(http.HTTPFactory):
         self.app_log = log
         self._room = connections
         self._open: set[_Channel] = set()
+
+    def acceptableProtocols(self) -> list[bytes]:  # noqa: N802 - twisted's name
+        """For ALPN (RFC 7301), which every browser sends: without an answer to it Twisted ends the handshake."""
+        return [b"http/1.1"]
 
     def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: N802 - twisted's name
         if len(self._open) >= self._room:

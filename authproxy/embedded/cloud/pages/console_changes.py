@@ -8,6 +8,7 @@ from typing import Any
 
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.model import (
     Factor,
     NewUsers,
@@ -32,13 +33,13 @@ class ConsoleChanges:
     """Whoever calls has shown that it is an administrator, and that the form was ours."""
 
     def __init__(
-        self, *, store: Store, enrolment: Enrolment, changes: Changes, console: Console, base: str
+        self, *, store: Store, enrolment: Enrolment, changes: Changes, console: Console, links: Links
     ) -> None:
         self._store = store
         self._enrolment = enrolment
         self._changes = changes
         self._console = console
-        self._base = base
+        self._links = links
 
     def change(self, call: Call, admin: str, word: str) -> Answer:  # noqa: PLR0911 - a form each
         form, shared = call.form(), shared_values(call, admin, word)
@@ -79,9 +80,9 @@ class ConsoleChanges:
         note = {"username": user.username}
         match action:
             case "invite":
-                code = self._enrolment.invite(user, _DAY).reveal().decode()
+                link = self._links.portal(self._enrolment.invite(user, _DAY))
                 self._store.events.add(shared["admin"], "user.invited", **note)
-                return self._console.user_page(user_id, shared, link=f"{self._base}/enroll/{code}")
+                return self._console.user_page(user_id, shared, link=link)
             case "bypass":
                 codes = self._store.codes.bypass(user_id, 2, _DAY)
                 self._store.events.add(shared["admin"], "user.bypass_codes_made", **note)

@@ -36,6 +36,10 @@ class Users:
     def list(self) -> Sequence[User]:
         return [_user(row) for row in self._database.rows("SELECT * FROM user ORDER BY username")]
 
+    def any(self) -> bool:
+        """Whether there is a user at all."""
+        return self._database.row("SELECT 1 FROM user") is not None
+
     def named(self, username: str) -> User | None:
         return self._one("SELECT * FROM user WHERE username = ?", username)
 

@@ -18,10 +18,7 @@
       card.querySelector("progress").value = left;
       card.querySelector(".left b").textContent = String(left);
       card.querySelector(".clock").classList.toggle("soon", left <= 15);
-      if (left === 0 && !card.dataset.over) {
-        card.dataset.over = "yes";
-        refresh();
-      }
+      if (left === 0) refresh(); // until the server says so, too: its clock counts
     }
   };
 
