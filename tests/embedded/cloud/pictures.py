@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from twisted.internet import reactor as _reactor
 from authproxy.embedded.cloud.model import Policy
 from authproxy.secret import Secret
 
-from .driving import Driver, press, push, started, wait
+from .driving import PHONES, Driver, press, push, started, wait
 from .running import Running
 
 _reactor_any: Any = _reactor
@@ -31,12 +33,28 @@ class Pictures:
     def take(self) -> None:
         self._phone()
         self._administration()
+        self._compose("phone-pages", ["enroll", "phone-page", "number-dark"], 254)
+        self._compose("admin-page", ["admin"], 780)
+
+    def _compose(self, name: str, pictures: Sequence[str], width: int) -> None:
+        """Beside each other, for docs/, in few octets."""
+        page = self._folder / f"{name}.html"
+        style = "border:1px solid #ccd;border-radius:12px;box-sizing:border-box"
+        images = "".join(f'<img src="{picture}.png" width={width} style="{style}">' for picture in pictures)
+        page.write_text(f'<body style="margin:0;display:flex;gap:9px">{images}')
+        self._driver.get(page.as_uri())
+        height = self._driver.execute_script("return document.querySelector('img').height")
+        clip = {"x": 0, "y": 0, "width": (width + 9) * len(pictures) - 9, "height": height, "scale": 1}
+        shot = {"format": "webp", "quality": 80, "clip": clip}
+        told = self._driver.execute_cdp_cmd("Page.captureScreenshot", shot)
+        (self._folder / f"{name}.webp").write_bytes(base64.b64decode(told["data"]))
+        page.unlink()
 
     def _phone(self) -> None:
         cloud, driver = self._cloud, self._driver
         vpn = cloud.application("Corporate VPN")
         bank = cloud.application("Payments", Policy(number_matching=True))
-        driver.get(f"http://localhost:{cloud.pages}/")
+        driver.get(f"{cloud.base}/")
         self._save("welcome")
         driver.get(cloud.client(vpn).preauth(username="alice")["enroll_portal_url"])
         self._save("enroll")
@@ -57,11 +75,11 @@ class Pictures:
         press(driver, "I didn’t ask for this")
         self._said("fraud")
         for page in ("passcodes", "authenticator"):
-            driver.get(f"http://localhost:{cloud.pages}/{page}")
+            driver.get(f"{cloud.base}/{page}")
             self._save(page)
         press(driver, "Show the code to scan")
         self._save("authenticator-code")
-        driver.get(f"http://localhost:{cloud.pages}/enroll/nothing")
+        driver.get(f"{cloud.base}/enroll/nothing")
         self._save("void")
 
     def _question(self, name: str) -> None:
@@ -75,10 +93,10 @@ class Pictures:
     def _administration(self) -> None:
         cloud, driver = self._cloud, self._driver
         wide(driver)
-        driver.get(f"http://localhost:{cloud.pages}/admin")
+        driver.get(f"{cloud.base}/admin")
         self._save("admin-none")
         secret = cloud.run(cloud.store.administrators.add, "root", Secret(b"correct horse battery"))
-        driver.get(f"http://localhost:{cloud.pages}/admin")
+        driver.get(f"{cloud.base}/admin")
         self._save("admin-login")
         typed = {
             "name": "root",
@@ -89,13 +107,13 @@ class Pictures:
             driver.find_element(By.NAME, name).send_keys(value)
         press(driver, "Log in")
         push(cloud, cloud.application("Wiki"))
-        driver.get(f"http://localhost:{cloud.pages}/admin")
+        driver.get(f"{cloud.base}/admin")
         self._save("admin")
         for page in ("users", "applications", "log"):
-            driver.get(f"http://localhost:{cloud.pages}/admin/{page}")
+            driver.get(f"{cloud.base}/admin/{page}")
             self._save(f"admin-{page}")
         user = cloud.run(cloud.store.users.named, "alice")
-        driver.get(f"http://localhost:{cloud.pages}/admin/user/{user.user_id}")
+        driver.get(f"{cloud.base}/admin/user/{user.user_id}")
         self._save("admin-user")
 
     def _save(self, name: str) -> None:
@@ -119,7 +137,7 @@ def main(folder: Path) -> None:
     thread = threading.Thread(target=lambda: _reactor_any.run(installSignalHandlers=False), daemon=True)
     thread.start()
     with tempfile.TemporaryDirectory() as scratch, started(Path(scratch) / "browser") as driver:
-        cloud = Running(_reactor_any, Path(scratch) / "cloud")
+        cloud = Running(_reactor_any, Path(scratch) / "cloud", name=PHONES)
         try:
             Pictures(cloud, driver, folder).take()
         finally:

@@ -89,10 +89,7 @@ class Running:
         self.store: Store = open_store(self.folder, self.clock)
         pages, api = bind("127.0.0.1", self.pages), bind("127.0.0.1", self.port)
         self.pages, self.port = number_of(pages), number_of(api)
-        base = f"https://{self.name}:{self.port}"
-        if self.name == "localhost":
-            base = f"http://localhost:{self.pages}"
-        settings = Settings(frozenset({"localhost", self.name}), base, **self._settings)
+        settings = Settings(frozenset({"localhost", self.name}), self.base, **self._settings)
         self.service = CloudService(
             self.store,
             settings,
@@ -108,6 +105,15 @@ class Running:
             serve(self.reactor, pages, self._factories[1]),
         ]
         self.service.start()
+
+    @property
+    def base(self) -> str:
+        """Where links lead."""
+        return (
+            f"http://localhost:{self.pages}"
+            if self.name == "localhost"
+            else f"https://{self.name}:{self.port}"
+        )
 
     def stop(self) -> None:
         for port in self._ports:
