@@ -41,7 +41,7 @@ class Pictures:
         page = self._folder / f"{name}.html"
         style = "border:1px solid #ccd;border-radius:12px;box-sizing:border-box"
         images = "".join(f'<img src="{picture}.png" width={width} style="{style}">' for picture in pictures)
-        page.write_text(f'<body style="margin:0;display:flex;gap:9px">{images}')
+        page.write_text(f'<body style="margin:0;display:flex;align-items:start;gap:9px">{images}')
         self._driver.get(page.as_uri())
         height = self._driver.execute_script("return document.querySelector('img').height")
         clip = {"x": 0, "y": 0, "width": (width + 9) * len(pictures) - 9, "height": height, "scale": 1}
