@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
@@ -13,6 +14,19 @@ from twisted.internet.defer import Deferred
 
 T = TypeVar("T")
 reactor: Any = _reactor
+
+
+def pytest_configure() -> None:
+    """localhost is loopback (RFC 6761 §6.3), also where no /etc/hosts says so: in a bare chroot."""
+    try:
+        socket.getaddrinfo("localhost", 0)
+    except socket.gaierror:
+        resolve = socket.getaddrinfo
+
+        def resolve_localhost(host: Any, *more: Any, **options: Any) -> Any:
+            return resolve("127.0.0.1" if host in {"localhost", b"localhost"} else host, *more, **options)
+
+        socket.getaddrinfo = resolve_localhost
 
 
 @pytest.fixture(scope="session")

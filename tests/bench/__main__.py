@@ -19,6 +19,7 @@ from tests.bench.rig import Rig
 from tests.bench.rows import (
     Plan,
     answers,
+    cloud,
     footprint,
     latency,
     overload,
@@ -39,6 +40,7 @@ ROWS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "footprint": footprint.measure,
     "overload": overload.measure,
     "relay": relay.measure,
+    "cloud": cloud.measure,
 }
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 from pathlib import Path
 
-from authproxy.cli.cloud.output import Failed, complain
+from authproxy.cli.cloud.output import Failed, complain, default_folder
 
 SUMMARY = (
     "The embedded second-factor service: an API that the proxy (and other clients of Auth API v2) calls over HTTPS,\n"
@@ -45,13 +44,3 @@ def _shared() -> argparse.ArgumentParser:
     )
     shared.add_argument("--json", action="store_true", help="JSON, for programs")
     return shared
-
-
-def default_folder() -> Path:
-    """$AUTHPROXY_CLOUD_DATA, else beside the other state of this user."""
-    if named := os.environ.get("AUTHPROXY_CLOUD_DATA"):
-        return Path(named)
-    if os.geteuid() == 0:
-        return Path("/var/lib/authproxy/cloud")
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "authproxy" / "cloud"

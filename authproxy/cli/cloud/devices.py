@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from authproxy.cli.cloud.output import Failed, known_user, opened, show, tell, when
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.model import Device, DeviceKind, Otp
 from authproxy.embedded.cloud.otp import new_otp_secret
 from authproxy.secret import Secret
@@ -115,10 +116,10 @@ def _move(options: argparse.Namespace) -> int:
         device = store.devices.find(options.device)
         if device is None or device.kind is not DeviceKind.PHONE:
             raise Failed(f"no phone {options.device}")
-        code = store.activations.add(device.user_id, device.device_id, _DAY).reveal().decode()
+        code = store.activations.add(device.user_id, device.device_id, _DAY)
         store.events.add("command line", "device.moved", device=device.device_id)
         base = store.pages()
-    return tell(options, {"device": device.device_id, "link": f"{base}/activate/{code}"})
+    return tell(options, {"device": device.device_id, "link": Links(base).activation(code)})
 
 
 def _remove(options: argparse.Namespace) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from authproxy.embedded.cloud.model import User
 from authproxy.embedded.cloud.store.database import DatabaseUnusable
@@ -96,3 +98,13 @@ def known_user(store: Store, name: str) -> User:
     if user is None:
         raise Failed(f"no user {name}")
     return user
+
+
+def default_folder() -> Path:
+    """$AUTHPROXY_CLOUD_DATA, else beside the other state of this user."""
+    if named := os.environ.get("AUTHPROXY_CLOUD_DATA"):
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/lib/authproxy/cloud")
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "authproxy" / "cloud"

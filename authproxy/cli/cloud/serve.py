@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import shlex
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from authproxy.cli.cloud.output import Failed, opened
+from authproxy.cli.cloud.output import Failed, default_folder, opened
 from authproxy.cli.cloud.plain_log import PlainLog
+from authproxy.embedded.cloud.links import Links
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,8 @@ def _serve(options: argparse.Namespace, store: Any) -> int:
         raise Failed(str(unusable)) from None
     port = number_of(api)
     base = f"https://{names[0]}" + ("" if port == 443 else f":{port}")
-    if pages is not None:
+    # Links go to phones: where the HTTPS port is open to them, they lead there.
+    if pages is not None and options.listen.is_loopback:
         base = f"http://localhost:{number_of(pages)}"
     sender = None if options.sender is None else Command(options.sender, reactor, log)
     service = CloudService(
@@ -139,7 +143,20 @@ def _serve(options: argparse.Namespace, store: Any) -> int:
         file=sys.stderr,
         flush=True,
     )
+    for hint in _hints(options, store, base):
+        print(hint, file=sys.stderr, flush=True)
     running: Any = reactor
     running.run()
     service.stop()
     return 0
+
+
+def _hints(options: argparse.Namespace, store: Any, base: str) -> Iterator[str]:
+    """What has to come next, for whoever starts it for the first time."""
+    where = "" if options.data == default_folder() else f" --data {shlex.quote(str(options.data))}"
+    if not store.applications.list():
+        yield f"next: authproxy cloud application add NAME{where}   (prints the keys that a client needs)"
+    if not store.users.any():
+        yield f"next: authproxy cloud user add NAME --invite{where}   (prints a link that sets up their phone)"
+    if not options.listen.is_loopback and Links(base).reach_no_phone():
+        yield f"phones can't open links to {base}: give the name that they reach this machine by, --name HOST"

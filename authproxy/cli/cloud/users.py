@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from authproxy.cli.cloud.output import Failed, known_user, opened, show, tell, username_of, when
-from authproxy.embedded.cloud.model import User, UserStatus
+from authproxy.embedded.cloud.links import Links
+from authproxy.embedded.cloud.model import Factor, NewUsers, User, UserPolicy, UserStatus
 from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.store import Store
 
@@ -36,6 +37,22 @@ def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
     status.add_argument("user", metavar="NAME")
     status.add_argument("status", choices=[choice.value for choice in UserStatus])
     status.set_defaults(does=_status)
+    policy = verbs.add_parser(
+        "policy", parents=[shared], help="their own rules; what isn't given is as the application has it"
+    )
+    policy.add_argument("user", metavar="NAME")
+    policy.add_argument(
+        "--factors",
+        nargs="+",
+        choices=[factor.value for factor in Factor],
+        help="only these, where the application allows them",
+    )
+    policy.add_argument(
+        "--without-device",
+        choices=[NewUsers.ENROLL.value, NewUsers.DENY.value],
+        help="while they have no device they are asked to enrol, or denied",
+    )
+    policy.set_defaults(does=_policy)
     codes = verbs.add_parser(
         "bypass", parents=[shared], help="new bypass codes, for somebody without their phone"
     )
@@ -57,11 +74,10 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _link(store: Store, user: User) -> Mapping[str, str]:
-    code = store.activations.add(user.user_id, None, _DAY).reveal().decode()
-    base = store.pages()
-    return (
-        {"link": f"{base}/enroll/{code}"} if base else {"code": code, "link": f"/enroll/{code} of the pages"}
-    )
+    code = store.activations.add(user.user_id, None, _DAY)
+    if base := store.pages():
+        return {"link": Links(base).portal(code)}
+    return {"code": code.reveal().decode(), "link": f"{Links('').portal(code)} of the pages"}
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -73,6 +89,7 @@ def _list(options: argparse.Namespace) -> int:
                 "user_id": user.user_id,
                 "status": "locked out" if user.is_locked(now) else user.status.value,
                 "devices": len(store.devices.of(user.user_id)),
+                **_rules(user.policy),
                 "created": when(user.created),
             }
             for user in store.users.list()
@@ -110,6 +127,25 @@ def _status(options: argparse.Namespace) -> int:
         store.users.set_status(user.user_id, UserStatus(options.status))
         store.events.add("command line", "user.status_changed", username=user.username, status=options.status)
     return tell(options, {"username": user.username, "status": options.status})
+
+
+def _policy(options: argparse.Namespace) -> int:
+    policy = UserPolicy(
+        None if options.factors is None else frozenset(map(Factor, options.factors)),
+        None if options.without_device is None else NewUsers(options.without_device),
+    )
+    with opened(options) as store:
+        user = known_user(store, options.user)
+        store.users.set_policy(user.user_id, policy)
+        store.events.add("command line", "user.policy_changed", username=user.username)
+    return tell(options, {"username": user.username, **_rules(policy)})
+
+
+def _rules(policy: UserPolicy) -> Mapping[str, object]:
+    return {
+        "factors": [] if policy.factors is None else sorted(factor.value for factor in policy.factors),
+        "without_device": policy.without_device.value if policy.without_device else "",
+    }
 
 
 def _bypass(options: argparse.Namespace) -> int:

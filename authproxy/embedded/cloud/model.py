@@ -89,6 +89,25 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class UserPolicy:
+    """One user's own rules, within what the application's policy has.
+
+    `factors`: only these, and only those of them that the application allows; None: all that it allows.
+    `without_device`: what happens while the user has no device; None: as the application has it. There is no
+    ALLOW here: that is the status bypass, which says what it does.
+    """
+
+    factors: frozenset[Factor] | None = None
+    without_device: NewUsers | None = None
+
+    def __post_init__(self) -> None:
+        if self.factors is not None and not self.factors:
+            raise ValueError("a user without any factor has the status disabled")
+        if self.without_device is NewUsers.ALLOW:
+            raise ValueError("a user who is let in without a device has the status bypass")
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
     ikey: str
     name: str
@@ -104,6 +123,7 @@ class User:
     failures: int
     locked_until: float
     created: float
+    policy: UserPolicy = UserPolicy()
 
     def is_locked(self, now: float) -> bool:
         return now < self.locked_until

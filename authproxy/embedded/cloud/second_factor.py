@@ -80,7 +80,7 @@ class SecondFactor:
         if trusted is not None and self._is_remembered(application, user, trusted):
             return PreauthAllow(texts.REMEMBERED)
         devices = self._usable(user)
-        factors = self._factors(application, can_show_number)
+        factors = self._factors(application, user, can_show_number)
         offered = None
         if application.policy.number_matching and can_show_number and Factor.PUSH in factors:
             offered = self._offer_number(application, user)
@@ -95,7 +95,7 @@ class SecondFactor:
         if user.status is UserStatus.BYPASS:
             return PreauthAllow(texts.TEXT[Status.BYPASS])
         if not self._usable(user) and not self._store.codes.has_bypass(user.user_id):
-            return _newcomer(application, user.username)
+            return _newcomer(application, user.username, user.policy.without_device)
         return None
 
     def _usable(self, user: User) -> tuple[Device, ...]:
@@ -106,11 +106,14 @@ class SecondFactor:
             token, user.user_id, application.ikey
         )
 
-    def _factors(self, application: Application, can_show_number: bool) -> frozenset[Factor]:
+    def _factors(self, application: Application, user: User, can_show_number: bool) -> frozenset[Factor]:
+        factors = application.policy.factors
+        if user.policy.factors is not None:
+            factors &= user.policy.factors
         if application.policy.number_matching and not can_show_number:
             # A push that could not be matched would be the very push that number matching is to prevent.
-            return application.policy.factors - {Factor.PUSH}
-        return application.policy.factors
+            return factors - {Factor.PUSH}
+        return factors
 
     def _offer_number(self, application: Application, user: User) -> NumberToMatch:
         """One for each user and application: the newest counts."""
@@ -156,7 +159,7 @@ class SecondFactor:
             raise TooMany(30)
 
     def _passcode(self, application: Application, user: User, ask: Ask, note: _Note) -> Login:
-        if Factor.PASSCODE not in application.policy.factors:
+        if Factor.PASSCODE not in self._factors(application, user, can_show_number=False):
             raise Invalid("factor")
         if ask.passcode is None:
             raise Invalid("passcode")
@@ -170,7 +173,7 @@ class SecondFactor:
 
     def _choose(self, application: Application, user: User, ask: Ask) -> tuple[Device, Factor]:
         """The device and what it shall do. Raises Invalid."""
-        allowed = self._factors(application, bool(ask.txid))
+        allowed = self._factors(application, user, bool(ask.txid))
         wanted = (Factor.PUSH, Factor.PHONE) if ask.factor is None else (ask.factor,)
         devices = list(self._usable(user))
         if ask.device_id != "auto":
@@ -283,8 +286,9 @@ class SecondFactor:
         return self._store.remembered.issue(login.txid, login.user_id, login.ikey, hours)
 
 
-def _newcomer(application: Application, username: str) -> Preauth:
-    match application.policy.new_users:
+def _newcomer(application: Application, username: str, own: NewUsers | None = None) -> Preauth:
+    """`own`: the user's own rule, which counts before the application's."""
+    match own or application.policy.new_users:
         case NewUsers.ALLOW:
             return PreauthAllow(texts.NOT_ENROLLED)
         case NewUsers.DENY:

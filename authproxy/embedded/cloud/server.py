@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from authproxy.embedded.cloud.api import auth_v1
 from authproxy.embedded.cloud.api.auth_v1 import AuthV1
-from authproxy.embedded.cloud.api.auth_v2 import AuthV2, Links
+from authproxy.embedded.cloud.api.auth_v2 import AuthV2
 from authproxy.embedded.cloud.api.authentic import Authenticity
 from authproxy.embedded.cloud.api.calls import Polls
 from authproxy.embedded.cloud.api.envelope import refused
@@ -19,6 +19,7 @@ from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters, read_parameters
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.model import Application, WallClock
 from authproxy.embedded.cloud.outcomes import Limits
 from authproxy.embedded.cloud.pages.admin import AdminPages
@@ -89,7 +90,7 @@ class CloudService:
         }
         self._v2 = AuthV2(**shared)
         self._v1 = AuthV1(**shared) if settings.legacy else None
-        templates = Templates()
+        self._templates = templates = Templates()
         self._static: Mapping[str, Reply] = static_files()
         phone = PhonePages(
             store=store, core=self.core, changes=self.changes, templates=templates, clock=clock
@@ -101,7 +102,7 @@ class CloudService:
             changes=self.changes,
             forms=Forms(store.seal),
             templates=templates,
-            base=settings.pages,
+            links=self.links,
         )
         console = Console(store=store, changes=self.changes, templates=templates, clock=clock)
         self._admin = AdminPages(
@@ -112,7 +113,7 @@ class CloudService:
                 enrolment=self.enrolment,
                 changes=self.changes,
                 console=console,
-                base=settings.pages,
+                links=self.links,
             ),
             templates=templates,
             reactor=reactor,
@@ -128,6 +129,7 @@ class CloudService:
         handler: Handler = self._everything if secure else self._pages_only
         return WebFactory(
             self._around(handler),
+            broken=self._broken,
             secure=secure,
             connections=_CONNECTIONS,
             reactor=self._reactor,
@@ -162,6 +164,15 @@ class CloudService:
         if call.path.startswith(("/auth/v2/", auth_v1.PREFIX)):
             return await self._answer_api(call)
         return await self._pages_only(call)
+
+    def _broken(self, path: str) -> Reply:
+        """Something of ours went wrong, or the disk is full: nobody is let in by that."""
+        error = ApiError(Code.INTERNAL)
+        if path.startswith(auth_v1.PREFIX):
+            return auth_v1.refused(path, error)
+        if path.startswith("/auth/v2/"):
+            return refused(error)
+        return self._templates.page("broken.html", 500)
 
     async def _answer_api(self, call: Call) -> Reply:
         old = call.path.startswith(auth_v1.PREFIX)

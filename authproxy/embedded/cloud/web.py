@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web import http
+from zope.interface import implementer
 
 from authproxy.observe.log import Log
 
@@ -107,20 +108,34 @@ class _Channel(http.HTTPChannel):
         """Not at every octet: a request that drips in has to be whole when its time is over."""
 
 
+@implementer(IProtocolNegotiationFactory)
 class WebFactory(http.HTTPFactory):
     """Connections of one listening port."""
 
     protocol = _Channel  # type: ignore[assignment]  # twisted's own would offer HTTP/2, too
 
     def __init__(
-        self, handler: Handler, *, secure: bool, connections: int, reactor: IReactorTime, log: Log
+        self,
+        handler: Handler,
+        *,
+        broken: Callable[[str], Reply],
+        secure: bool,
+        connections: int,
+        reactor: IReactorTime,
+        log: Log,
     ) -> None:
+        """`broken`: what is answered at a path where something of ours went wrong."""
         super().__init__(timeout=_PATIENCE, reactor=reactor)
+        self.broken = broken
         self.handler = handler
         self.secure = secure
         self.app_log = log
         self._room = connections
         self._open: set[_Channel] = set()
+
+    def acceptableProtocols(self) -> list[bytes]:  # noqa: N802 - twisted's name
+        """For ALPN (RFC 7301), which every browser sends: without an answer to it Twisted ends the handshake."""
+        return [b"http/1.1"]
 
     def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: N802 - twisted's name
         if len(self._open) >= self._room:
@@ -147,6 +162,7 @@ class _Request(http.Request):
     channel: _Channel
     _oversize = False
     _received = 0
+    _asked = ""
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802 - twisted's name
         self.content = BytesIO()
@@ -171,13 +187,14 @@ class _Request(http.Request):
         factory = self.channel.factory
         work = Deferred.fromCoroutine(self._serve(factory))
         self.notifyFinish().addErrback(lambda _: work.cancel())
-        work.addErrback(self._broken, factory.app_log)
+        work.addErrback(self._broken, factory)
 
     async def _serve(self, factory: WebFactory) -> None:
         call = _call(self, secure=factory.secure, oversize=self._oversize)
         if call is None:
             self._send(Reply(400, b"This is no request I can read."))
             return
+        self._asked = call.path
         answer = await factory.handler(call)
         match answer:
             case Reply():
@@ -203,13 +220,13 @@ class _Request(http.Request):
         for name, value in headers:
             self.responseHeaders.addRawHeader(name, value)
 
-    def _broken(self, failure: Failure, log: Log) -> None:
+    def _broken(self, failure: Failure, factory: WebFactory) -> None:
         """The one catch-all of this listener: a bug costs its own request only."""
         if failure.check(CancelledError) is not None:
             return
-        log.failure("cloud.request_failed", failure.value or RuntimeError("unknown"))
+        factory.app_log.failure("cloud.request_failed", failure.value or RuntimeError("unknown"))
         if not self.startedWriting and not self._disconnected:
-            self._send(Reply(500, b'{"stat": "FAIL", "code": 50001, "message": "Internal server error"}'))
+            self._send(factory.broken(self._asked))
         elif not self._disconnected:
             self.channel.forceAbortClient()
 

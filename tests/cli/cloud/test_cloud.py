@@ -9,7 +9,10 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,11 @@ def test_users_and_devices(cloud: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cloud("user", "bypass", "alice", "--count", "11")[0] == 1
     assert cloud("user", "status", "alice", "bypass")[0] == 0
     assert cloud("user", "list")[1][0]["status"] == "bypass"
+    code, rules, _ = cloud("user", "policy", "alice", "--factors", "push", "--without-device", "deny")
+    assert (code, rules["factors"], rules["without_device"]) == (0, ["push"], "deny")
+    assert cloud("user", "list")[1][0]["factors"] == ["push"]
+    assert cloud("user", "policy", "alice")[1]["factors"] == []
+    assert cloud("user", "policy", "nobody")[0] == 1
     assert cloud("user", "unlock", "alice")[0] == 0
     assert cloud("user", "invite", "alice")[0] == 0
     assert cloud("user", "remove", "alice")[0] == 0
@@ -136,7 +144,8 @@ def test_tables_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "not shown again" in capsys.readouterr().out
     main(["cloud", "user", "list", *data])
     printed = capsys.readouterr().out
-    assert printed.splitlines()[0].split() == ["username", "user", "id", "status", "devices", "created"]
+    heads = ["username", "user id", "status", "devices", "factors", "without device", "created"]
+    assert printed.splitlines()[0].split() == " ".join(heads).split()
     assert printed.splitlines()[1].startswith("alice")
 
 
@@ -157,44 +166,66 @@ def test_what_cannot_be_served(cloud: Run, words: tuple[str, ...], monkeypatch: 
     assert len(complaint.splitlines()) == 1
 
 
+@dataclass(frozen=True)
+class Served:
+    """The service as a process, and its addresses."""
+
+    process: subprocess.Popen[str]
+    port: int
+    pages: str
+    ca: str
+    data: Path
+
+    def client(self, made: dict[str, str]) -> Any:
+        return duo_client.Auth(
+            ikey=made["ikey"],
+            skey=made["skey"],
+            host="localhost",
+            port=self.port,
+            ca_certs=self.ca,
+            timeout=20,
+        )
+
+
+@contextmanager
+def serving(folder: Path, *more: str, port: int = 0) -> Iterator[Served]:
+    data = folder / "data"
+    command = [
+        sys.executable, "-m", "authproxy", "cloud", "serve", "--data", str(data),
+        "--listen", f"127.0.0.1:{port}", "--pages", "127.0.0.1:0", *more,
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            found = re.search(r"API https://localhost:(\d+), pages (\S+), clients trust (\S+)", line)
+            assert found, line
+            yield Served(process, int(found[1]), found[2], found[3], data)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+    assert process.wait(20) in {0, -signal.SIGKILL}
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The service as a process: its addresses."""
-    data = tmp_path / "data"
+def served(tmp_path: Path) -> Iterator[Served]:
     sender = tmp_path / "sender"
     sender.write_text(f'#!/bin/sh\ncat >> "{tmp_path}/sent"\n')
     sender.chmod(0o755)
-    command = [
-        sys.executable, "-m", "authproxy", "cloud", "serve", "--data", str(data), "--listen", "127.0.0.1:0",
-        "--pages", "127.0.0.1:0", "--sender", str(sender),
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path
-    ) as process:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        found = re.search(r"API https://localhost:(\d+), pages (\S+), clients trust (\S+)", line)
-        assert found, line + process.stderr.read()
-        yield {"port": found[1], "pages": found[2], "ca": found[3], "data": str(data)}
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+    with serving(tmp_path, "--sender", str(sender)) as running:
+        yield running
+    assert running.process.returncode == 0
 
 
 @pytest.mark.system
-def test_served_and_managed_at_once(served: dict[str, str], cloud: Run, tmp_path: Path) -> None:
-    data = Path(served["data"])
+def test_served_and_managed_at_once(served: Served, cloud: Run, tmp_path: Path) -> None:
+    data = served.data
     _, made, _ = cloud("application", "add", "vpn", data=data)
     _, invited, _ = cloud("user", "add", "alice", "--invite", data=data)
-    assert invited["link"].startswith(f"{served['pages']}/enroll/")
+    assert invited["link"].startswith(f"{served.pages}/enroll/")
     cloud("device", "add-phone", "alice", "+49 151 2345678", data=data)
-    client = duo_client.Auth(
-        ikey=made["ikey"],
-        skey=made["skey"],
-        host="localhost",
-        port=int(served["port"]),
-        ca_certs=served["ca"],
-    )
+    client = served.client(made)
     assert client.check()
     assert client.auth("sms", username="alice", device="auto")["status"] == "sent"
     txid = client.auth("phone", username="alice", device="auto", async_txn=True)["txid"]
@@ -209,3 +240,41 @@ def test_served_and_managed_at_once(served: dict[str, str], cloud: Run, tmp_path
     assert sent[0]["number"] == "+49 151 2345678"
     code = sent[0]["message"].split()[1]
     assert client.auth("passcode", username="alice", passcode=code)["result"] == "allow"
+
+
+@pytest.mark.system
+def test_a_killed_service_has_lost_nothing_that_it_promised(cloud: Run, tmp_path: Path) -> None:
+    """SIGKILL while pushes come in and are decided: every txid that was told, every decision that was acknowledged."""
+    with serving(tmp_path) as first:
+        _, made, _ = cloud("application", "add", "vpn", data=first.data)
+        users = [f"user{number}" for number in range(4)]
+        for user in users:
+            cloud("user", "add", user, data=first.data)
+            cloud("device", "add-phone", user, "+49 151 2345678", data=first.data)
+        told = {user: _ask(first.client(made), user) for user in users}
+        assert cloud("push", "approve", told["user0"], data=first.data)[0] == 0
+        assert cloud("push", "deny", told["user1"], data=first.data)[0] == 0
+        # One more call is under way when it ends.
+        late = threading.Thread(target=_whatever, args=(first.client(made), "user2"))
+        late.start()
+        first.process.kill()
+        late.join(30)
+    assert first.process.returncode == -signal.SIGKILL
+    with serving(tmp_path, port=first.port) as second:
+        client = second.client(made)
+        assert client.auth_status(told["user0"])["status"] == "allow"
+        assert client.auth_status(told["user1"])["status"] == "deny"
+        for user in ("user2", "user3"):
+            assert client.auth_status(told[user])["waiting"] is True
+        assert cloud("push", "approve", told["user2"], data=second.data)[0] == 0
+        assert client.auth_status(told["user2"])["success"] is True
+
+
+def _ask(client: Any, user: str) -> str:
+    txid: str = client.auth("phone", username=user, device="auto", async_txn=True)["txid"]
+    return txid
+
+
+def _whatever(client: Any, user: str) -> None:
+    with suppress(Exception):
+        _ask(client, user)

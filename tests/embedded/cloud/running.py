@@ -62,16 +62,19 @@ class Running:
         reactor: Any,
         folder: Path,
         *,
+        name: str = "localhost",
         faults: Callable[[Handler], Handler] | None = None,
         **settings: Any,
     ) -> None:
+        """`name`: links lead to the plain port as localhost, else to the HTTPS port by this name."""
+        self.name = name
         self._more = {} if faults is None else {"around": faults}
         self.reactor = reactor
         self.folder = folder
         self.clock = Clock()
         self.log = Log()
         self.sender = Sender()
-        self.files = server_files(folder / "tls", ["localhost"])
+        self.files = server_files(folder / "tls", ["localhost", name])
         self._settings = settings
         self.port = self.pages = 0
         self.start()
@@ -86,7 +89,7 @@ class Running:
         self.store: Store = open_store(self.folder, self.clock)
         pages, api = bind("127.0.0.1", self.pages), bind("127.0.0.1", self.port)
         self.pages, self.port = number_of(pages), number_of(api)
-        settings = Settings(frozenset({"localhost"}), f"http://localhost:{self.pages}", **self._settings)
+        settings = Settings(frozenset({"localhost", self.name}), self.base, **self._settings)
         self.service = CloudService(
             self.store,
             settings,
@@ -102,6 +105,15 @@ class Running:
             serve(self.reactor, pages, self._factories[1]),
         ]
         self.service.start()
+
+    @property
+    def base(self) -> str:
+        """Where links lead."""
+        return (
+            f"http://localhost:{self.pages}"
+            if self.name == "localhost"
+            else f"https://{self.name}:{self.port}"
+        )
 
     def stop(self) -> None:
         for port in self._ports:

@@ -9,7 +9,7 @@ from typing import Any
 import pyotp
 import pytest
 
-from authproxy.embedded.cloud.model import NewUsers, UserStatus
+from authproxy.embedded.cloud.model import Factor, NewUsers, UserPolicy, UserStatus
 from authproxy.secret import Secret
 
 from .running import Running
@@ -162,6 +162,13 @@ def test_users(cloud: Running, admin: Admin) -> None:
     assert found.status is UserStatus.DISABLED
     admin.press(page, f"{page}/status", status="emperor")
     assert cloud.run(cloud.store.users.named, "alice").status is UserStatus.DISABLED
+    admin.press(page, f"{page}/policy", factor_push="1", without_device="deny")
+    found = cloud.run(cloud.store.users.named, "alice")
+    assert found.policy == UserPolicy(frozenset({Factor.PUSH}), NewUsers.DENY)
+    for wrong in ({"without_device": "deny"}, {"factor_push": "1", "without_device": "allow"}):
+        admin.press(page, f"{page}/policy", **wrong)
+        assert admin.headers["Location"] == "/admin/users?said=stale"
+    assert cloud.run(cloud.store.users.named, "alice").policy == found.policy
     admin.press(page, f"{page}/unlock")
     admin.press(page, f"{page}/forget")
     admin.press(page, f"{page}/remove")

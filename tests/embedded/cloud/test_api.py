@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+import duo_client
 import pytest
 
-from authproxy.embedded.cloud.model import DeviceKind, Factor, NewUsers, Otp, Policy, UserStatus
+from authproxy.embedded.cloud.model import (
+    DeviceKind,
+    Factor,
+    NewUsers,
+    Otp,
+    Policy,
+    UserPolicy,
+    UserStatus,
+)
 from authproxy.embedded.cloud.otp import new_otp_secret
 from authproxy.embedded.cloud.outcomes import Limits, Verdict
 
@@ -357,6 +367,45 @@ def test_policy_leaves_factors_out(cloud: Running) -> None:
     assert client.auth("passcode", username="alice", passcode=cloud.passcode(device_id))["result"] == "allow"
 
 
+def test_a_user_may_have_less_than_the_application_allows(cloud: Running) -> None:
+    client = cloud.client(cloud.application())
+    narrow = cloud.client(cloud.application("narrow", Policy(factors=frozenset({Factor.PUSH}))))
+    user, device_id, _ = cloud.user(number="+49 151 2345678")
+
+    def rule(*factors: Factor) -> None:
+        cloud.run(cloud.store.users.set_policy, user.user_id, UserPolicy(factors=frozenset(factors)))
+
+    def can(asked: duo_client.Auth) -> list[str]:
+        return list(asked.preauth(username="alice")["devices"][0]["capabilities"])
+
+    rule(Factor.PASSCODE)
+    assert can(client) == ["mobile_otp"]
+    for factor in ("push", "phone", "sms", "auto"):
+        with pytest.raises(RuntimeError, match="no capable device"):
+            client.auth(factor, username="alice", device="auto")
+    assert client.auth("passcode", username="alice", passcode=cloud.passcode(device_id))["result"] == "allow"
+    # Nothing that the application doesn't allow comes with it.
+    assert can(narrow) == []
+    with pytest.raises(RuntimeError, match="factor"):
+        narrow.auth("passcode", username="alice", passcode=cloud.passcode(device_id, 1))
+    rule(Factor.PUSH)
+    assert can(client) == ["auto", "push"]
+    with pytest.raises(RuntimeError, match="factor"):
+        client.auth("passcode", username="alice", passcode=cloud.passcode(device_id, 1))
+
+
+@pytest.mark.parametrize("own", [NewUsers.ENROLL, NewUsers.DENY])
+@pytest.mark.parametrize("others", list(NewUsers))
+def test_a_user_without_a_device_by_their_own_rule(cloud: Running, others: NewUsers, own: NewUsers) -> None:
+    client = cloud.client(cloud.application(policy=Policy(new_users=others)))
+    user = cloud.run(cloud.store.users.add, "alice")
+    cloud.run(cloud.store.users.set_policy, user.user_id, UserPolicy(without_device=own))
+    assert client.preauth(username="alice")["result"] == own.value
+    assert client.preauth(username="bob")["result"] == others.value
+    cloud.run(cloud.store.users.set_policy, user.user_id, UserPolicy())
+    assert client.preauth(username="alice")["result"] == others.value
+
+
 def test_number_matching(cloud: Running) -> None:
     client = cloud.client(cloud.application(policy=Policy(number_matching=True)))
     _, device_id, _ = cloud.user()
@@ -466,6 +515,34 @@ def test_a_restart_loses_nothing_that_was_promised(cloud: Running) -> None:
     assert client.auth("passcode", username="alice", passcode=used)["result"] == "deny"
     cloud.decide(device_id, Verdict.APPROVE)
     assert client.auth_status(waiting)["success"] is True
+
+
+def test_a_full_disk_lets_nobody_in(reactor_thread: Any, tmp_path: Any) -> None:
+    """What can't be written down isn't promised: not a push, not an approval, not a passcode."""
+    cloud = Running(reactor_thread, tmp_path)
+    try:
+        client = cloud.client(cloud.application())
+        _, device_id, _ = cloud.user()
+        waiting = client.auth("push", username="alice", device="auto", async_txn=True)["txid"]
+        cloud.run(
+            cloud.store.database.execute, "PRAGMA query_only=ON"
+        )  # every write fails, as on a full disk
+        for sent in ({"device": "auto"}, {"passcode": cloud.passcode(device_id)}):
+            factor = "push" if "device" in sent else "passcode"
+            with pytest.raises(RuntimeError, match="Received 500 Internal server error"):
+                client.auth(factor, username="alice", **sent)
+        with pytest.raises(sqlite3.OperationalError):
+            cloud.decide(device_id, Verdict.APPROVE)
+        assert client.auth_status(waiting)["waiting"] is True
+        assert len(cloud.log.bugs) == 2
+        cloud.run(cloud.store.database.execute, "PRAGMA query_only=OFF")
+        assert (
+            client.auth("passcode", username="alice", passcode=cloud.passcode(device_id))["result"] == "allow"
+        )
+        cloud.decide(device_id, Verdict.APPROVE)
+        assert client.auth_status(waiting)["success"] is True
+    finally:
+        cloud.stop()
 
 
 def test_another_application_learns_nothing(cloud: Running) -> None:

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
-from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from authproxy.embedded.cloud.model import Policy
-from tests.system.parts.needs import needs
+from authproxy.embedded.cloud.outcomes import Limits
+from authproxy.secret import Secret
 
+from .driving import PHONES, SCREEN, Driver, cards, enrol, press, push, said, scanned, started, status, wait
 from .running import Running
 
 pytestmark = pytest.mark.system
-Driver = webdriver.Chrome
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = needs("chromium", "chromium")
-    folder = tmp_path_factory.mktemp("browser")
-    for argument in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "hide-scrollbars",
-        "window-size=390,844", f"user-data-dir={folder}", "no-proxy-server",
-    ):  # fmt: skip
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(needs("chromedriver", "chromium-driver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True},
-    )
-    yield driver
-    driver.quit()
+    with started(tmp_path_factory.mktemp("browser")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -52,45 +37,6 @@ def phone(browser: Driver, cloud: Running) -> Iterator[Driver]:
     severe = [line["message"] for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     # Nothing of ours is refused by our own policy, and no script fails.
     assert [line for line in severe if "404" not in line and "410" not in line] == []
-
-
-def wait(driver: Driver, condition: Callable[[Driver], Any]) -> Any:
-    """What the page redraws meanwhile is looked at again."""
-    waiting = WebDriverWait(driver, 20, 0.05, [StaleElementReferenceException])
-    return waiting.until(condition)
-
-
-def said(driver: Driver) -> str:
-    return str(driver.find_element(By.ID, "said").text)
-
-
-def cards(driver: Driver) -> list[Any]:
-    """What can be read by now: a card fades in."""
-    return [card for card in driver.find_elements(By.CSS_SELECTOR, "#waiting .request") if card.text]
-
-
-def press(driver: Driver, words: str) -> None:
-    wait(driver, lambda d: d.find_element(By.XPATH, f"//button[normalize-space()='{words}']")).click()
-
-
-def enrol(cloud: Running, driver: Driver, credentials: tuple[str, str]) -> None:
-    """As a newcomer does: the link of a refused login, on this very browser."""
-    driver.get(cloud.client(credentials).preauth(username="alice")["enroll_portal_url"])
-    driver.find_element(By.LINK_TEXT, "Use this browser instead").click()
-    press(driver, "Yes, set it up")
-    wait(driver, lambda d: "Nothing to approve" in d.page_source)
-    wait(driver, lambda d: d.find_element(By.ID, "live").text == "Live")
-
-
-def push(cloud: Running, credentials: tuple[str, str], **more: Any) -> str:
-    sent = {"username": "alice", "device": "auto", "async_txn": True, "ipaddr": "203.0.113.7"} | more
-    txid: str = cloud.client(credentials).auth("push", **sent)["txid"]
-    return txid
-
-
-def status(cloud: Running, credentials: tuple[str, str], txid: str) -> str:
-    told: str = cloud.client(credentials).auth_status(txid)["status"]
-    return told
 
 
 @pytest.mark.parametrize(
@@ -158,12 +104,7 @@ def test_by_keyboard_alone(cloud: Running, phone: Driver) -> None:
     enrol(cloud, phone, credentials)
     txid = push(cloud, credentials)
     wait(phone, cards)
-    for _ in range(12):
-        phone.switch_to.active_element.send_keys(Keys.TAB)
-        if phone.switch_to.active_element.text == "Approve":
-            break
-    outline = phone.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
-    assert outline == "solid"
+    tab_to(phone, "Approve")
     phone.switch_to.active_element.send_keys(Keys.ENTER)
     wait(phone, lambda d: "Approved" in said(d))
     assert status(cloud, credentials, txid) == "allow"
@@ -197,17 +138,260 @@ def test_it_comes_back_after_the_service_does(cloud: Running, phone: Driver) -> 
     phone.get_log("browser")  # it did tell of refused connections meanwhile
 
 
-def test_the_computer_sees_the_phone_set_up(cloud: Running, phone: Driver) -> None:
-    credentials = cloud.application()
-    url = cloud.client(credentials).preauth(username="alice")["enroll_portal_url"]
-    phone.get(url)
-    assert phone.find_element(By.CSS_SELECTOR, "svg.qr").size["width"] > 150
-    from authproxy.embedded.cloud.pages.enrol import ACTIVATED
-    from authproxy.secret import Secret
+@pytest.fixture
+def reachable(reactor_thread: Any, tmp_path: Path) -> Iterator[Running]:
+    """The service under a name that phones reach: its links lead there, over HTTPS."""
+    running = Running(reactor_thread, tmp_path / "reachable", name=PHONES)
+    yield running
+    running.stop()
+    assert running.log.bugs == []
 
-    cloud.run(cloud.service.enrolment.activate, Secret.of(url.rpartition("/")[2]), "iPhone")
-    cloud.run(cloud.service.changes.tell, ACTIVATED)
+
+def test_a_phone_scans_the_code_of_the_computer(reachable: Running, phone: Driver, tmp_path: Path) -> None:
+    credentials = reachable.application()
+    phone.get(reachable.client(credentials).preauth(username="alice")["enroll_portal_url"])
+    address = scanned(phone, tmp_path)
+    assert address == phone.find_element(By.CSS_SELECTOR, "a.address").text
+    assert address.startswith(f"https://{PHONES}:{reachable.port}/activate/")
+    computer = phone.current_window_handle
+    phone.switch_to.new_window("tab")
+    phone.get(address)
+    press(phone, "Yes, set it up")
+    wait(phone, lambda d: "Nothing to approve" in d.page_source)
+    (kept,) = phone.execute_cdp_cmd("Network.getCookies", {})["cookies"]
+    assert kept["name"] == "__Host-phone"
+    assert (kept["secure"], kept["httpOnly"], kept["sameSite"]) == (True, True, "Lax")
+    txid = push(reachable, credentials)
+    wait(phone, cards)
+    press(phone, "Approve")
+    wait(phone, lambda d: "Approved" in said(d))
+    assert status(reachable, credentials, txid) == "allow"
+    phone.close()
+    phone.switch_to.window(computer)
     wait(phone, lambda d: "Your phone is ready" in d.find_element(By.ID, "state").text)
+    assert phone.find_elements(By.CSS_SELECTOR, "svg.qr") == []
+
+
+def test_a_code_that_leads_nowhere_is_not_shown(cloud: Running, phone: Driver) -> None:
+    """localhost is another machine on a phone: the page says so, and offers what works."""
+    phone.get(cloud.client(cloud.application()).preauth(username="alice")["enroll_portal_url"])
+    assert phone.find_elements(By.CSS_SELECTOR, "svg.qr") == []
+    assert "no phone can reach it" in phone.find_element(By.TAG_NAME, "main").text
+
+
+def test_an_authenticator_app_scans_its_code(cloud: Running, phone: Driver, tmp_path: Path) -> None:
+    credentials = cloud.application()
+    enrol(cloud, phone, credentials)
+    phone.find_element(By.LINK_TEXT, "Add an authenticator app").click()
+    press(phone, "Show the code to scan")
+    app = pyotp.parse_uri(scanned(phone, tmp_path))
+    assert isinstance(app, pyotp.TOTP)
+    assert (app.name, app.issuer, app.digits, app.interval) == ("alice", "authproxy", 6, 30)
+    for code, outcome in (("000000", "That was not the code"), (app.now(), "The app is ready")):
+        phone.find_element(By.NAME, "code").send_keys(code)
+        press(phone, "Confirm")
+        wait(phone, lambda d, words=outcome: words in said(d))  # type: ignore[misc]
+    later = app.at(int(cloud.clock()) + 30)
+    assert cloud.client(credentials).auth("passcode", username="alice", passcode=later)["result"] == "allow"
+
+
+def test_it_notifies_while_nobody_looks(cloud: Running, phone: Driver) -> None:
+    origin = f"http://localhost:{cloud.pages}"
+    phone.execute_cdp_cmd("Browser.grantPermissions", {"origin": origin, "permissions": ["notifications"]})
+    credentials = cloud.application("Corporate VPN")
+    enrol(cloud, phone, credentials)
+    assert not phone.find_element(By.ID, "notify").is_displayed()
+    assert phone.execute_script("return navigator.serviceWorker.ready.then(() => true)")
+    page = phone.current_window_handle
+    phone.switch_to.new_window("tab")  # the page is hidden now, and asked about from another one
+    phone.get(f"{origin}/passcodes")
+    push(cloud, credentials)
+    shown = wait(phone, lambda d: d.execute_script(_NOTIFICATIONS))
+    assert [title for title, _ in shown] == ["Log in at Corporate VPN?"]
+    assert "203.0.113.7" in shown[0][1]
+    phone.execute_script(
+        "navigator.serviceWorker.ready.then(async (w) => (await w.getNotifications()).forEach((n) => n.close()))"
+    )
+    phone.close()
+    phone.switch_to.window(page)
+    phone.execute_cdp_cmd("Browser.resetPermissions", {})
+
+
+_NOTIFICATIONS = """
+return navigator.serviceWorker.ready.then((worker) => worker.getNotifications())
+  .then((shown) => shown.length ? shown.map((one) => [one.title, one.body]) : null);
+"""
+_CLOSE_NOTIFICATIONS = """
+return navigator.serviceWorker.ready.then((worker) => worker.getNotifications())
+  .then((shown) => shown.forEach((one) => one.close()));
+"""
+
+
+def test_a_request_that_runs_out_goes_away(reactor_thread: Any, tmp_path: Path, browser: Driver) -> None:
+    cloud = Running(reactor_thread, tmp_path / "short", limits=Limits(push_life=2.0))
+    try:
+        credentials = cloud.application()
+        enrol(cloud, browser, credentials)
+        push(cloud, credentials)
+        wait(browser, cards)
+        wait(browser, lambda d: not cards(d))
+        wait(browser, lambda d: "No answer" in d.find_element(By.ID, "recent").text)
+        browser.get("about:blank")
+    finally:
+        cloud.stop()
+
+
+def tab_to(driver: Driver, words: str) -> None:
+    """To what has these words on it, by the Tab key alone; it can be seen where the focus is."""
+    for _ in range(20):
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        if driver.switch_to.active_element.text == words:
+            break
+    assert driver.switch_to.active_element.text == words
+    outline = driver.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+def test_set_up_by_keyboard_alone(cloud: Running, phone: Driver) -> None:
+    credentials = cloud.application(policy=Policy(number_matching=True))
+    client = cloud.client(credentials)
+    phone.get(client.preauth(username="alice")["enroll_portal_url"])
+    tab_to(phone, "Use this browser")
+    phone.switch_to.active_element.send_keys(Keys.ENTER)
+    wait(phone, lambda d: "Make this your phone" in d.page_source)
+    tab_to(phone, "Yes, set it up")
+    phone.switch_to.active_element.send_keys(Keys.ENTER)
+    wait(phone, lambda d: d.find_element(By.ID, "live").text == "Live")
+    told = client.preauth(username="alice", client_supports_verified_push="1")
+    sent = {"username": "alice", "factor": "push", "device": "auto", "async": "1", "txid": told["txid"]}
+    client.json_api_call("POST", "/auth/v2/auth", sent)
+    wait(phone, cards)
+    tab_to(phone, "")  # the field for the number has no words on it
+    while phone.switch_to.active_element.get_attribute("name") != "number":
+        phone.switch_to.active_element.send_keys(Keys.TAB)
+    phone.switch_to.active_element.send_keys(told["verification_code"])
+    tab_to(phone, "Approve")
+    phone.switch_to.active_element.send_keys(Keys.SPACE)
+    wait(phone, lambda d: "Approved" in said(d))
+    assert status(cloud, credentials, told["txid"]) == "allow"
+
+
+def heard(driver: Driver) -> list[tuple[str, str]]:
+    """What a screen reader finds: role and name of everything that has one."""
+    nodes = driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    return [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node["ignored"]
+    ]
+
+
+def test_what_a_screen_reader_hears(cloud: Running, phone: Driver) -> None:
+    credentials = cloud.application("Corporate VPN", Policy(number_matching=True))
+    enrol(cloud, phone, credentials)
+    client = cloud.client(credentials)
+    told = client.preauth(username="alice", client_supports_verified_push="1")
+    sent = {"username": "alice", "factor": "push", "device": "auto", "async": "1", "txid": told["txid"]}
+    client.json_api_call("POST", "/auth/v2/auth", sent | {"ipaddr": "203.0.113.7"})
+    wait(phone, cards)
+    tree = heard(phone)
+    for wanted in (
+        ("banner", ""),
+        ("main", ""),
+        ("region", "Logins that wait for you"),
+        ("form", "Are you logging in?"),
+        ("heading", "Are you logging in?"),
+        ("textbox", "Type the number shown where you log in"),
+        ("button", "Deny"),
+        ("button", "Approve"),
+        ("button", "I didn’t ask for this"),
+        ("status", ""),
+        ("navigation", "More"),
+    ):
+        assert wanted in tree, wanted
+    words = [name for role, name in tree if role == "StaticText"]
+    for word in ("Corporate VPN", "alice", "203.0.113.7", "New request: log in at Corporate VPN?"):
+        assert word in words
+    for address in ("", "passcodes", "authenticator", "enroll/none", "admin"):
+        phone.get(f"http://localhost:{cloud.pages}/{address}")
+        tree = heard(phone)
+        unnamed = [role for role, name in tree if role in _HAVE_NAMES and not name.strip()]
+        assert unnamed == [], address
+        assert [role for role, _ in tree].count("main") == 1
+        assert any(role == "heading" for role, _ in tree), address
+        assert phone.title
+    assert phone.find_element(By.TAG_NAME, "html").get_attribute("lang") == "en"
+
+
+_HAVE_NAMES = {
+    "button",
+    "link",
+    "textbox",
+    "checkbox",
+    "radio",
+    "combobox",
+    "heading",
+    "image",
+    "spinbutton",
+}
+
+
+def test_a_small_screen(cloud: Running, phone: Driver) -> None:
+    """The smallest that is still sold, the longest names: all of it in reach (WCAG 2.2 §1.4.10, §2.5.8)."""
+    credentials = cloud.application("A" * 100)
+    enrol(cloud, phone, credentials)
+    size = {"width": 320, "height": 480, "deviceScaleFactor": 1, "mobile": True}
+    phone.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        push(
+            cloud,
+            credentials,
+            display_username="u" * 200,
+            pushinfo=f"{'k' * 40}={'v' * 200}",
+        )
+        wait(phone, cards)
+        for address in (None, "passcodes", "authenticator", "enroll/none", "admin"):
+            if address is not None:
+                phone.get(f"http://localhost:{cloud.pages}/{address}")
+            assert phone.execute_script("return document.documentElement.scrollWidth <= innerWidth"), address
+            small = phone.execute_script(
+                "return [...document.querySelectorAll('button, main a, input:not([type=hidden])')]"
+                ".filter((e) => e.checkVisibility()).map((e) => [e.innerText, e.getBoundingClientRect().height])"
+                ".filter(([, height]) => height < 24)"
+            )
+            assert small == [], address
+    finally:
+        phone.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREEN)
+
+
+def test_administration(cloud: Running, phone: Driver) -> None:
+    """From the door to an application that can call, and a login that is denied from there."""
+    otp = cloud.run(cloud.store.administrators.add, "root", Secret(b"correct horse battery"))
+    enrol(cloud, phone, cloud.application("VPN"))
+    phone.get(f"http://localhost:{cloud.pages}/admin")
+    code = pyotp.TOTP(otp.reveal().decode()).at(int(cloud.clock()))
+    for name, value in (("name", "root"), ("password", "correct horse battery"), ("code", code)):
+        phone.find_element(By.NAME, name).send_keys(value)
+    press(phone, "Log in")
+    wait(phone, lambda d: d.find_element(By.LINK_TEXT, "Applications")).click()
+    wait(phone, lambda d: d.find_element(By.NAME, "name")).send_keys("Wiki")
+    press(phone, "Add")
+    ikey, skey = wait(phone, lambda d: [e.text for e in d.find_elements(By.CSS_SELECTOR, "dd.code")])
+    phone.refresh()
+    assert skey not in phone.page_source
+    phone.find_element(By.LINK_TEXT, "Now").click()
+    wait(phone, lambda d: "Nobody waits." in d.page_source)
+    txid = push(cloud, (ikey, skey))
+    wait(phone, lambda d: "Wiki" in d.find_element(By.ID, "live").text)  # by itself
+    poor = phone.execute_script(_CONTRAST)
+    assert poor == []
+    press(phone, "Deny")
+    wait(phone, lambda d: "Nobody waits." in d.page_source)
+    assert status(cloud, (ikey, skey), txid) == "deny"
+    tree = heard(phone)
+    assert ("navigation", "Administration") in tree
+    press(phone, "Log out root")
+    wait(phone, lambda d: d.find_element(By.NAME, "password"))
 
 
 def test_an_installable_page_with_readable_colours(cloud: Running, phone: Driver) -> None:

@@ -335,6 +335,19 @@ def test_any_octets_on_the_page_port(lasting: tuple[Running, Caller], octets: by
     assert running.log.bugs == []
 
 
+@pytest.mark.parametrize("offered", [["h2", "http/1.1"], ["http/1.1"], []])
+def test_what_browsers_offer_before_they_speak(cloud: Running, offered: list[str]) -> None:
+    """ALPN (RFC 7301): a handshake that fails there is a page that nobody can open."""
+    context = cloud.context()
+    if offered:
+        context.set_alpn_protocols(offered)
+    with (
+        socket.create_connection(("127.0.0.1", cloud.port), timeout=10) as peer,
+        context.wrap_socket(peer, server_hostname="localhost") as secure,
+    ):
+        assert secure.selected_alpn_protocol() == ("http/1.1" if offered else None)
+
+
 def test_the_api_is_not_on_the_plain_port(cloud: Running) -> None:
     page = http.client.HTTPConnection("localhost", cloud.pages, timeout=10)
     page.request("GET", "/auth/v2/ping")

@@ -1,10 +1,8 @@
-"""Old clients, for whom the switch is: the client library's AuthV1, and Debian's login_duo as it is."""
+"""Old clients, for whom the switch is: the client library's AuthV1, and the BSON that others read."""
 
 from __future__ import annotations
 
-import os
 import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from hypothesis import strategies as st
 from authproxy.embedded.cloud.api.bson import encode
 from authproxy.embedded.cloud.model import UserStatus
 from authproxy.embedded.cloud.outcomes import Verdict
-from tests.system.parts.needs import needs
 
 from .running import Running
 from .test_api import later
@@ -111,38 +108,3 @@ def read(octets: bytes) -> Any:
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: "\0" not in name), BSON, max_size=5))
 def test_bson_can_be_read(document: Any) -> None:
     assert read(encode(document)) == document
-
-
-@pytest.mark.system
-@pytest.mark.parametrize(
-    ("verdict", "granted"), [(Verdict.APPROVE, True), (Verdict.DENY, False), (Verdict.FRAUD, False)]
-)
-def test_login_duo(old: Running, tmp_path: Path, verdict: Verdict, granted: bool) -> None:
-    ikey, skey = old.application()
-    user = "root" if os.geteuid() == 0 else os.environ.get("USER", "nobody")
-    _, device_id, _ = old.user(user)
-    run = later(lambda: login_duo(old, tmp_path, ikey, skey))
-    old.decide(device_id, verdict)
-    done = run()
-    assert ("GRANTED" in done.stdout) is granted, done.stderr
-
-
-@pytest.mark.system
-def test_login_duo_fails_closed_with_a_wrong_key(old: Running, tmp_path: Path) -> None:
-    ikey, _ = old.application()
-    done = login_duo(old, tmp_path, ikey, "0" * 40)
-    assert "GRANTED" not in done.stdout
-
-
-def login_duo(old: Running, folder: Path, ikey: str, skey: str) -> subprocess.CompletedProcess[str]:
-    program = needs("login_duo", "login-duo")
-    conf = folder / "duo.conf"
-    conf.write_text(
-        f"[duo]\nikey = {ikey}\nskey = {skey}\nhost = localhost:{old.port}\ncafile = {old.files.authority}\n"
-        "failmode = secure\nautopush = yes\nprompts = 1\nhttps_timeout = 20\n"
-    )
-    conf.chmod(0o600)
-    return subprocess.run(
-        [program, "-d", "-c", str(conf), "-h", "10.9.8.7", "/bin/echo", "GRANTED"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.pages.me import SAID
 from authproxy.secret import Secret
 
@@ -66,12 +67,11 @@ def test_a_whole_enrolment_and_an_approval(cloud: Running) -> None:
     computer, phone = Browser(cloud), Browser(cloud)
     computer.get(url.removeprefix(computer.origin))
     assert "Set up a phone for alice" in computer.html
-    assert "<svg" in computer.html
-    (link,) = set(re.findall(r'href="(http[^"]*/activate/[^"]*)"', computer.html))
-    phone.get(link.removeprefix(phone.origin))
+    (link,) = set(re.findall(r'href="(/activate/[^"]*)"', computer.html))
+    phone.get(link)
     assert "alice" in phone.html
     assert cloud.run(cloud.store.users.named, "alice") is None  # looking changes nothing
-    phone.post(link.removeprefix(phone.origin), {})
+    phone.post(link, {})
     assert (phone.status, phone.headers["Location"]) == (303, "/")
     phone.get("/")
     assert "Nothing to approve" in phone.html
@@ -344,3 +344,27 @@ def test_a_signed_link_ends_with_the_first_device(cloud: Running) -> None:
     cloud.user()
     assert cloud.run(cloud.service.enrolment.read, code) is None
     assert cloud.run(cloud.service.enrolment.activate, code, "x") is None
+
+
+@pytest.mark.parametrize(
+    ("base", "nowhere"),
+    [
+        ("http://localhost:8480", True),
+        ("https://127.0.0.1:8443", True),
+        ("https://[::1]:8443", True),
+        ("http://demo.localhost", True),
+        ("https://cloud.corp.example:8443", False),
+        ("https://192.0.2.7", False),
+        ("https://localhost.example", False),
+    ],
+)
+def test_links_that_no_phone_can_follow(base: str, nowhere: bool) -> None:
+    assert Links(base).reach_no_phone() is nowhere
+
+
+def test_a_start_page_says_what_comes_next(cloud: Running) -> None:
+    browser = Browser(cloud)
+    assert "authproxy cloud user add NAME --invite" in browser.get("/")
+    cloud.run(cloud.store.users.add, "alice")
+    assert "authproxy cloud" not in browser.get("/")
+    assert "ask your administrator" in browser.html

@@ -12,8 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.embedded.cloud.model import DeviceKind, Factor, NewUsers, Otp, Policy
+from authproxy.embedded.cloud.model import (
+    DeviceKind,
+    Factor,
+    NewUsers,
+    Otp,
+    Policy,
+    Result,
+    Status,
+    UserPolicy,
+)
 from authproxy.embedded.cloud.otp import new_otp_secret
+from authproxy.embedded.cloud.store import database
 from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.database import Database, DatabaseUnusable
 from authproxy.embedded.cloud.store.sealing import KeyUnusable, Seal, Unsealable, open_key
@@ -142,6 +152,135 @@ def test_policies_come_back(tmp_path: Path) -> None:
     found = store.applications.find(ikey)
     assert found is not None
     assert (found.ikey, found.policy) == (ikey, Policy())
+    store.close()
+
+
+def test_a_users_own_rules_come_back(tmp_path: Path) -> None:
+    store = open_store(tmp_path, time.time)
+    user = store.users.add("alice")
+    assert user.policy == UserPolicy()
+    for policy in (
+        UserPolicy(frozenset({Factor.PUSH, Factor.SMS}), NewUsers.DENY),
+        UserPolicy(None, NewUsers.ENROLL),
+        UserPolicy(),
+    ):
+        assert store.users.set_policy(user.user_id, policy)
+        found = store.users.find(user.user_id)
+        assert found is not None
+        assert found.policy == policy
+    store.close()
+    for wrong in ({"factors": frozenset()}, {"without_device": NewUsers.ALLOW}):
+        with pytest.raises(ValueError, match="status"):
+            UserPolicy(**wrong)  # type: ignore[arg-type]
+
+
+MIGRATIONS = sorted(Path(database.__file__).with_name("migrations").glob("*.sql"))
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_older_file_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
+    """As a service of that version left it: nothing of what it kept is lost, the newest is what a new file has."""
+    connection = sqlite3.connect(tmp_path / DATABASE)
+    for script in MIGRATIONS[:version]:
+        connection.executescript(script.read_text())
+    connection.executescript(
+        f"PRAGMA user_version = {version};"
+        "INSERT INTO user (user_id, username, failures, created) VALUES ('DU1', 'alice', 3, 7.0);"
+        "INSERT INTO device (device_id, user_id, kind, name, created) VALUES ('DP1', 'DU1', 'phone', 'x', 8.0);"
+        "INSERT INTO login (txid, ikey, user_id, device_id, factor, result, status, created, expires)"
+        f" VALUES ('t1', 'DI1', 'DU1', 'DP1', 'push', 'waiting', 'pushed', 9.0, {time.time() + 60});"
+    )
+    connection.close()
+    open_key(tmp_path / KEY, create=True)
+    store = open_store(tmp_path, time.time)
+    user = store.users.named("alice")
+    assert user is not None
+    assert (user.user_id, user.failures, user.policy) == ("DU1", 3, UserPolicy())
+    assert store.devices.find("DP1") is not None
+    login = store.logins.find("t1")
+    assert login is not None
+    assert login.at(time.time()) == (Result.WAITING, Status.PUSHED)
+    shape = _shape(store.database)
+    store.close()
+    fresh = open_store(tmp_path / "fresh", time.time)
+    assert shape == _shape(fresh.database)
+    fresh.close()
+
+
+def _shape(made: Database) -> list[tuple[str, str]]:
+    assert made.value("PRAGMA user_version") == len(MIGRATIONS)
+    assert made.value("PRAGMA integrity_check") == "ok"
+    assert made.value("PRAGMA journal_mode") == "wal"
+    return [(row["name"], row["sql"] or "") for row in made.rows("SELECT * FROM sqlite_master ORDER BY name")]
+
+
+def test_a_migration_that_breaks_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Database(tmp_path / DATABASE).close()
+    scripts = tmp_path / "migrations"
+    scripts.mkdir()
+    for script in MIGRATIONS:
+        (scripts / script.name).write_text(script.read_text())
+    (scripts / "999_bad.sql").write_text(
+        "CREATE TABLE more (x TEXT);\nALTER TABLE nothing ADD COLUMN y TEXT;\n"
+    )
+    monkeypatch.setattr(database, "_MIGRATIONS", scripts)
+    with pytest.raises(DatabaseUnusable, match="nothing"):
+        Database(tmp_path / DATABASE)
+    monkeypatch.undo()
+    opened = Database(tmp_path / DATABASE)
+    assert opened.value("SELECT 1 FROM sqlite_master WHERE name = 'more'") is None
+    opened.close()
+
+
+def test_a_locked_file_is_waited_for_and_then_told(tmp_path: Path) -> None:
+    """A copy that is being made holds the lock for a moment; what keeps it longer is an error, not a half change."""
+    store = open_store(tmp_path, time.time)
+    store.database.execute("PRAGMA busy_timeout=50")
+    other = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    # Who only reads goes on.
+    assert store.users.named("alice") is None
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        store.users.add("alice")
+    other.execute("ROLLBACK")
+    other.close()
+    store.users.add("alice")
+    store.close()
+
+
+def test_a_commit_that_fails_is_undone(tmp_path: Path) -> None:
+    """Left open, it would swallow whatever is changed later."""
+    made = Database(tmp_path / DATABASE)
+    made.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    made.execute("CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sqlite3.IntegrityError), made.change():
+        made.execute("INSERT INTO child VALUES (7)")
+    with made.change():
+        made.execute("INSERT INTO parent VALUES (1)")
+    made.close()
+    opened = Database(tmp_path / DATABASE)
+    assert opened.value("SELECT COUNT(*) FROM parent") == 1
+    assert opened.value("SELECT COUNT(*) FROM child") == 0
+    opened.close()
+
+
+def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
+    store = open_store(tmp_path, time.time)
+    store.users.add("alice")
+    pages = store.database.value("PRAGMA page_count")
+    store.database.execute(f"PRAGMA max_page_count={pages}")
+
+    def fill() -> None:
+        with store.database.change():
+            for number in range(10_000):
+                store.users.add(f"user{number}")
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        fill()
+    # All of that change is undone, what was there before is there, and the service goes on when there is room.
+    assert [user.username for user in store.users.list()] == ["alice"]
+    store.database.execute("PRAGMA max_page_count=1000000")
+    store.users.add("bob")
     store.close()
 
 

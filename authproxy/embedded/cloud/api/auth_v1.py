@@ -9,7 +9,6 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 
 from authproxy.embedded.cloud import texts
-from authproxy.embedded.cloud.api.auth_v2 import Links
 from authproxy.embedded.cloud.api.bson import Value, encode
 from authproxy.embedded.cloud.api.calls import (
     MOST_NAME,
@@ -24,6 +23,7 @@ from authproxy.embedded.cloud.api.errors import MESSAGES, ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters
 from authproxy.embedded.cloud.api.prompt import prompt, read_choice
 from authproxy.embedded.cloud.enrolment import Enrolment
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.model import Application, Factor, Login, Result, User, WallClock
 from authproxy.embedded.cloud.outcomes import (
     Ask,

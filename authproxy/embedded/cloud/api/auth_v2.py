@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from authproxy.embedded.cloud import texts
 from authproxy.embedded.cloud.api.calls import (
@@ -25,6 +23,7 @@ from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters
 from authproxy.embedded.cloud.api.prompt import prompt, read_choice
 from authproxy.embedded.cloud.enrolment import Enrolment
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.model import (
     Application,
     Device,
@@ -56,22 +55,6 @@ from authproxy.secret import Secret
 _LOGO = Path(__file__).parent.parent / "pages" / "static" / "logo.png"
 _ACTIVATION_SCHEME = "duo://"
 _DAY = 86400
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """Where the pages are, as a browser reaches them."""
-
-    base: str
-
-    def activation(self, code: Secret) -> str:
-        return f"{self.base}/activate/{code.reveal().decode()}"
-
-    def barcode(self, code: Secret) -> str:
-        return f"{self.base}/frame/qr?value={quote(code.reveal().decode())}"
-
-    def portal(self, code: Secret) -> str:
-        return f"{self.base}/enroll/{code.reveal().decode()}"
 
 
 class AuthV2:

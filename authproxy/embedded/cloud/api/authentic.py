@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.model import Application, WallClock
-from authproxy.embedded.cloud.store.applications import Applications
+from authproxy.embedded.cloud.store.applications import Applications, Credentials
 from authproxy.embedded.cloud.web import Call
 from authproxy.protocols.cloud.signing import Received, Unsigned, verify
 from authproxy.secret import Secret
@@ -22,15 +22,17 @@ class Authenticity:
     def check(self, call: Call) -> Application:
         """The application that signed this. Raises ApiError."""
         received = Received(call.method, call.host, call.path, call.query, call.headers, call.body)
+        found: dict[str, Credentials | None] = {}
+
+        def skey_of(ikey: str) -> Secret | None:
+            found[ikey] = known = self._applications.credentials(ikey)
+            return None if known is None else known.skey
+
         try:
-            signed = verify(received, skey_of=self._skey_of, now=self._clock(), legacy=self._legacy)
+            signed = verify(received, skey_of=skey_of, now=self._clock(), legacy=self._legacy)
         except Unsigned as unsigned:
             raise ApiError(Code(unsigned.refusal.value)) from None
-        application = self._applications.find(signed.ikey)
-        if application is None:
+        known = found[signed.ikey]
+        if known is None:
             raise ApiError(Code.UNKNOWN_KEY)
-        return application
-
-    def _skey_of(self, ikey: str) -> Secret | None:
-        known = self._applications.credentials(ikey)
-        return None if known is None else known.skey
+        return known.application

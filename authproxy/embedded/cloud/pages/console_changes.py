@@ -8,7 +8,16 @@ from typing import Any
 
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
-from authproxy.embedded.cloud.model import Factor, NewUsers, Policy, Result, Status, UserStatus
+from authproxy.embedded.cloud.links import Links
+from authproxy.embedded.cloud.model import (
+    Factor,
+    NewUsers,
+    Policy,
+    Result,
+    Status,
+    UserPolicy,
+    UserStatus,
+)
 from authproxy.embedded.cloud.pages.browser import plain, see_other
 from authproxy.embedded.cloud.pages.console import Console, shared_values
 from authproxy.embedded.cloud.store.applications import NameTaken
@@ -24,13 +33,13 @@ class ConsoleChanges:
     """Whoever calls has shown that it is an administrator, and that the form was ours."""
 
     def __init__(
-        self, *, store: Store, enrolment: Enrolment, changes: Changes, console: Console, base: str
+        self, *, store: Store, enrolment: Enrolment, changes: Changes, console: Console, links: Links
     ) -> None:
         self._store = store
         self._enrolment = enrolment
         self._changes = changes
         self._console = console
-        self._base = base
+        self._links = links
 
     def change(self, call: Call, admin: str, word: str) -> Answer:  # noqa: PLR0911 - a form each
         form, shared = call.form(), shared_values(call, admin, word)
@@ -71,9 +80,9 @@ class ConsoleChanges:
         note = {"username": user.username}
         match action:
             case "invite":
-                code = self._enrolment.invite(user, _DAY).reveal().decode()
+                link = self._links.portal(self._enrolment.invite(user, _DAY))
                 self._store.events.add(shared["admin"], "user.invited", **note)
-                return self._console.user_page(user_id, shared, link=f"{self._base}/enroll/{code}")
+                return self._console.user_page(user_id, shared, link=link)
             case "bypass":
                 codes = self._store.codes.bypass(user_id, 2, _DAY)
                 self._store.events.add(shared["admin"], "user.bypass_codes_made", **note)
@@ -83,6 +92,8 @@ class ConsoleChanges:
             case "status" if form.get("status") in {status.value for status in UserStatus}:
                 self._store.users.set_status(user_id, UserStatus(form["status"]))
                 note["status"] = form["status"]
+            case "policy" if (policy := _user_policy(form)) is not None:
+                self._store.users.set_policy(user_id, policy)
             case "unlock":
                 self._store.users.unlock(user_id)
             case "forget":
@@ -150,7 +161,23 @@ def _policy(form: Mapping[str, str]) -> Policy | None:
         new_users = NewUsers(form.get("new_users", ""))
     except ValueError:
         return None
-    factors = frozenset(factor for factor in Factor if form.get(f"factor_{factor.value}"))
+    factors = _factors(form)
     if not factors or not math.isfinite(hours) or not 0 <= hours <= 24 * 365:
         return None
     return Policy(new_users, factors, number_matching=bool(form.get("number_matching")), remember_hours=hours)
+
+
+def _user_policy(form: Mapping[str, str]) -> UserPolicy | None:
+    """None: not what the page's form can say."""
+    factors, own = _factors(form), form.get("without_device", "")
+    try:
+        # All of them ticked is no rule, so that a factor that comes later is there, too.
+        return UserPolicy(
+            None if factors == frozenset(Factor) else factors, None if not own else NewUsers(own)
+        )
+    except ValueError:
+        return None
+
+
+def _factors(form: Mapping[str, str]) -> frozenset[Factor]:
+    return frozenset(factor for factor in Factor if form.get(f"factor_{factor.value}"))

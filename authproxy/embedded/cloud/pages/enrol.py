@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from authproxy.embedded.cloud.changes import Changes
 from authproxy.embedded.cloud.enrolment import Enrolment
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.pages.browser import SECURITY_HEADERS, Forms, Templates, plain, see_other
 from authproxy.embedded.cloud.pages.me import PHONE
 from authproxy.embedded.cloud.pages.qr import svg
@@ -29,14 +30,14 @@ ACTIVATED = "activation"  # what changes when any phone was activated
 
 class EnrolmentPages:
     def __init__(
-        self, *, enrolment: Enrolment, changes: Changes, forms: Forms, templates: Templates, base: str
+        self, *, enrolment: Enrolment, changes: Changes, forms: Forms, templates: Templates, links: Links
     ) -> None:
         """`base`: the pages' address as phones reach it."""
         self._enrolment = enrolment
         self._changes = changes
         self._forms = forms
         self._templates = templates
-        self._base = base
+        self._links = links
 
     async def handle(self, call: Call) -> Answer | None:
         """None: no page of mine."""
@@ -61,10 +62,11 @@ class EnrolmentPages:
         invitation = self._enrolment.read(code)
         if invitation is None:
             return self._void(code)
-        address = f"{self._base}/activate/{code.reveal().decode()}"
+        address = self._links.activation(code)
         return self._templates.page(
             "enroll.html",
             username=invitation.username,
+            here_only=self._links.reach_no_phone(),
             address=address,
             code=code.reveal().decode(),
             qr=svg(address, "QR code that opens the set-up page on your phone"),
@@ -98,7 +100,7 @@ class EnrolmentPages:
     def _barcode(self, code: Secret) -> Reply:
         if self._enrolment.read(code) is None:
             return plain(404, "There is no such code.")
-        drawn = svg(f"{self._base}/activate/{code.reveal().decode()}", "QR code")
+        drawn = svg(self._links.activation(code), "QR code")
         headers = (*SECURITY_HEADERS, ("Cache-Control", "no-store"))
         return Reply(200, drawn.encode(), "image/svg+xml", headers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -80,7 +81,7 @@ class PhonePages:
     async def _home(self, call: Call, me: Me) -> Answer:
         said = SAID.get(call.parameters().get("said", ""))
         if not me.devices:
-            return self._templates.page("welcome.html", said=said)
+            return self._templates.page("welcome.html", said=said, nobody_known=not self._store.users.any())
         return self._templates.page(
             "phone.html",
             said=said,
@@ -108,7 +109,7 @@ class PhonePages:
             what=details.get("type", "Login"),
             where=where or "Not told",
             told=_told(details.get("pushinfo", "")),
-            left=max(0, int(login.expires - self._clock())),
+            left=max(0, math.ceil(login.expires - self._clock())),
             life=max(1, int(login.expires - login.created)),
             matching=bool(login.number),
             call=login.factor is Factor.PHONE,

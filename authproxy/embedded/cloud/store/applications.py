@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from authproxy.embedded.cloud.model import (
     Application,
@@ -104,6 +105,7 @@ def _policy_text(policy: Policy) -> str:
     )
 
 
+@lru_cache(256)
 def _policy(text: str) -> Policy:
     kept = json.loads(text)
     return Policy(

@@ -67,10 +67,16 @@ class Database:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._undo()
             raise
-        self._connection.execute("COMMIT")
+
+    def _undo(self) -> None:
+        # A full disk has undone it already. A commit that failed has not: left open, it would take in every later
+        # change, and none of them would ever be kept.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def data_version(self) -> int:
         """A number that changes when another process has changed the file."""

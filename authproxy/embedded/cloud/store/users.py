@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 
-from authproxy.embedded.cloud.model import User, UserStatus, WallClock, new_id
+from authproxy.embedded.cloud.model import Factor, NewUsers, User, UserPolicy, UserStatus, WallClock, new_id
 from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.database import Database, Row
 
@@ -34,6 +36,10 @@ class Users:
     def list(self) -> Sequence[User]:
         return [_user(row) for row in self._database.rows("SELECT * FROM user ORDER BY username")]
 
+    def any(self) -> bool:
+        """Whether there is a user at all."""
+        return self._database.row("SELECT 1 FROM user") is not None
+
     def named(self, username: str) -> User | None:
         return self._one("SELECT * FROM user WHERE username = ?", username)
 
@@ -47,6 +53,15 @@ class Users:
         return bool(
             self._database.execute("UPDATE user SET status = ? WHERE user_id = ?", status.value, user_id)
         )
+
+    def set_policy(self, user_id: str, policy: UserPolicy) -> bool:
+        text = json.dumps(
+            {
+                "factors": None if policy.factors is None else sorted(policy.factors),
+                "without_device": policy.without_device,
+            }
+        )
+        return bool(self._database.execute("UPDATE user SET policy = ? WHERE user_id = ?", text, user_id))
 
     def failed(self, user_id: str, most: int, lock_seconds: float) -> bool:
         """Count a wrong passcode. True when it was one too many: the user is locked out from now on."""
@@ -83,4 +98,15 @@ def _user(row: Row) -> User:
         row["failures"],
         row["locked_until"],
         row["created"],
+        _policy(row["policy"]),
+    )
+
+
+@lru_cache(256)
+def _policy(text: str) -> UserPolicy:
+    kept = json.loads(text)
+    factors, without_device = kept.get("factors"), kept.get("without_device")
+    return UserPolicy(
+        None if factors is None else frozenset(map(Factor, factors)),
+        None if without_device is None else NewUsers(without_device),
     )

@@ -13,7 +13,7 @@
     if (word === "success") {
       state.textContent = "Done. Your phone is ready: go back and log in again.";
       state.classList.add("done");
-      section.querySelector(".qr").remove();
+      section.querySelector(".qr")?.remove();
       return;
     }
     if (word === "invalid") {

@@ -18,10 +18,7 @@
       card.querySelector("progress").value = left;
       card.querySelector(".left b").textContent = String(left);
       card.querySelector(".clock").classList.toggle("soon", left <= 15);
-      if (left === 0 && !card.dataset.over) {
-        card.dataset.over = "yes";
-        refresh();
-      }
+      if (left === 0) refresh(); // until the server says so, too: its clock counts
     }
   };
 
@@ -72,7 +69,9 @@
     try {
       do {
         again = false;
-        await read(await fetch("/", { cache: "no-store" }));
+        const response = await fetch("/", { cache: "no-store" });
+        if (!response.ok) throw new Error(String(response.status));
+        await read(response);
       } while (again);
     } catch {
       online(false);
@@ -92,10 +91,11 @@
     for (const one of form.querySelectorAll("button")) one.disabled = true;
     try {
       const response = await fetch(form.action, { method: "POST", body });
+      if (!response.ok) throw new Error(String(response.status));
       await read(response);
       byId("said").scrollIntoView({ block: "nearest" });
     } catch {
-      say("No connection. Nothing was answered; try again.", "bad");
+      say("That did not get through. Nothing was answered; try again.", "bad");
       for (const one of form.querySelectorAll("button")) one.disabled = false;
     }
   });

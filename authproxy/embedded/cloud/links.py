@@ -1,0 +1,36 @@
+"""The addresses that set phones up, as a browser reaches them."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from authproxy.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """`base`: scheme, host and port of the pages."""
+
+    base: str
+
+    def portal(self, code: Secret) -> str:
+        """The page for a computer: it shows a code to scan."""
+        return f"{self.base}/enroll/{code.reveal().decode()}"
+
+    def activation(self, code: Secret) -> str:
+        """The page for the phone itself, where the code to scan leads."""
+        return f"{self.base}/activate/{code.reveal().decode()}"
+
+    def barcode(self, code: Secret) -> str:
+        """The picture of that code alone."""
+        return f"{self.base}/frame/qr?value={quote(code.reveal().decode())}"
+
+    def reach_no_phone(self) -> bool:
+        """Whether they lead nowhere but to the computer that they are opened on."""
+        host = urlsplit(self.base).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
