@@ -8,9 +8,13 @@ import shutil
 import pytest
 
 
-def needs(program: str, package: str) -> str:
-    """The path of a program. Skips the test when it isn't installed; fails it when CI=true."""
-    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+def needs(program: str, package: str, *folders: str) -> str:
+    """The path of a program, in one of the usual folders or of these. Skips the test when it isn't installed;
+
+    fails it when CI=true.
+    """
+    usual = [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+    path = shutil.which(program, path=":".join([*folders, *usual]))
     if path is None:
         reason = f"{program} is not installed: apt-get install {package}"
         if os.environ.get("CI") == "true":
