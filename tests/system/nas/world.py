@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,13 +30,14 @@ class Doors(World):
         self.auto = self.add_section("auto", factors=["push"], clients=clients)
         self.asking = self.add_section("asking", kind="radius_server_challenge", clients=clients)
 
-    def door(self, section: Section, *, signs: bool = False) -> int:
+    def door(self, section: Section, *, signs: bool = False, listening: socket.socket | None = None) -> int:
         """The port that a client is told: it is there until the world ends.
 
         `signs`: it sends Message-Authenticators, and is held to it from then on (R19); most that send PAP don't.
+        `listening`: where the client is, if elsewhere.
         """
         server, source = ("127.0.0.1", section.port), SIGNING if signs else "127.0.0.1"
-        made = Tap(self.journal, server, self.secret.encode(), source=source)
+        made = Tap(self.journal, server, self.secret.encode(), source=source, listening=listening)
         self._doors.append(made)
         return made.port
 

@@ -6,14 +6,14 @@ import os
 import time
 from pathlib import Path
 
-from tests.system.parts.libraries import library
+from tests.system.parts.needs import needs_library
 
 
 class Names:
     """`env` is for the process; `set` may be called while it runs. A name that isn't there doesn't exist."""
 
     def __init__(self, folder: Path) -> None:
-        wrapper = library("libnss_wrapper.so", "libnss-wrapper")
+        wrapper = needs_library("libnss_wrapper.so", "libnss-wrapper")
         self._hosts = folder / "hosts"
         self._hosts.write_text("")
         self.env = {"LD_PRELOAD": str(wrapper), "NSS_WRAPPER_HOSTS": str(self._hosts)}

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 
-def needs(program: str, package: str, *folders: str) -> str:
-    """The path of a program, in one of the usual folders or of these. Skips the test when it isn't installed;
+def missing(reason: str) -> NoReturn:
+    """Skips the test; fails it when CI=true."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
-    fails it when CI=true.
-    """
+
+def needs(program: str, package: str, *folders: str) -> str:
+    """The path of a program, in one of these folders or of the usual ones; else as `missing`."""
     usual = [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
     path = shutil.which(program, path=":".join([*folders, *usual]))
-    if path is None:
-        reason = f"{program} is not installed: apt-get install {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
+    return path or missing(f"{program} is not installed: apt-get install {package}")
+
+
+def needs_library(name: str, package: str, folder: str = "/usr/lib") -> Path:
+    """The file of this name in a folder of the machine's architecture; else as `missing`."""
+    found = next(Path(folder).glob(f"*/{name}"), None)
+    return found or missing(f"{name} is not installed: apt-get install {package}")

@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from tests.system.parts.libraries import library
-from tests.system.parts.needs import needs
+from tests.system.parts.needs import needs, needs_library
 from tests.system.parts.process import Process, free_port
 from tests.system.parts.terminal import Shown, type_in
 
@@ -21,8 +20,8 @@ class PamRadius:
 
     def __init__(self, folder: Path, port: int, secret: str, *, timeout: int = 30, options: str = "") -> None:
         self._pamtester = needs("pamtester", "pamtester")
-        self._module = library("security/pam_radius_auth.so", "libpam-radius-auth", "/lib")
-        self._wrapper = library("libpam_wrapper.so", "libpam-wrapper")
+        self._module = needs_library("security/pam_radius_auth.so", "libpam-radius-auth", "/lib")
+        self._wrapper = needs_library("libpam_wrapper.so", "libpam-wrapper")
         self._folder = folder.resolve()
         services = self._folder / "services"
         services.mkdir(parents=True)

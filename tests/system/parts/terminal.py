@@ -32,7 +32,7 @@ def type_in(
 ) -> Shown:
     """Each answer when its prompt (a regular expression) is shown; an answer that isn't asked for is left over.
 
-    A prompt like the last one, shown again, ends the program: what was typed has not been taken.
+    A prompt that has been answered, shown again, ends the program: what was typed has not been taken.
     """
     ours, its = pty.openpty()
     # Programs that ask for a password open /dev/tty: the terminal has to be the session's.
@@ -57,7 +57,7 @@ def _converse(
     process: subprocess.Popen[bytes], terminal: int, answers: list[tuple[str, str]], until: float
 ) -> Shown:
     text, unread = "", ""
-    last = answers[-1][0] if answers else "(?!)"
+    answered: list[str] = []
     while (left := until - time.monotonic()) > 0:
         if not select.select([terminal], [], [], left)[0]:
             break
@@ -69,10 +69,11 @@ def _converse(
         said = heard.decode("utf-8", "replace")
         text += said
         unread += said
-        prompt = answers[0][0] if answers else last
-        if (found := re.search(prompt, unread)) is not None:
-            if not answers:
-                break
+        if any(re.search(prompt, unread) for prompt in answered):
+            break
+        if answers and (found := re.search(answers[0][0], unread)) is not None:
             unread = unread[found.end() :]
-            os.write(terminal, answers.pop(0)[1].encode() + b"\n")
+            prompt, answer = answers.pop(0)
+            answered.append(prompt)
+            os.write(terminal, answer.encode() + b"\n")
     return Shown(None, text)
