@@ -1,4 +1,4 @@
-"""strongSwan: an IKEv2 gateway that asks RADIUS for EAP (eap-radius), and a client daemon; both in a network namespace.
+"""strongSwan: an IKEv2 gateway that asks RADIUS for EAP (eap-radius), and clients' daemons; all in a network namespace.
 
 IKE_SAs without children (RFC 6023): the whole of a login, and no kernel policy or route.
 """
@@ -15,8 +15,8 @@ from tests.system.parts.needs import missing, needs
 from tests.system.parts.pki import make_certificate
 from tests.system.parts.process import Process
 
-# The client's daemon stands on the same address, so it has ports of its own.
-_PORTS = {"gateway": (500, 4500), "client": (5500, 5501)}
+# The clients' daemons stand on the same address, so they have ports of their own.
+_PORTS = {"gateway": (500, 4500), "client": (5500, 5501), "another": (5502, 5503)}
 _DAEMON = """\
 charon-systemd {{
     port = {ports[0]}
@@ -172,15 +172,15 @@ class StrongSwan:
     def log(self) -> str:
         return "".join((self._folder / f"{name}.log").read_text(errors="replace")[-3000:] for name in _PORTS)
 
-    def log_in(self, method: str, user: str, password: str) -> bool:
+    def log_in(self, method: str, user: str, password: str, *, client: str = "client") -> bool:
         """`method`: as swanctl.conf has it, such as eap-mschapv2. Whether an IKE_SA came of it."""
-        config = self._folder / "client" / "swanctl.conf"
+        config = self._folder / client / "swanctl.conf"
         config.touch(mode=0o600)
         config.write_text(_CLIENT.format(method=method, user=user, password=password))
-        loaded = self._control("client", "--load-all", "--clear")
+        loaded = self._control(client, "--load-all", "--clear")
         assert loaded.returncode == 0, loaded.stdout + loaded.stderr
-        ended = self._control("client", "--initiate", "--ike", "home", "--timeout", "60")
-        self._control("client", "--terminate", "--ike", "home", "--force")
+        ended = self._control(client, "--initiate", "--ike", "home", "--timeout", "60")
+        self._control(client, "--terminate", "--ike", "home", "--force")
         return ended.returncode == 0
 
     def _control(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
