@@ -1,7 +1,7 @@
 """python -m tests.system.nas.patience [CLIENT …]   how real clients wait for a push; a line each.
 
-Each with the settings that it comes with: how long it waits for a phone that nobody picks up, how often it asks
-meanwhile, and whether another user gets in at the same time. Takes root, and some five minutes for all.
+With the settings that it comes with: how long it waits for a phone that nobody picks up, and how often it asks
+meanwhile. With patience: whether another user gets in at the same time. Takes root, and some five minutes for all.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,16 +67,17 @@ class Waiting(Doors):
         return stack.enter_context(Tap(self.seen, server, secret, listening=listening)).port
 
 
-Start = Callable[[Waiting, ExitStack, Path], LogIn]
+# `patience`: seconds that it shall wait; None for its own defaults.
+Start = Callable[[Waiting, ExitStack, Path, int | None], LogIn]
 
 
-def _pam(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
-    pam = PamRadius(folder / "pam", world.tapped(stack, world.auto), world.secret, timeout=3)
+def _pam(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
+    pam = PamRadius(folder / "pam", world.tapped(stack, world.auto), world.secret, timeout=patience or 3)
     return lambda user, password, _: pam.log_in(user, (PASSWORD_PROMPT, password)).code == 0
 
 
-def _squid(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
-    helper = SquidRadius(folder, world.tapped(stack, world.auto), world.secret, timeout=10)
+def _squid(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
+    helper = SquidRadius(folder, world.tapped(stack, world.auto), world.secret, timeout=patience or 10)
     lock = threading.Lock()
     stack.enter_context(helper)
 
@@ -86,14 +88,14 @@ def _squid(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
     return log_in
 
 
-def _postgresql(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
+def _postgresql(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
     server = stack.enter_context(PostgreSql(world.tapped(stack, world.auto), world.secret))
     for user in USERS:
         server.add_role(user)
     return lambda user, password, _: server.log_in(user, password)
 
 
-def _relay(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
+def _relay(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
     port = world.tapped(stack, world.auto)
     relay = stack.enter_context(FreeRadius(folder / "relay", world.secret, relay_to=(port, world.secret)))
     return lambda user, password, _: (
@@ -102,31 +104,33 @@ def _relay(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
     )
 
 
-def _openvpn(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
+def _openvpn(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
     inside = stack.enter_context(Namespace())
     port = world.tapped(stack, world.auto, inside)
     stack.enter_context(Accountant(inside.udp_socket(1813), world.secret))
-    vpn = stack.enter_context(OpenVpn(folder, inside, port, world.secret, wait=1, retry=1))
+    vpn = stack.enter_context(OpenVpn(folder, inside, port, world.secret, wait=patience or 1, retry=1))
     return lambda user, password, _: vpn.log_in(user, password).found == UP
 
 
-def _ocserv(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
+def _ocserv(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
     inside = stack.enter_context(Namespace())
     port = world.tapped(stack, world.auto, inside)
-    vpn = stack.enter_context(Ocserv(folder, inside, port, world.secret, timeout=10, retries=3))
+    vpn = stack.enter_context(Ocserv(folder, inside, port, world.secret, timeout=patience or 10, retries=3))
     return lambda user, password, _: "COOKIE=" in vpn.log_in(user, (OCSERV_PROMPT, password)).text
 
 
-def _strongswan(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
+def _strongswan(
+    world: Waiting, stack: ExitStack, folder: Path, patience: int | None, *, sockets: int = 1
+) -> LogIn:
     inside = stack.enter_context(Namespace())
     world.tapped(stack, world.gate, inside)
-    vpn = stack.enter_context(StrongSwan(folder, inside, world.secret))
+    vpn = stack.enter_context(StrongSwan(folder, inside, world.secret, sockets=sockets))
     return lambda user, password, which: vpn.log_in(
         "eap-mschapv2", user, password, client=("client", "another")[which]
     )
 
 
-def _switch(world: Waiting, stack: ExitStack, folder: Path) -> LogIn:
+def _switch(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
     switch = stack.enter_context(Switch(folder, world.secret, world.eap_authority))
     world.tapped(stack, world.eap, switch.namespace)
     return lambda user, password, _: switch.log_in("peap-gtc", user, password).found == IN
@@ -140,6 +144,7 @@ CLIENTS: dict[str, Start] = {
     "openvpn": _openvpn,
     "ocserv": _ocserv,
     "strongswan": _strongswan,
+    "strongswan, 8 sockets": partial(_strongswan, sockets=8),
     "hostapd": _switch,
 }
 ONE_PORT = {"hostapd"}  # has one port here, so no second device
@@ -147,27 +152,33 @@ ONE_PORT = {"hostapd"}  # has one port here, so no second device
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`seconds` until it gave up, `requests` by then; `other`: seconds that another user's login took meanwhile."""
+    """`seconds` until it gave up, `requests` and `pushes` by then; `other`: seconds of another user's login meanwhile."""
 
     seconds: float
     answered: bool
     requests: int
     repeated: int
+    pushes: int
     other: float | None
 
     def __str__(self) -> str:
         end = "was refused" if self.answered else "gave up"
         other = "" if self.other is None else f"   another user meanwhile: {self.other:4.1f} s"
         still = "  STANDS STILL" if self.other is not None and self.other >= HOLD else ""
-        asked = f"{self.requests} requests, {self.repeated} of them repeated octet for octet"
+        asked = f"{self.requests} requests, {self.repeated} of them repetitions, {self.pushes} pushes"
         return f"{end} after {self.seconds:5.1f} s   {asked}{other}{still}"
 
 
 def measure(world: Waiting, start: Start, folder: Path, *, alone: bool) -> Measured:
+    other = None
+    if not alone:
+        with ExitStack() as stack:
+            (folder / "patient").mkdir()
+            other = _beside(world, start(world, stack, folder / "patient", 60))
     with ExitStack() as stack:
-        log_in = start(world, stack, folder)
-        other = None if alone else _beside(world, log_in)
-        before = len(world.seen)
+        (folder / "usual").mkdir()
+        log_in = start(world, stack, folder / "usual", None)
+        before, asked = len(world.seen), len(world.asked("alice"))
         world.cloud.users["alice"] = User(answer=None)
         began = time.monotonic()
         _log_in(world, log_in, "alice", 0)
@@ -175,8 +186,9 @@ def measure(world: Waiting, start: Start, folder: Path, *, alone: bool) -> Measu
         requests = world.seen.all(RadiusRequest, lambda request: request.octets[0] == 1, since=before)
         answers = world.seen.all(RadiusReply, lambda reply: reply.code == 3, since=before)
         repeated = len(requests) - len({request.octets for request in requests})
+        pushes = len(world.asked("alice")) - asked
         world.cloud.decide("alice", "deny")
-        return Measured(seconds, bool(answers), len(requests), repeated, other)
+        return Measured(seconds, bool(answers), len(requests), repeated, pushes, other)
 
 
 def _beside(world: Waiting, log_in: LogIn) -> float:
@@ -226,7 +238,7 @@ def main(argv: list[str]) -> int:
                 said = str(measure(made, CLIENTS[name], Path(folder), alone=name in ONE_PORT))
             except pytest.skip.Exception as skipped:
                 said = str(skipped)
-        print(f"{name:<11} {said}", flush=True)
+        print(f"{name:<21} {said}", flush=True)
     return 0
 
 

@@ -89,7 +89,7 @@ class Watched:
     text: str
 
 
-def watch(command: Sequence[str], wanted: Sequence[str], timeout: float = 60) -> Watched:
+def watch(command: Sequence[str], wanted: Sequence[str], timeout: float = 90) -> Watched:
     """Until a program prints one of these texts, or ends, or takes too long; then it is ended."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -63,6 +63,7 @@ eap-radius {{
             load = yes
             nas_identifier = strongSwan
             accounting = no
+            sockets = {sockets}
             servers {{
                 one {{
                     address = 127.0.0.1
@@ -124,9 +125,12 @@ secrets {{
 
 
 class StrongSwan:
-    """`with StrongSwan(folder, namespace, secret) as vpn: …`. It asks 127.0.0.1:1812 there."""
+    """`with StrongSwan(folder, namespace, secret) as vpn: …`. It asks 127.0.0.1:1812 there.
 
-    def __init__(self, folder: Path, namespace: Namespace, secret: str) -> None:
+    `sockets`: how many logins may wait at once.
+    """
+
+    def __init__(self, folder: Path, namespace: Namespace, secret: str, *, sockets: int = 1) -> None:
         self._charon = needs("charon-systemd", "charon-systemd")
         self._swanctl = needs("swanctl", "strongswan-swanctl")
         for plugin, package in (
@@ -146,11 +150,16 @@ class StrongSwan:
         key.touch(mode=0o600)
         key.write_bytes(files.key.read_bytes())
         (self._folder / "gateway" / "swanctl.conf").write_text(_GATEWAY)
+        self._sockets = sockets
         self._processes: list[Process] = []
 
     def __enter__(self) -> Self:
         for name, ports in _PORTS.items():
-            radius = _RADIUS.format(secret=self._secret) if name == "gateway" else _NO_RADIUS
+            radius = (
+                _RADIUS.format(secret=self._secret, sockets=self._sockets)
+                if name == "gateway"
+                else _NO_RADIUS
+            )
             config = self._folder / f"{name}.conf"
             config.touch(mode=0o600)
             config.write_text(_DAEMON.format(ports=ports, folder=self._folder, name=name, radius=radius))
