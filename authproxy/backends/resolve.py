@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 from threading import Thread
@@ -175,6 +176,7 @@ def _fire(waiting: list[Deferred[None]], one: Deferred[None]) -> None:
         one.callback(None)
 
 
+@lru_cache(maxsize=1024)  # asked for each login anew; a configuration has a few
 def _literal(name: str) -> tuple[str, ...]:
     """Nobody has to be asked for these. RFC 6761 §6.3: localhost is this machine, whatever a server or a file says."""
     try:

@@ -61,13 +61,13 @@ class Seal(Protocol):
         """Whether it claims to be ours."""
 
     def seal(self, octets: bytes) -> bytes:
-        """At most `overhead` octets longer."""
+        """A State with these in it."""
 
     def open(self, token: bytes) -> bytes | None:
         """None: made by somebody else, or changed."""
 
-    @property
-    def overhead(self) -> int: ...
+    def length(self, octets: int) -> int:
+        """Octets of the State in which so many are sealed."""
 
 
 class Challenges:
@@ -110,7 +110,7 @@ class Challenges:
             _digest(request.username.canonical),
         )
         name = pending.username.encode()
-        if len(head) + len(name) + self._seal.overhead > MAX_STATE:
+        if self._seal.length(len(head) + len(name)) > MAX_STATE:
             name = b""  # only this node can answer for a name that long
         self._forget(now)
         self._held[identifier] = (expires, pending)

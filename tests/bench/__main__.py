@@ -24,6 +24,7 @@ from tests.bench.rows import (
     latency,
     overload,
     pending,
+    proxying,
     relay,
     retransmits,
     throughput,
@@ -32,6 +33,7 @@ from tests.bench.tools import WORK, Unbuildable, WrongAnswer
 
 ROWS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "answers": answers.measure,
+    "proxying": proxying.measure,
     "freeradius": throughput.against_freeradius,
     "naive": throughput.against_naive,
     "pending": pending.measure,

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 
 from tests.bench.certificates import Certificates
 from tests.bench.process import AROUND_IT, Process, wait_for
-from tests.bench.tools import tool
+from tests.bench.tools import SECRET, tool
 
 T = TypeVar("T")
 
@@ -109,6 +109,11 @@ class Rig:
         return self._piece("ldapsink", self._start_ldap_sink)
 
     @property
+    def radius_sink(self) -> int:
+        """The port of a RADIUS server that answers at once."""
+        return self._piece("radsink", self._start_radius_sink)
+
+    @property
     def slapd(self) -> int:
         """The port of an OpenLDAP server with the same people."""
         return self._piece("slapd", self._start_slapd)
@@ -132,6 +137,12 @@ class Rig:
         port = free_port()
         process = self._run("ldapsink", [tool("ldapsink"), "-p", port])
         wait_for("ldapsink", lambda: listens(port), process)
+        return port
+
+    def _start_radius_sink(self) -> int:
+        port = free_port(socket.SOCK_DGRAM)
+        process = self._run("radsink-home", [tool("radsink"), "-p", port, "-s", SECRET])
+        wait_for("radsink", lambda: takes_datagrams(port), process)
         return port
 
     def _start_cloud(self, name: str, *options: str) -> Cloud:

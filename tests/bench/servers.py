@@ -51,14 +51,24 @@ def _free_udp_port() -> int:
 
 def start_authproxy(rig: Rig, name: str, *, ldap_port: int, cloud: Cloud) -> Server:
     """The real daemon, as an administrator would start it."""
+    return _authproxy(rig, name, cloud, _AD_CLIENT.format(ldap_port=ldap_port, **_NAMES))
+
+
+def start_authproxy_relay(rig: Rig, name: str, *, radius_port: int, cloud: Cloud, users: int) -> Server:
+    """The same before a RADIUS server. So many users are exempt from the second factor: what is left is relaying."""
+    exempt = ", ".join(f"user{number:05d}" for number in range(users))
+    primary = _RADIUS_CLIENT.format(radius_port=radius_port, **_NAMES)
+    return _authproxy(rig, name, cloud, primary, f"  exempt_usernames: [{exempt}]\n")
+
+
+def _authproxy(rig: Rig, name: str, cloud: Cloud, primary: str, more: str = "") -> Server:
     folder, port = rig.folder / name, _free_udp_port()
     for part in ("log", "state"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     configuration = folder / "authproxy.yaml"
     configuration.touch(mode=0o600)
-    configuration.write_text(
-        _AUTHPROXY.format(folder=folder, port=port, ldap_port=ldap_port, cloud=cloud, **_NAMES)
-    )
+    server = _AUTHPROXY.format(folder=folder, port=port, cloud=cloud, **_NAMES)
+    configuration.write_text(primary + server + more)
     command = [sys.executable, "-m", "authproxy", "run", "-c", configuration]
     output = rig.folder / f"{name}.log"
     process = Process(command, cpu=UNDER_TEST, output=output, raise_files=False, cwd=ROOT)
@@ -71,6 +81,15 @@ def start_freeradius(
     port = _free_udp_port()
     command = freeradius.configure(
         rig.folder / name, port=port, ldap_port=ldap_port, cloud=cloud, calls=calls, threads=threads
+    )
+    process = Process(command, cpu=UNDER_TEST, output=rig.folder / f"{name}.log")
+    return _started(rig, Server(name, port, process))
+
+
+def start_freeradius_relay(rig: Rig, name: str, *, radius_port: int, threads: int = 32) -> Server:
+    port = _free_udp_port()
+    command = freeradius.configure_relay(
+        rig.folder / name, port=port, radius_port=radius_port, threads=threads
     )
     process = Process(command, cpu=UNDER_TEST, output=rig.folder / f"{name}.log")
     return _started(rig, Server(name, port, process))
@@ -113,10 +132,7 @@ _NAMES = {
     "secret": SECRET,
 }
 
-_AUTHPROXY = """\
-main:
-  log_dir: {folder}/log
-  state_dir: {folder}/state
+_AD_CLIENT = """\
 ad_client:
   host: 127.0.0.1
   port: {ldap_port}
@@ -126,6 +142,17 @@ ad_client:
   service_account_password: {admin_password}
   search_dn: {people}
   username_attribute: uid
+"""
+_RADIUS_CLIENT = """\
+radius_client:
+  host: 127.0.0.1
+  port: {radius_port}
+  secret: {secret}
+"""
+_AUTHPROXY = """\
+main:
+  log_dir: {folder}/log
+  state_dir: {folder}/state
 radius_server_auto:
   name: bench
   ikey: {ikey}
@@ -135,7 +162,6 @@ radius_server_auto:
   api_ca_certs_file: {cloud.ca}
   allow_local_api: true
   failmode: secure
-  client: ad_client
   interface: 127.0.0.1
   port: {port}
   max_pending_per_client: 16384

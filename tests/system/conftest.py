@@ -12,9 +12,10 @@ from tests.system.everyday import Everyday
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The slow ones run when they are asked for: `pytest -m slow`."""
-    if "slow" not in config.option.markexpr:
-        items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+    """Some run when they are asked for: `pytest -m slow`, `pytest -m nas`."""
+    for marker in ("slow", "nas"):
+        if marker not in config.option.markexpr:
+            items[:] = [item for item in items if item.get_closest_marker(marker) is None]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -69,6 +69,7 @@ class Modes(World):
             "asked": Person(password("asked"), codes=(self.codes[0],)),
             "twice": Person(password("twice"), codes=(self.codes[0], self.codes[1])),
             "expired": Person(password("expired"), checks=("SMB-Account-Ctrl := 131088",)),
+            "changes": Person(password("changes"), old=password("changes, before")),
             "eve": Person(password("eve")),
         }
         self.freeradius = FreeRadius(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -150,6 +151,50 @@ def test_mschap2_refused(modes: Modes) -> None:
     assert b"E=648" in inside(reply.values(VENDOR_SPECIFIC))[2]
     (event,) = modes.wait_audit(username="expired", decision="reject")
     assert event["cause"] == "expired"
+
+
+@pytest.mark.parametrize("answer", ["allow", "deny"])
+def test_a_new_password(modes: Modes, answer: Literal["allow", "deny"]) -> None:
+    """R32: the server takes the new one in the old one's place, and then comes the push.
+
+    The keys are the new password's (R30); a denial brings none of them (R42).
+    """
+    modes.cloud.users["changes"].answer = answer
+    changes = modes.freeradius.people["changes"]
+    assert changes.old is not None
+    nas, exchange = modes.nas(modes.bare), MsChap2("changes", changes.password)
+    before = len(modes.asked("changes", "preauth"))
+    wrong = nas.exchange(opaque(modes, "changes", *exchange.change("not the old one")))
+    assert wrong is not None
+    assert wrong.code == ACCESS_REJECT
+    assert b"E=709" in inside(wrong.values(VENDOR_SPECIFIC))[2]
+    assert len(modes.asked("changes", "preauth")) == before
+    request = opaque(modes, "changes", *exchange.change(changes.old))
+    reply = nas.exchange(request)
+    assert reply is not None
+    assert modes.asked("changes")[-1]["factor"] == "auto"
+    found = inside(reply.values(VENDOR_SPECIFIC))
+    if answer == "deny":
+        assert reply.code == ACCESS_REJECT
+        assert found == {}
+    else:
+        assert reply.code == ACCESS_ACCEPT
+        assert found[26][1:].startswith(exchange.success())
+        keys = [open_salted(found[kind], nas.secret, request.authenticator) for kind in (16, 17)]
+        assert tuple(keys) == exchange.keys()
+
+
+def test_a_new_password_octet_for_octet(modes: Modes) -> None:
+    """R32: what changes a password is the server's alone to read, as is the name that is hashed into it."""
+    user = modes.user()
+    nas = modes.nas(modes.octets)
+    before = len(modes.scripted.logins())
+    change = MsChap2(user.user, "new").change("old")
+    made = wire.access_request(f"CORP\\{user.user}", None, nas.secret, *change)
+    nas.exchange(Request(made.octets, user.user, user.password.encode()))
+    (asked,) = modes.scripted.logins()[before:]
+    assert [pair for pair in asked.attributes if pair[0] == VENDOR_SPECIFIC] == change
+    assert asked.values(USER_NAME) == [f"CORP\\{user.user}".encode()]
 
 
 def test_nothing_leaks_on_a_denial(modes: Modes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -80,8 +81,10 @@ class RadiusPrimary:
             last = index + 1 == len(servers)
             sends = 1 + self._settings.retries
             try:
-                reply, asked = await self._ask(
-                    server, build, sends if last else min(sends, _SENDS_WITH_OTHERS), request.deadline
+                reply, asked = await server.ask(
+                    build,
+                    sends=sends if last else min(sends, _SENDS_WITH_OTHERS),
+                    deadline=request.deadline,
                 )
             except Silent as silent:
                 problems.append(str(silent))
@@ -143,17 +146,6 @@ class RadiusPrimary:
             )
         return known
 
-    async def _ask(self, server: Server, build: Build, sends: int, deadline: float) -> tuple[Packet, Packet]:
-        """The reply, and the request that it answers."""
-        sent: list[Packet] = []
-
-        def kept(identifier: int, authenticator: bytes, own_address: str) -> Packet:
-            packet = build(identifier, authenticator, own_address)
-            sent.append(packet)
-            return packet
-
-        return await server.ask(kept, sends=sends, deadline=deadline), sent[0]
-
     # ---- the request
 
     def _builder(self, request: AuthRequest, password: Secret) -> Build:
@@ -184,9 +176,7 @@ class RadiusPrimary:
         types = {attribute.type for attribute in carried}
         ourselves: list[Attribute] = []
         if not types & {NAS_IP_ADDRESS, NAS_IPV6_ADDRESS}:
-            address = ip_address((self._settings.nas_ip or own_address).partition("%")[0])
-            type = NAS_IP_ADDRESS if address.version == 4 else NAS_IPV6_ADDRESS
-            ourselves.append(Attribute(type, address.packed))
+            ourselves.append(_nas_address(self._settings.nas_ip or own_address))
         if self._settings.nas_identifier and NAS_IDENTIFIER not in types:
             ourselves.append(Attribute(NAS_IDENTIFIER, self._settings.nas_identifier.encode()))
         return ourselves
@@ -208,6 +198,12 @@ class RadiusPrimary:
                 return PrimaryChallenge(message, reply.first(STATE) or b"", answered)
             case _:
                 return Refused(_cause(reply), message=message, carried=answered)
+
+
+@lru_cache(maxsize=1024)  # the same for every login by one of our addresses
+def _nas_address(text: str) -> Attribute:
+    address = ip_address(text.partition("%")[0])
+    return Attribute(NAS_IP_ADDRESS if address.version == 4 else NAS_IPV6_ADDRESS, address.packed)
 
 
 def _message(reply: Packet) -> str:

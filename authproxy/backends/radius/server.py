@@ -91,15 +91,15 @@ class Server:
         """The reactor's seconds."""
         return self._dead_since
 
-    async def ask(self, build: Build, *, sends: int, deadline: float) -> Packet:
-        """The reply to one request, which is sent up to `sends` times, the same octets each time (R37).
+    async def ask(self, build: Build, *, sends: int, deadline: float) -> tuple[Packet, Packet]:
+        """The reply, and its request, which is sent up to `sends` times, the same octets each time (R37).
 
         `deadline`: the reactor's seconds. Raises Silent.
         """
         began = self._reactor.seconds()
         exchange = self._begin(build)
         try:
-            return await self._exchange(exchange, sends, deadline)
+            return await self._exchange(exchange, sends, deadline), exchange.request
         except Silent:
             if self._heard_at < began:
                 self._count_silence()

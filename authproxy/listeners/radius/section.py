@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -210,6 +211,10 @@ class RadiusSection:
 def _address(octets: bytes) -> str | None:
     """Users come back, and reading an address costs more than checking the packet's signature does."""
     try:
-        return str(ip_address(octets.decode("ascii")))
-    except ValueError:
+        text = octets.decode("ascii")
+        if ":" in text:
+            return str(ip_address(text))
+        socket.inet_pton(socket.AF_INET, text)  # four decimal numbers, and so written in one way only
+    except (ValueError, OSError):
         return None
+    return text

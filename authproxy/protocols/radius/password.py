@@ -41,9 +41,10 @@ _KINDS = {
 }
 # RFC 2865 §5.44: 0-1. Of two, we might read one and the server behind us the other.
 _ONCE = frozenset((USER_NAME, STATE))
-# RFC 2548 §2.1.3, §2.3.2: MS-CHAP-Response and MS-CHAP2-Response.
+# RFC 2548: MS-CHAP-Response and MS-CHAP2-Response (§2.1.3, §2.3.2), and what stands in their place when the
+# password is changed: MS-CHAP-CPW-1 and -2, MS-CHAP2-CPW (§2.1.6, §2.1.7, §2.3.4; R32).
 _MICROSOFT = (311).to_bytes(4, "big")
-_MSCHAP_RESPONSES = frozenset((1, 25))
+_MSCHAP_RESPONSES = frozenset((1, 3, 4, 25, 27))
 _CHAP_CHALLENGE = 60
 _PROOFS = frozenset((CHAP_PASSWORD, _CHAP_CHALLENGE, EAP_MESSAGE))
 

@@ -1,7 +1,7 @@
-"""FreeRADIUS with its ldap and rest modules: search, bind as the user, then the cloud's calls.
+"""FreeRADIUS with its ldap and rest modules: search, bind as the user, then the cloud's calls. And as a relay.
 
-It is the nearest that a packaged server comes to the job. rlm_rest can neither sign its calls nor read their verdict
-(any 200 will do), so it does a little less than the work.
+The former is the nearest that a packaged server comes to the job. rlm_rest can neither sign its calls nor read their
+verdict (any 200 will do), so it does a little less than the work.
 """
 
 from __future__ import annotations
@@ -22,6 +22,18 @@ def configure(
     folder: Path, *, port: int, ldap_port: int, cloud: Cloud, calls: int, threads: int = 32
 ) -> list[object]:
     """Writes its configuration. Returns the command that runs it in the foreground."""
+    modules = _ldap(ldap_port, threads) + _rest(cloud, threads, calls)
+    policy = _POLICY.format(post_auth="rest" if calls == THREE_CALLS else "")
+    return _write(folder, port, threads, modules, "proxy_requests = no", policy)
+
+
+def configure_relay(folder: Path, *, port: int, radius_port: int, threads: int = 32) -> list[object]:
+    """The same for one that passes every login on to another RADIUS server."""
+    upstream = _UPSTREAM.format(port=radius_port, secret=SECRET)
+    return _write(folder, port, threads, "", upstream, _RELAY)
+
+
+def _write(folder: Path, port: int, threads: int, modules: str, proxying: str, policy: str) -> list[object]:
     folder.mkdir(parents=True, exist_ok=True)
     libraries = next((path for path in _LIBRARIES if Path(path).is_dir()), _LIBRARIES[0])
     text = _SERVER.format(
@@ -30,8 +42,9 @@ def configure(
         secret=SECRET,
         port=port,
         threads=threads,
-        modules=_ldap(ldap_port, threads) + _rest(cloud, threads, calls),
-        post_auth="rest" if calls == THREE_CALLS else "",
+        modules=modules,
+        proxying=proxying,
+        policy=policy,
     )
     (folder / "bench.conf").write_text(text)
     (folder / "dictionary").write_text("$INCLUDE /usr/share/freeradius/dictionary\n")
@@ -81,7 +94,7 @@ thread pool {{
     max_spare_servers = 10
     max_requests_per_server = 0
 }}
-proxy_requests = no
+{proxying}
 modules {{
 {modules}
 }}
@@ -91,6 +104,11 @@ server default {{
         ipaddr = 127.0.0.1
         port = {port}
     }}
+{policy}
+}}
+"""
+
+_POLICY = """\
     authorize {{
         ldap
         if (ok || updated) {{
@@ -109,6 +127,36 @@ server default {{
     post-auth {{
         {post_auth}
     }}
+"""
+
+_RELAY = """\
+    authorize {
+        update control {
+            &Proxy-To-Realm := there
+        }
+    }
+"""
+
+_UPSTREAM = """\
+proxy_requests = yes
+proxy server {{
+    default_fallback = no
+}}
+home_server there {{
+    type = auth
+    ipaddr = 127.0.0.1
+    port = {port}
+    secret = {secret}
+    response_window = 20
+    max_outstanding = 65536
+    status_check = none
+}}
+home_server_pool there {{
+    home_server = there
+}}
+realm there {{
+    auth_pool = there
+    nostrip
 }}
 """
 

@@ -35,15 +35,15 @@ def against_freeradius(plan: Plan) -> list[Figure]:
     goal = at_least(0.9, 1.25, slack=5)
     same = "logins per CPU-second ÷ FreeRADIUS ldap + rest"
     return [
-        _ratio(2, f"passcode (2 calls): {same}", rounds, "passcode", "freeradius-2", goal),
-        _ratio(2, f"push (3 calls): {same}, 3 calls too", rounds, "push", "freeradius-3", goal),
-        _ratio(2, "push (3 calls) ÷ FreeRADIUS with 2", rounds, "push", "freeradius-2", None),
-        _cost("passcode", rounds),
-        _cost("push", rounds),
-        _cost("freeradius-2", rounds),
-        _cost("freeradius-3", rounds),
+        ratio(2, f"passcode (2 calls): {same}", rounds, "passcode", "freeradius-2", goal),
+        ratio(2, f"push (3 calls): {same}, 3 calls too", rounds, "push", "freeradius-3", goal),
+        ratio(2, "push (3 calls) ÷ FreeRADIUS with 2", rounds, "push", "freeradius-2", None),
+        cost("passcode", rounds),
+        cost("push", rounds),
+        cost("freeradius-2", rounds),
+        cost("freeradius-3", rounds),
         Figure(2, "the same calls made directly, from C", floor.cpu_us, "µs CPU"),
-        _lost(2, rounds, "push", "passcode"),
+        lost(2, rounds, "push", "passcode"),
     ]
 
 
@@ -63,12 +63,12 @@ def against_naive(plan: Plan) -> list[Figure]:
         server.stop()
     goal = at_least(5, 8, slack=2)
     return [
-        _ratio(3, "push: logins per CPU-second ÷ naive stack, the same work", rounds, "push", "naive", goal),
-        _ratio(3, "passcode, with search ÷ naive stack without one", rounds, "passcode", "naive-bind", None),
-        _cost("push", rounds, row=3),
-        _cost("naive", rounds, row=3),
-        _cost("naive-bind", rounds, row=3),
-        _lost(3, rounds, "push", "passcode"),
+        ratio(3, "push: logins per CPU-second ÷ naive stack, the same work", rounds, "push", "naive", goal),
+        ratio(3, "passcode, with search ÷ naive stack without one", rounds, "passcode", "naive-bind", None),
+        cost("push", rounds, row=3),
+        cost("naive", rounds, row=3),
+        cost("naive-bind", rounds, row=3),
+        lost(3, rounds, "push", "passcode"),
     ]
 
 
@@ -76,12 +76,12 @@ def _speed(sample: Sample) -> float:
     return sample.per_cpu_second
 
 
-def _ratio(row: int, what: str, rounds: Rounds, ours: str, theirs: str, goal: Goal | None) -> Figure:
+def ratio(row: int, what: str, rounds: Rounds, ours: str, theirs: str, goal: Goal | None) -> Figure:
     ratios = rounds.ratios(ours, theirs, _speed)
     return Figure(row, what, ratios.median, "×", goal, ratios.spread)
 
 
-def _cost(name: str, rounds: Rounds, row: int = 2) -> Figure:
+def cost(name: str, rounds: Rounds, row: int = 2) -> Figure:
     sample = rounds.by_server[name]
     remark = f"{rounds.median(name, lambda s: s.load.per_second):.0f}/s"
     costs = [s.cpu_us for s in sample]
@@ -96,7 +96,7 @@ def _cost(name: str, rounds: Rounds, row: int = 2) -> Figure:
     )
 
 
-def _lost(row: int, rounds: Rounds, *names: str) -> Figure:
+def lost(row: int, rounds: Rounds, *names: str) -> Figure:
     return Figure(
         row, "logins of ours lost below saturation", sum(map(rounds.unanswered, names)), goal=at_most(0, 0)
     )

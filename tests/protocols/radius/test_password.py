@@ -26,6 +26,11 @@ ARAP = (70, bytes(16))
 EAP = (79, b"\x02\x01\x00\x06\x01a")
 MSCHAP = (26, (311).to_bytes(4, "big") + b"\x0b\x0a" + bytes(8) + b"\x01\x34" + bytes(50))
 MSCHAP2 = (26, (311).to_bytes(4, "big") + b"\x19\x34" + bytes(50))
+# RFC 2548 §2.1.6, §2.1.7, §2.3.4: a new password in the place of one that has expired (R32).
+MSCHAP_CHANGES = [
+    (26, (311).to_bytes(4, "big") + bytes((type, size + 2)) + bytes(size))
+    for type, size in ((3, 70), (4, 84), (27, 68))
+]
 MSCHAP_CHALLENGE = (26, (311).to_bytes(4, "big") + b"\x0b\x0a" + bytes(8))
 
 ALL = {
@@ -35,6 +40,7 @@ ALL = {
     EAP: CredentialKind.EAP,
     MSCHAP: CredentialKind.MSCHAP,
     MSCHAP2: CredentialKind.MSCHAP,
+    **dict.fromkeys(MSCHAP_CHANGES, CredentialKind.MSCHAP),
 }
 
 
@@ -43,7 +49,7 @@ def test_each_kind(attribute: tuple[int, bytes], kind: CredentialKind) -> None:
     assert credential_kind(request((1, b"nemo"), attribute, MSCHAP_CHALLENGE, (31, b"x"))) is kind
 
 
-@pytest.mark.parametrize("attribute", [CHAP, MSCHAP, MSCHAP2, EAP])
+@pytest.mark.parametrize("attribute", [CHAP, MSCHAP, MSCHAP2, *MSCHAP_CHANGES, EAP])
 def test_the_same_proof_in_another_packet(attribute: tuple[int, bytes]) -> None:
     """R46: a NAS that asks anew has another Identifier and Authenticator, and the same proof."""
     pairs = [(1, b"nemo"), attribute, MSCHAP_CHALLENGE, (60, b"challenge"), (24, b"state")]

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4, TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from spnego._ntlm_raw.md4 import md4
 
@@ -61,6 +61,31 @@ class MsChap2:
         response = bytes((1, 0)) + self.peer_challenge + bytes(8) + self._response()
         return [vendor_specific(MICROSOFT, (11, self.challenge)), vendor_specific(MICROSOFT, (25, response))]
 
+    def change(self, old: str) -> list[tuple[int, bytes]]:
+        """A new password instead of `old`, which has expired: this exchange is with the new one (RFC 2548 §2.3.4).
+
+        The old hash proves who asks, under the new one; the new password goes under the old hash (RFC 2759 §8.9).
+        """
+        new, old_hash = self.password.encode("utf-16-le"), md4(old.encode("utf-16-le"))
+        block = secrets.token_bytes(512 - len(new)) + new + len(new).to_bytes(4, "little")
+        hidden = Cipher(ARC4(old_hash), None).encryptor().update(block)
+        identifier = secrets.token_bytes(1)
+        request = (
+            b"\x07"
+            + identifier
+            + old_hash_proof(old, self.password)
+            + self.peer_challenge
+            + bytes(8)
+            + self._response()
+            + bytes(2)
+        )
+        parts = [
+            (6, b"\x06" + identifier + number.to_bytes(2, "big") + hidden[at : at + 243])
+            for number, at in enumerate(range(0, len(hidden), 243), 1)
+        ]
+        inside = [(11, self.challenge), (27, request), *parts]
+        return [vendor_specific(MICROSOFT, one) for one in inside]
+
     def success(self) -> bytes:
         """What MS-CHAP2-Success has to say behind its first octet (RFC 2759 §8.7)."""
         first = _sha1(md4(self._hash()), self._response(), b"Magic server to client signing constant")
@@ -91,6 +116,17 @@ class MsChap2:
     def _response(self) -> bytes:
         padded = self._hash() + bytes(5)
         return b"".join(_des(padded[at : at + 7], self._digest()) for at in (0, 7, 14))
+
+
+def hash_of_hash(password: str) -> bytes:
+    """What keys are made of (RFC 2759 §8.4)."""
+    return md4(md4(password.encode("utf-16-le")))
+
+
+def old_hash_proof(old: str, new: str) -> bytes:
+    """The old password's hash, hidden under the new one's (RFC 2759 §8.12)."""
+    hidden, key = md4(old.encode("utf-16-le")), md4(new.encode("utf-16-le"))
+    return b"".join(_des(key[7 * at : 7 * at + 7], hidden[8 * at : 8 * at + 8]) for at in (0, 1))
 
 
 def _sha1(*parts: bytes) -> bytes:

@@ -17,16 +17,21 @@ from tests.system.bench.wire import Request
 class Tap:
     """Listens on a port of its own and passes octets on as they are, with a socket for each client's.
 
-    `source`: the client's address as the daemon sees it.
+    `source`: the client's address as the daemon sees it. `listening`: where to hear the client; closed with this.
     """
 
     def __init__(
-        self, journal: Journal, server: Address, secret: bytes, *, source: str = "127.0.0.1"
+        self,
+        journal: Journal,
+        server: Address,
+        secret: bytes,
+        *,
+        source: str = "127.0.0.1",
+        listening: socket.socket | None = None,
     ) -> None:
         self._journal, self._server, self._secret, self._source = journal, server, secret, source
         self._clients: dict[Address, Nas] = {}
-        self._listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._listening.bind(("127.0.0.1", 0))
+        self._listening = listening or _udp_socket()
         self.port: int = self._listening.getsockname()[1]
         self._waking, self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="tap", daemon=True)
@@ -75,3 +80,9 @@ class Tap:
         hidden = found.get(wire.USER_PASSWORD, b"")
         password = wire.open_password(hidden, self._secret, octets[4:20])
         return Request(octets, user, password, found.get(wire.CALLING_STATION_ID, b""))
+
+
+def _udp_socket() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("127.0.0.1", 0))
+    return made

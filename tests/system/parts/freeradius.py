@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.system.bench.mschap import hash_of_hash, old_hash_proof
 from tests.system.parts.needs import needs
 from tests.system.parts.pki import make_certificate
 from tests.system.parts.process import NotStarted, Process, free_port
@@ -16,12 +17,16 @@ from tests.system.parts.process import NotStarted, Process, free_port
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`replies`: in the notation of FreeRADIUS's users file. `codes`: asked for behind the password, in turn."""
+    """`replies`: in the notation of FreeRADIUS's users file. `codes`: asked for behind the password, in turn.
+
+    `old`: a password that may be changed into the one that is right; every MS-CHAP response of theirs is believed.
+    """
 
     password: str
     replies: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
+    old: str | None = None
 
 
 _MAIN = """
@@ -52,6 +57,11 @@ modules {{
   }}
   mschap {{
     use_mppe = yes
+    ntlm_auth = "{folder}/authenticate %{{mschap:User-Name}}"
+    passchange {{
+      ntlm_auth = "{folder}/change"
+      ntlm_auth_username = "username: %{{mschap:User-Name}}"
+    }}
   }}
   files {{
     usersfile = {folder}/people
@@ -196,6 +206,26 @@ DEFAULT
 """
 
 
+# In the place of Samba's ntlm_auth, without which FreeRADIUS 3.2.1 changes no password (and dies of trying).
+_AUTHENTICATE = """\
+#!/bin/sh
+case $1 in
+{known}
+  *) exit 1 ;;
+esac
+"""
+_CHANGE = """\
+#!/bin/sh
+said=No
+while read -r line; do
+  case $line in
+{known}
+    .) printf 'Password-Change: %s\\n.\\n' "$said"; said=No ;;
+  esac
+done
+"""
+
+
 class FreeRadius:
     """`with FreeRadius(folder, secret, people) as server: …`.
 
@@ -287,6 +317,14 @@ class FreeRadius:
         (self._folder / "dictionary").touch()
         (self._folder / "people").write_text("\n".join(map(_entry, self.people, self.people.values())))
         (self._folder / "refusal").write_text(_REFUSAL)
+        changing = {name: person for name, person in self.people.items() if person.old is not None}
+        for script, text, known in (
+            ("authenticate", _AUTHENTICATE, map(_key, changing, changing.values())),
+            ("change", _CHANGE, map(_change, changing.values())),
+        ):
+            path = self._folder / script
+            path.write_text(text.format(known="\n".join(known)))
+            path.chmod(0o700)
         (self._folder / "radiusd.conf").write_text(
             _MAIN.format(
                 folder=self._folder,
@@ -307,8 +345,18 @@ class FreeRadius:
 
 
 def _entry(name: str, person: Person) -> str:
-    checks = ", ".join((f'Cleartext-Password := "{person.password}"', *person.checks))
+    own = [] if person.old is not None else ["MS-CHAP-Use-NTLM-Auth := No"]
+    checks = ", ".join((f'Cleartext-Password := "{person.password}"', *own, *person.checks))
     return f"{name} {checks}\n" + (f"\t{', '.join(person.replies)}\n" if person.replies else "")
+
+
+def _key(name: str, person: Person) -> str:
+    return f"  {name}) echo NT_KEY: {hash_of_hash(person.password).hex().upper()} ;;"
+
+
+def _change(person: Person) -> str:
+    assert person.old is not None
+    return f'    "old-nt-hash-blob: {old_hash_proof(person.old, person.password).hex()}") said=Yes ;;'
 
 
 def _asked_on(name: str, person: Person) -> str:

@@ -6,22 +6,17 @@ import os
 import time
 from pathlib import Path
 
-import pytest
+from tests.system.parts.needs import needs_library
 
 
 class Names:
     """`env` is for the process; `set` may be called while it runs. A name that isn't there doesn't exist."""
 
     def __init__(self, folder: Path) -> None:
-        library = next(Path("/usr/lib").glob("*/libnss_wrapper.so"), None)
-        if library is None:
-            reason = "libnss_wrapper.so is not installed: apt-get install libnss-wrapper"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason)
-            pytest.skip(reason)
+        wrapper = needs_library("libnss_wrapper.so", "libnss-wrapper")
         self._hosts = folder / "hosts"
         self._hosts.write_text("")
-        self.env = {"LD_PRELOAD": str(library), "NSS_WRAPPER_HOSTS": str(self._hosts)}
+        self.env = {"LD_PRELOAD": str(wrapper), "NSS_WRAPPER_HOSTS": str(self._hosts)}
 
     def set(self, **addresses: str) -> None:
         """Underscores stand for dots. nss_wrapper sees that the file has changed by a later second."""

@@ -10,20 +10,21 @@ from typing import NoReturn
 import pytest
 
 
-def needs(program: str, package: str) -> str:
-    """The path of a program. Skips the test when it isn't installed; fails it when CI=true."""
-    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    return path or _missing(program, package)
-
-
-def needs_library(name: str, package: str) -> str:
-    """The path of a shared library, below wherever this machine's architecture has them; as `needs` otherwise."""
-    found = [path for root in ("/usr/lib", "/lib") for path in Path(root).glob(f"*/{name}")]
-    return str(found[0]) if found else _missing(name, package)
-
-
-def _missing(what: str, package: str) -> NoReturn:
-    reason = f"{what} is not installed: apt-get install {package}"
+def missing(reason: str) -> NoReturn:
+    """Skips the test; fails it when CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def needs(program: str, package: str, *folders: str) -> str:
+    """The path of a program, in one of these folders or of the usual ones; else as `missing`."""
+    usual = [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+    path = shutil.which(program, path=":".join([*folders, *usual]))
+    return path or missing(f"{program} is not installed: apt-get install {package}")
+
+
+def needs_library(name: str, package: str) -> Path:
+    """The file of this name, below wherever this machine's architecture has its libraries; else as `missing`."""
+    found = [path for folder in ("/usr/lib", "/lib") for path in Path(folder).glob(f"*/{name}")]
+    return found[0] if found else missing(f"{name} is not installed: apt-get install {package}")

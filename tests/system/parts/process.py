@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -47,6 +49,14 @@ class Process:
                 raise NotStarted(f"nobody on {address}:{port} after {timeout} s:\n{self._tail()}")
             time.sleep(0.02)
 
+    def wait_for_text(self, text: str, timeout: float = 30) -> None:
+        """Until its log has it. Raises NotStarted when the process ends first, or time is up."""
+        until = time.monotonic() + timeout
+        while text not in self.log.read_text(errors="replace"):
+            if self._popen.poll() is not None or time.monotonic() > until:
+                raise NotStarted(f"never said {text!r}:\n{self._tail()}")
+            time.sleep(0.02)
+
     def stop(self, timeout: float = 10) -> None:
         """SIGTERM, and SIGKILL for the whole session when that isn't enough."""
         self._popen.terminate()
@@ -69,6 +79,35 @@ class Process:
 
     def _tail(self) -> str:
         return self.log.read_text(errors="replace")[-2000:]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """`found`: which text came first, '' for none of them."""
+
+    found: str
+    text: str
+
+
+def watch(command: Sequence[str], wanted: Sequence[str], timeout: float = 90) -> Watched:
+    """Until a program prints one of these texts, or ends, or takes too long; then it is ended."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    until, said = time.monotonic() + timeout, b""
+    try:
+        while (left := until - time.monotonic()) > 0 and select.select([process.stdout], [], [], left)[0]:
+            heard = os.read(process.stdout.fileno(), 65536)
+            said += heard
+            found = [text for text in wanted if text.encode() in said]
+            if found or not heard:
+                return Watched("".join(found[:1]), said.decode("utf-8", "replace"))
+        return Watched("", said.decode("utf-8", "replace"))
+    finally:
+        process.stdout.close()
+        process.terminate()
+        process.wait(10)
 
 
 def free_port(address: str = "127.0.0.1") -> int:
