@@ -1,15 +1,26 @@
-"""Which operations are not simply passed on (L21, L23, L24), and who may send the others."""
+"""Which binds are logins (L7, L13, L32), and which operations are not simply passed on (L21, L23, L24)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor
 from authproxy.protocols.ldap.controls import decode_controls
 from authproxy.protocols.ldap.framing import Frame
-from authproxy.protocols.ldap.requests import ADD, EXTENDED, MODIFY, SEARCH, ExtendedRequest, decode_request
+from authproxy.protocols.ldap.requests import (
+    ADD,
+    EXTENDED,
+    MODIFY,
+    SEARCH,
+    BindRequest,
+    ExtendedRequest,
+    Simple,
+    decode_request,
+)
 from authproxy.protocols.ldap.result import ResultCode
+from authproxy.secret import Secret
 
 PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"  # RFC 3062
 # RFC 4370, and its draft's: to act as somebody else.
@@ -31,10 +42,38 @@ class Who:
     anonymous: bool = False  # not bound, and may ask all the same
 
 
+class BindOptions(Protocol):
+    """section.Options, as far as they say which binds are logins."""
+
+    @property
+    def require_tls(self) -> bool: ...
+
+    @property
+    def allow_anonymous(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Forbidden:
     code: ResultCode
     text: str
+
+
+def password_of(bind: BindRequest, options: BindOptions, *, secure: bool) -> Secret | ResultCode:
+    """What a login is made of; or the answer, where it needs nobody's word."""
+    if bind.version != 3:
+        return ResultCode.PROTOCOL_ERROR
+    if not isinstance(bind.authentication, Simple):
+        # L13: who these would bind as can't be known, and what they negotiate would blind us.
+        return ResultCode.AUTH_METHOD_NOT_SUPPORTED
+    password = bind.authentication.password
+    if password and options.require_tls and not secure:
+        return ResultCode.CONFIDENTIALITY_REQUIRED
+    if bind.name:
+        return password
+    if password:
+        return ResultCode.INVALID_CREDENTIALS
+    # L7: nobody, with nobody's rights; never a login.
+    return ResultCode.SUCCESS if options.allow_anonymous else ResultCode.INAPPROPRIATE_AUTHENTICATION
 
 
 def is_root_search(frame: Frame) -> bool:
