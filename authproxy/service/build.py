@@ -56,6 +56,7 @@ from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import Recent
 from authproxy.observe.record import SectionRecorder
 from authproxy.observe.writer import LineWriter
+from authproxy.pipeline.approvals import Approvals, SectionApprovals
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
@@ -100,6 +101,7 @@ class World:
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+    approvals: Approvals = field(default_factory=lambda: Approvals(os.urandom(32)))
 
     def clock(self) -> float:
         seconds: float = self.reactor.seconds()
@@ -399,7 +401,8 @@ class _Builder:
         tls: ServerTls | None,
     ) -> Section:
         policy = section_policy(options, primary)
-        pipeline, logins = self._decider(name, options, policy, primary.primary, cloud)
+        approvals = self._world.approvals.of_section(0)
+        pipeline, logins = self._decider(name, options, policy, primary.primary, cloud, approvals)
         radius: RadiusSection | EapSection
         radius = plain = RadiusSection(
             name=options.name,
@@ -432,7 +435,9 @@ class _Builder:
         cloud: CloudPart,
         tls: ServerTls | None,
     ) -> Section:
-        pipeline, logins = self._decider(name, options, ldap.ldap_policy(options), BindPrimary(), cloud)
+        policy = ldap.ldap_policy(options)
+        approvals = self._world.approvals.of_section(options.approval_memory)
+        pipeline, logins = self._decider(name, options, policy, BindPrimary(), cloud, approvals)
         before = self._earlier.sections.get(name) if self._earlier else None
         same = before is not None and before.primary is directory
         section = LdapSection(
@@ -444,11 +449,18 @@ class _Builder:
             upstreams=ldap.upstreams(directory.primary, before.ldap if before else None, same),
             identities=ldap.identities(options, directory.primary, self._world.log),
             tls=tls,
+            approvals=approvals,
         )
         return Section(options, directory, cloud, pipeline, logins, ldap=section)
 
     def _decider(
-        self, name: str, options: ServerSection, policy: Policy, primary: Primary, cloud: CloudPart
+        self,
+        name: str,
+        options: ServerSection,
+        policy: Policy,
+        primary: Primary,
+        cloud: CloudPart,
+        approvals: SectionApprovals,
     ) -> tuple[Counted, Logins]:
         """What decides a section's logins."""
         world = self._world
@@ -460,7 +472,7 @@ class _Builder:
             log=world.log,
             recent=world.recent,
         )
-        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
+        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock, approvals)
         pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock), world.workload)
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)

@@ -25,6 +25,7 @@ from authproxy.config.options.simple import (
     whole,
 )
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
+from authproxy.pipeline.approvals import LONGEST_MEMORY
 from authproxy.pipeline.factor import Factor
 
 
@@ -97,6 +98,12 @@ class LdapServerAuto(ServerSection):
         default=True,
         description="`false`: a connection ends behind the answer to a bind that had a second factor.",
     )
+    approval_memory: Annotated[float, seconds(0, LONGEST_MEMORY)] = Field(
+        default=0,
+        description="For how long a user's approval counts for the same login again: the same password, from the same "
+        "address, for applications that bind several times a login. The password is checked each time. 0: each bind "
+        "asks the user.",
+    )
     proxy_protocol_from: Networks = Field(
         default=(),
         examples=[["10.0.0.7"]],
@@ -168,6 +175,12 @@ class LdapServerAuto(ServerSection):
                 "exempt_primary_bind",
                 "true: whoever binds first on a connection needs no second factor, a user as well as the "
                 "application; better name the application's account in exempt_ous",
+            )
+        if self.approval_memory:
+            yield Finding(
+                "approval_memory",
+                f"for {self.approval_memory:g} seconds behind a user's approval their password alone is enough, from "
+                "the same address: with an application that many use, that is the application's",
             )
         for option in ("exempt_ous", "exempt_groups"):
             if listed := getattr(self, option):

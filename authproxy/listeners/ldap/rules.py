@@ -28,6 +28,7 @@ _PROXIED_AUTHORIZATION = frozenset({"2.16.840.1.113730.3.4.18", "2.16.840.1.1137
 # What tells whether a password is right and is no bind: Active Directory's fast bind, OpenLDAP's verify credentials.
 PASSWORD_CHECKS = frozenset({"1.2.840.113556.1.4.1781", "1.3.6.1.4.1.4203.666.6.5"})
 _CHANGED_IN_CLEAR = frozenset({"unicodepwd"})
+_PASSWORDS = _CHANGED_IN_CLEAR | {"userpassword"}
 
 # A search of the root DSE (RFC 4512 §5.1) begins with an empty base and the scope base.
 _ROOT = bytes((ber.OCTET_STRING, 0, ber.ENUMERATED, 1, 0))
@@ -93,6 +94,13 @@ def forbidden(frame: Frame, who: Who, *, secure: bool) -> Forbidden | None:
     if not secure and frame.tag in (ADD, MODIFY) and _changed(frame) & _CHANGED_IN_CLEAR:
         return Forbidden(ResultCode.CONFIDENTIALITY_REQUIRED, "Passwords are changed over TLS only.")
     return None
+
+
+def changes_password(frame: Frame) -> bool:
+    """Whether somebody's password is another afterwards, as far as it can be seen. Raises MalformedMessage."""
+    if frame.tag == EXTENDED:
+        return extended_name(frame) == PASSWORD_MODIFY
+    return frame.tag in (ADD, MODIFY) and bool(_changed(frame) & _PASSWORDS)
 
 
 def _acts_as_another(frame: Frame) -> bool:

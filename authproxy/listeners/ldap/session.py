@@ -179,6 +179,9 @@ class Session:
         if frame.tag == EXTENDED and rules.extended_name(frame) == START_TLS:
             self._start_tls(frame)
             return
+        approvals = self.section.approvals
+        if approvals.kept and rules.changes_password(frame):
+            approvals.forget_all()
         forbidden = rules.forbidden(frame, self._who, secure=self._client.secure)
         if forbidden is not None:
             self._relay.say(refusal(frame.message_id, frame.tag, forbidden.code, forbidden.text))
