@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from authproxy.protocols.ldap.requests import ExtendedRequest, Scope, SearchRequest
-from tests.system.bench.cloud import User
 from tests.system.bench.world import World
 from tests.system.ldap_apps import Apps, Wire, add_apps, run
 from tests.system.parts import slapd as openldap
@@ -47,7 +46,7 @@ def apps(world: World, slapd: Slapd) -> Apps:
     made = add_apps(world, exempt_ous=[SERVICE], denial_memory=0)
     at_slapd(world, slapd)
     world.start()
-    world.cloud.users.update({user: User() for user in openldap.POLICY_USERS})
+    world.know_passwords({user: password_of(user) for user in openldap.POLICY_USERS})
     return made
 
 
