@@ -697,7 +697,7 @@ def test_who_is_exempt(story: Story, user: str, port: int, first: bool, section:
     assert (story.problems() == []) is good
 
 
-def again(story: Story, **more: Any) -> None:
+def reused(story: Story, **more: Any) -> None:
     bind = story.ldap_bind(**{"port": 2389, **more})
     story.bind(bind.user)
     story.began()
@@ -708,12 +708,14 @@ def again(story: Story, **more: Any) -> None:
 
 def test_an_approval_counts_once_more(story: Story) -> None:
     story.ldap_login("memory", port=2389)
-    again(story)
-    again(story)
+    reused(story)
+    reused(story)
     assert story.problems() == []
 
 
-@pytest.mark.parametrize("wrong", ["nothing before", "station", "password", "denied since", "not configured"])
+@pytest.mark.parametrize(
+    "wrong", ["nothing before", "station", "password", "denied since", "denied itself", "not configured"]
+)
 def test_an_approval_that_does_not_count(story: Story, wrong: str) -> None:
     port = 389 if wrong == "not configured" else 2389
     if wrong != "nothing before":
@@ -726,5 +728,5 @@ def test_an_approval_that_does_not_count(story: Story, wrong: str) -> None:
         "station": {"station": b"127.0.0.9"},
         "password": {"password": b"right,123456"},
     }
-    again(story, **changes.get(wrong, {}), port=port)
+    reused(story, **changes.get(wrong, {}), port=port)
     assert story.problems()
