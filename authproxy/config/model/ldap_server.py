@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
@@ -27,6 +28,13 @@ from authproxy.config.options.simple import (
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
 from authproxy.pipeline.approvals import LONGEST_MEMORY
 from authproxy.pipeline.factor import Factor
+
+
+class CloudUsername(StrEnum):
+    """Whom the cloud is asked about."""
+
+    ATTRIBUTE = "attribute"
+    TYPED = "typed"
 
 
 class LdapServerAuto(ServerSection):
@@ -89,6 +97,12 @@ class LdapServerAuto(ServerSection):
         default=False,
         description="The first bind on each connection needs no second factor, whoever it is. Name the application's "
         "account in `exempt_ous` instead. Not given in a `.cfg`: true.",
+    )
+    cloud_username: Annotated[CloudUsername, one_of(CloudUsername)] = Field(
+        default=CloudUsername.ATTRIBUTE,
+        description="Whom the cloud is asked about: `attribute`, the entry's `username_attribute`; `typed`, what the "
+        "application binds as, such as `alice@corp.example` or `corp\\alice`, in small letters. A DN says nothing of "
+        "what was typed, so there it is the attribute.",
     )
     allow_anonymous_bind: Flag = Field(
         default=False,
