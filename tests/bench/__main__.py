@@ -24,6 +24,7 @@ from tests.bench.rows import (
     overload,
     pending,
     relay,
+    relay_alone,
     retransmits,
     throughput,
 )
@@ -39,6 +40,7 @@ ROWS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "footprint": footprint.measure,
     "overload": overload.measure,
     "relay": relay.measure,
+    "relay-alone": relay_alone.measure,
 }
 
 
