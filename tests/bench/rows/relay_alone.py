@@ -53,7 +53,8 @@ def _beside(plan: Plan, ours: Path, theirs: Path) -> list[Figure]:
     figures = []
     for what, each, goal in (
         ("relayed searches", found, at_least(12, 30, slack=1.5)),
-        ("whole sessions", made, at_least(2, 4, slack=1.5)),
+        # Each session is a login, decided, looked up and written down, which ldaptor's is not.
+        ("whole sessions", made, at_least(2, 4, slack=2.5)),
     ):
         share = Ratios.of(each[ours.name], each[theirs.name])
         told = f"{statistics.median(each[ours.name]):.0f} against {statistics.median(each[theirs.name]):.0f}"
