@@ -11,8 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from authproxy.cli.configuration import load_or_tell
+from authproxy.cli.ldap_client import NotThere, ldap_way
+from authproxy.cli.ldap_login import NotABindName, check_name, ldap_login
 from authproxy.cli.radius_client import NoAnswer, RadiusClient
-from authproxy.cli.radius_way import Unusable, Way, find_way, spelled
+from authproxy.cli.radius_way import Unusable, Way, find_section, find_way, server_given, spelled
+from authproxy.config.model import LdapServerAuto
 from authproxy.config.model.radius_server import RadiusServer
 from authproxy.protocols.radius.packet import REPLY_MESSAGE, STATE, Attribute, Code, Packet
 from authproxy.protocols.radius.request import ReplyProblem
@@ -30,7 +33,11 @@ _MOST_CHALLENGES = 10
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("user", metavar="USER", help="the name, as the user types it")
+    parser.add_argument(
+        "user",
+        metavar="USER",
+        help="the name, as the user types it; for LDAP as an application binds: a DN, alice@corp.example, CORP\\alice",
+    )
     parser.add_argument("--section", metavar="S", help="the server section; needless where there is one only")
     parser.add_argument(
         "--password-stdin",
@@ -50,20 +57,51 @@ def run(options: argparse.Namespace) -> int:
     if loaded is None:
         return INVALID
     try:
+        name, section = find_section(
+            options.section, {**loaded.config.all(RadiusServer), **loaded.config.all(LdapServerAuto)}
+        )
+        if isinstance(section, LdapServerAuto):
+            return _by_ldap(name, section, options)
         way = find_way(
             loaded.config.all(RadiusServer),
             loaded.path,
-            section=options.section,
+            section=name,
             server=options.server,
             source=options.source,
             timeout=options.timeout,
         )
-        answers = _from_stdin() if options.password_stdin else _from_terminal()
-        outcome = _converse(options.user, way, answers)
+        outcome = _converse(options.user, way, _answers(options))
     except Unusable as unusable:
         print(f"authproxy login: {unusable}", file=sys.stderr)
         return INVALID
-    _print(outcome, way, as_json=options.json)
+    _print(outcome, Asked(way.section, way.server, way.client.name), as_json=options.json)
+    return outcome.code
+
+
+def _by_ldap(name: str, section: LdapServerAuto, options: argparse.Namespace) -> int:
+    """Raises Unusable."""
+    try:
+        check_name(options.user)
+        server = server_given(options.server) if options.server is not None else None
+        asked = Asked(name, server or ldap_way(section).server)
+        password = _answers(options)(f"Password of {options.user}: ", False)
+    except (NotABindName, NotThere) as wrong:
+        raise Unusable(str(wrong)) from None
+    began = time.monotonic()
+    try:
+        bound = ldap_login(
+            section, options.user, password, server=server, timeout=options.timeout, waiting=_progress
+        )
+    except NotThere as failed:
+        reasons = [str(failed), "is authproxy running, with this configuration? `authproxy status` says"]
+        outcome = Outcome(NO_ANSWER, "none", time.monotonic() - began, reasons=reasons)
+    else:
+        code, word = (ACCEPTED, "Accept") if bound.accepted else (REJECTED, "Reject")
+        messages = [bound.message] if bound.message else []
+        outcome = Outcome(code, word, time.monotonic() - began, messages)
+    finally:
+        _progress_over()
+    _print(outcome, asked, as_json=options.json)
     return outcome.code
 
 
@@ -76,10 +114,23 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)  # why there may be no answer
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom we asked, and as which of its clients ("" for an LDAP application: it has no name)."""
+
+    section: str
+    server: tuple[str, int]
+    client: str = ""
+
+
 # ---- what is asked of whom runs the command
 
 # Answers a question; True: the answer may be seen while it is typed.
 Answers = Callable[[str, bool], Secret]
+
+
+def _answers(options: argparse.Namespace) -> Answers:
+    return _from_stdin() if options.password_stdin else _from_terminal()
 
 
 def _from_terminal() -> Answers:
@@ -195,7 +246,7 @@ def _progress_over() -> None:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def _print(outcome: Outcome, way: Way, *, as_json: bool) -> None:
+def _print(outcome: Outcome, asked: Asked, *, as_json: bool) -> None:
     if as_json:
         print(
             json.dumps(
@@ -203,15 +254,15 @@ def _print(outcome: Outcome, way: Way, *, as_json: bool) -> None:
                     "answer": outcome.answer.lower(),
                     "messages": outcome.messages,
                     "seconds": round(outcome.seconds, 3),
-                    "section": way.section,
-                    "server": spelled(way.server),
-                    "client": way.client.name,
+                    "section": asked.section,
+                    "server": spelled(asked.server),
+                    "client": asked.client,
                     "reasons": outcome.reasons,
                 }
             )
         )
     elif outcome.code == NO_ANSWER:
-        print(f"no answer from {spelled(way.server)} in {outcome.seconds:.0f} s. Likely:")
+        print(f"no answer from {spelled(asked.server)} in {outcome.seconds:.0f} s. Likely:")
         for reason in outcome.reasons:
             print(f"  - {reason}")
     else:

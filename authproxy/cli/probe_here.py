@@ -7,20 +7,22 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from authproxy.backends.tls import UnusableTrust, read_certificates
 from authproxy.cli.admin_client import AdminClient, NotAnswering
 from authproxy.cli.finding import Finding, Level
+from authproxy.cli.ldap_client import LdapClient, NotThere, ldap_way
 from authproxy.cli.port_holder import holder_of
 from authproxy.cli.probe_backends import level_of_expiry, said_of_expiry
 from authproxy.cli.radius_client import NoAnswer, RadiusClient
 from authproxy.cli.radius_way import Unusable, find_way
 from authproxy.config.load import Loaded
-from authproxy.config.model import Main, RadiusServer
+from authproxy.config.model import LdapServerAuto, Main, RadiusServer
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius import udp
-from authproxy.service.ports import radius_endpoints
+from authproxy.service.ports import ldap_endpoints, radius_endpoints
 
 _PATIENCE = 2.0  # seconds: whoever holds a port on this machine answers at once
 _LITTLE = 100 * 1024 * 1024  # octets
@@ -31,8 +33,9 @@ def probe_here(loaded: Loaded) -> Iterator[Finding]:
     yield _folder("state_dir", main.state_dir)
     yield _folder("log_dir", main.log_dir)
     if main.admin_tls_cert is not None:
-        yield _certificate(main.admin_tls_cert)
+        yield _certificate("admin_tls_cert", main.admin_tls_cert)
     yield from _radius(loaded)
+    yield from _ldap(loaded)
     if main.admin is not None:
         yield _admin(main, main.admin)
 
@@ -57,12 +60,12 @@ def _folder(option: str, path: Path) -> Finding:
     return Finding(Level.OK, option, str(path), f"can be written; {free}")
 
 
-def _certificate(path: Path) -> Finding:
+def _certificate(option: str, path: Path) -> Finding:
     try:
         at = read_certificates(path)[0].not_valid_after_utc.timestamp()
     except UnusableTrust as unusable:
-        return Finding(Level.FAILED, "admin_tls_cert", str(path), str(unusable))
-    return Finding(level_of_expiry(at), "admin_tls_cert", str(path), said_of_expiry(at))
+        return Finding(Level.FAILED, option, str(path), str(unusable))
+    return Finding(level_of_expiry(at), option, str(path), said_of_expiry(at))
 
 
 # ---- ports
@@ -76,6 +79,52 @@ def _radius(loaded: Loaded) -> Iterator[Finding]:
             if endpoint.port and endpoint not in seen:
                 seen.add(endpoint)
                 yield _radius_port(name, endpoint, sections, loaded.path)
+
+
+def _ldap(loaded: Loaded) -> Iterator[Finding]:
+    seen: set[Endpoint] = set()
+    for name, section in loaded.config.all(LdapServerAuto).items():
+        if section.ssl_cert_path is not None:
+            yield _certificate("ssl_cert_path", section.ssl_cert_path)
+        for endpoint, at_once in ldap_endpoints(section).items():
+            if endpoint.port and endpoint not in seen:
+                seen.add(endpoint)
+                yield _ldap_port(
+                    f"{name}: tcp {endpoint.host or '*'}:{endpoint.port}", section, endpoint, at_once
+                )
+
+
+def _ldap_port(at: str, section: LdapServerAuto, endpoint: Endpoint, at_once: bool) -> Finding:
+    """The root DSE is read, which everybody may and which costs no login."""
+    error = _bind_tcp(endpoint)
+    if error is None:
+        return Finding(Level.OK, "port", at, "free")
+    if error.errno != errno.EADDRINUSE:
+        return _cannot_bind(at, error)
+    holder = holder_of(endpoint.port, "tcp")
+    by = f" by {holder}" if holder else ""
+    try:
+        way = ldap_way(section)
+        way = replace(
+            way, server=(way.server[0], endpoint.port), certificate=way.certificate if at_once else None
+        )
+        with LdapClient(way) as client:
+            client.root(_PATIENCE)
+    except NotThere as wrong:
+        return Finding(Level.FAILED, "port", at, f"held{by}: {wrong}")
+    return Finding(Level.OK, "port", at, f"LDAP is answered{f' ({holder})' if holder else ''}")
+
+
+def _bind_tcp(endpoint: Endpoint) -> OSError | None:
+    """Why it can't be bound."""
+    host = endpoint.host or "::"
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, endpoint.port))
+        except OSError as error:
+            return error
+    return None
 
 
 def _radius_port(name: str, endpoint: Endpoint, sections: Mapping[str, RadiusServer], file: Path) -> Finding:
@@ -119,16 +168,11 @@ def _held(
 
 def _admin(main: Main, endpoint: Endpoint) -> Finding:
     at = f"main.admin: tcp {endpoint}"
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((endpoint.host, endpoint.port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                return _cannot_bind(at, error)
-        else:
-            return Finding(Level.OK, "port", at, "free: authproxy isn't running")
+    error = _bind_tcp(endpoint)
+    if error is None:
+        return Finding(Level.OK, "port", at, "free: authproxy isn't running")
+    if error.errno != errno.EADDRINUSE:
+        return _cannot_bind(at, error)
     client = AdminClient.of(main)
     try:
         body = client.status() if client is not None else {}

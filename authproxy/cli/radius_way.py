@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
+from typing import TypeVar
 
 from authproxy.cli.radius_client import own_address
 from authproxy.config.model.radius_server import Client, RadiusServer
+from authproxy.config.model.server import ServerSection
 
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 
@@ -39,14 +41,18 @@ def find_way(
     timeout: float | None,
 ) -> Way:
     """What was not said, found out. Raises Unusable."""
-    name, found = _section(section, sections)
-    address = _server(server, found)
+    name, found = find_section(section, sections)
+    address = server_given(server) if server is not None else _server(found)
     own, client = _client(source, address, found)
     # A little longer than the proxy: its own answer to a login that is given up is worth having.
     return Way(name, address, own, client, timeout or found.login_patience + found.reject_delay + 2, file)
 
 
-def _section(wanted: str | None, sections: Mapping[str, RadiusServer]) -> tuple[str, RadiusServer]:
+S = TypeVar("S", bound=ServerSection)
+
+
+def find_section(wanted: str | None, sections: Mapping[str, S]) -> tuple[str, S]:
+    """Raises Unusable."""
     found = [
         (name, section)
         for name, section in sections.items()
@@ -57,16 +63,19 @@ def _section(wanted: str | None, sections: Mapping[str, RadiusServer]) -> tuple[
             return one
         case []:
             known = ", ".join(sections) or "none"
-            raise Unusable(f"no RADIUS section {wanted or ''} in the configuration; there is: {known}")
+            raise Unusable(f"no server section {wanted or ''} in the configuration; there is: {known}")
         case _:
             raise Unusable(f"which section? --section {' | '.join(name for name, _ in found)}")
 
 
-def _server(given: str | None, section: RadiusServer) -> tuple[str, int]:
-    if given is None:
-        if not section.port:
-            raise Unusable("the section takes any free port: give --server HOST:PORT, as `ready` told it")
-        return _reachable(str(section.interface[0]) if section.interface else ""), section.port
+def _server(section: RadiusServer) -> tuple[str, int]:
+    if not section.port:
+        raise Unusable("the section takes any free port: give --server HOST:PORT, as `ready` told it")
+    return _reachable(str(section.interface[0]) if section.interface else ""), section.port
+
+
+def server_given(given: str) -> tuple[str, int]:
+    """Raises Unusable."""
     host, _, port = given.rpartition(":")
     try:
         address = ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))

@@ -9,7 +9,9 @@ from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.decision import Reason
 
 # Let in on the password alone. Not duo_only: there the second factor was asked for.
-WITHOUT_FACTOR = frozenset({Reason.FAIL_OPEN, Reason.CLOUD_ALLOW, Reason.EXEMPT, Reason.PRIMARY_ONLY})
+WITHOUT_FACTOR = frozenset(
+    {Reason.FAIL_OPEN, Reason.CLOUD_ALLOW, Reason.EXEMPT, Reason.RECENT_APPROVAL, Reason.PRIMARY_ONLY}
+)
 
 
 class Recent:

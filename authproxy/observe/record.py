@@ -43,6 +43,7 @@ _MESSAGES = {
     Reason.BOTH_FACTORS: "Both factors are right",
     Reason.CLOUD_ALLOW: "The cloud lets this user in without a factor",
     Reason.EXEMPT: "This user is exempt from the second factor",
+    Reason.RECENT_APPROVAL: "The same login was approved a moment ago",
     Reason.FAIL_OPEN: "LET IN WITHOUT A SECOND FACTOR: the cloud can't be asked and failmode is safe",
     Reason.DUO_ONLY: "The second factor is right; this section asks for no password",
     Reason.PRIMARY_ONLY: "The password is right; the second factor is switched off",

@@ -44,6 +44,8 @@ class Pipeline:
             facts.cause = "audit_unavailable"
             decision = Reject(Reason.FAIL_CLOSED)
             self._recorder.decided(request, facts, decision)
+        if isinstance(decision, Reject):
+            self._second.refused(request, facts)
         return decision
 
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:

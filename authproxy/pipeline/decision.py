@@ -13,6 +13,7 @@ class Reason(StrEnum):
     BOTH_FACTORS = "both_factors"
     CLOUD_ALLOW = "cloud_allow"
     EXEMPT = "exempt"
+    RECENT_APPROVAL = "recent_approval"
     FAIL_OPEN = "fail_open"
     DUO_ONLY = "duo_only"
     PRIMARY_ONLY = "primary_only"

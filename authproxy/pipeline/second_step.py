@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import replace
 
+from authproxy.pipeline.approvals import SectionApprovals
 from authproxy.pipeline.challenge import Challenges, Forged, Kind, Pending
 from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
@@ -49,7 +50,13 @@ class SecondStep:
     """One section's."""
 
     def __init__(
-        self, policy: Policy, cloud: SecondFactor, door: OpenDoor, challenges: Challenges, clock: Clock
+        self,
+        policy: Policy,
+        cloud: SecondFactor,
+        door: OpenDoor,
+        challenges: Challenges,
+        clock: Clock,
+        approvals: SectionApprovals,
     ) -> None:
         self._policy = policy
         self._cloud = cloud
@@ -57,6 +64,7 @@ class SecondStep:
         self._outage = Outage(policy, door)
         self._challenges = challenges
         self._clock = clock
+        self._approvals = approvals
 
     async def behind(
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
@@ -121,7 +129,26 @@ class SecondStep:
         pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
-        return await self._strict(self._choose(request, typed, pending, devices, facts), facts)
+        return await self._strict(self._asked_once(request, typed, pending, devices, facts), facts)
+
+    async def _asked_once(
+        self, request: AuthRequest, typed: Typed | None, pending: Pending, devices: Devices, facts: Facts
+    ) -> Decision:
+        """L19: who has approved this very login a moment ago isn't asked again, where the section wants it so."""
+        if not self._approvals.kept:
+            return await self._choose(request, typed, pending, devices, facts)
+        verified = Verified(pending.username, pending.dn, carried=pending.carried)
+        password = self._policy.append.split(request.password).password
+        if self._approvals.recall(request, verified, password, self._clock()):
+            return Accept(Reason.RECENT_APPROVAL, carried=verified.carried)
+        decision = await self._choose(request, typed, pending, devices, facts)
+        if isinstance(decision, Accept):
+            self._approvals.remember(request, verified, password, self._clock())
+        return decision
+
+    def refused(self, request: AuthRequest, facts: Facts) -> None:
+        """Whatever the reason, an approval from before it counts no more."""
+        self._approvals.forget_user(facts.username, request.username.canonical)
 
     async def _choose(
         self, request: AuthRequest, typed: Typed | None, pending: Pending, devices: Devices, facts: Facts

@@ -58,6 +58,7 @@ from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import Recent
 from authproxy.observe.record import SectionRecorder
 from authproxy.observe.writer import LineWriter
+from authproxy.pipeline.approvals import Approvals, SectionApprovals
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
@@ -108,6 +109,7 @@ class World:
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+    approvals: Approvals = field(default_factory=lambda: Approvals(os.urandom(32)))
 
     def clock(self) -> float:
         seconds: float = self.reactor.seconds()
@@ -419,7 +421,8 @@ class _Builder:
     ) -> Section:
         policy = section_policy(options, primary)
         directory = primary.primary if isinstance(primary, DirectoryPart) else None
-        pipeline, logins = self._decider(name, options, policy, primary.primary, directory, cloud)
+        approvals = self._world.approvals.of_section(0)
+        pipeline, logins = self._decider(name, options, policy, primary.primary, directory, cloud, approvals)
         radius: RadiusSection | EapSection
         radius = plain = RadiusSection(
             name=options.name,
@@ -453,8 +456,10 @@ class _Builder:
         cloud: CloudPart,
         tls: ServerTls | None,
     ) -> Section:
+        policy = ldap.ldap_policy(options)
+        approvals = self._world.approvals.of_section(options.approval_memory)
         pipeline, logins = self._decider(
-            name, options, ldap.ldap_policy(options), BindPrimary(), directory.primary, cloud
+            name, options, policy, BindPrimary(), directory.primary, cloud, approvals
         )
         before = self._earlier.sections.get(name) if self._earlier else None
         same = before is not None and before.primary is directory
@@ -467,6 +472,7 @@ class _Builder:
             upstreams=ldap.upstreams(directory.primary, before.ldap if before else None, same),
             identities=ldap.identities(options, directory.primary, self._world.log),
             tls=tls,
+            approvals=approvals,
         )
         return Section(options, directory, cloud, pipeline, logins, ldap=section)
 
@@ -478,6 +484,7 @@ class _Builder:
         primary: Primary,
         directory: Directory | None,
         cloud: CloudPart,
+        approvals: SectionApprovals,
     ) -> tuple[Counted, Logins]:
         """What decides a section's logins."""
         world = self._world
@@ -500,7 +507,7 @@ class _Builder:
             reactor=world.reactor,
             log=world.log,
         )
-        second = SecondStep(policy, cloud.guarded, door, world.challenges, world.clock)
+        second = SecondStep(policy, cloud.guarded, door, world.challenges, world.clock, approvals)
         pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock), world.workload)
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)

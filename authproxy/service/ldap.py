@@ -13,6 +13,7 @@ from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.identities import Identities
 from authproxy.backends.directory.upstream import Upstreams
 from authproxy.config.model import LdapServerAuto
+from authproxy.config.model.ldap_server import CloudUsername
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.ldap.attempt import Attempt
 from authproxy.listeners.ldap.listener import LdapListener, Networks
@@ -95,7 +96,13 @@ def ldap_tls(options: LdapServerAuto) -> ServerTls | None:
 
 def identities(options: LdapServerAuto, directory: Directory, log: Log) -> Identities:
     applications = [Subtree(dn) for dn in options.exempt_ous]
-    return Identities(directory, applications=applications, groups=options.exempt_groups, log=log)
+    return Identities(
+        directory,
+        applications=applications,
+        groups=options.exempt_groups,
+        log=log,
+        as_typed=options.cloud_username is CloudUsername.TYPED,
+    )
 
 
 def upstreams(directory: Directory, earlier: LdapSection | None, same_directory: bool) -> Any:

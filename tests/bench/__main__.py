@@ -26,6 +26,7 @@ from tests.bench.rows import (
     pending,
     proxying,
     relay,
+    relay_alone,
     retransmits,
     throughput,
 )
@@ -43,6 +44,7 @@ ROWS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "overload": overload.measure,
     "relay": relay.measure,
     "cloud": cloud.measure,
+    "relay-alone": relay_alone.measure,
 }
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.bench.directory import BASE
 from tests.system.bench.world import Login, World
+from tests.system.ldap_apps import add_apps
 
 pytestmark = pytest.mark.system
 
@@ -21,6 +23,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = World(tmp_path_factory.mktemp("verbs"))
     made.add_section("vpn", failmode="safe")
     made.add_section("asks", kind="radius_server_challenge")
+    add_apps(made)
     made.add_user("alice")
     made.add_user("mallory", answer="deny")
     made.start()
@@ -59,6 +62,26 @@ def test_logins(world: World) -> None:
     assert login(world, Login("alice", world.canaries.new("a wrong password")))[0] == 1
     assert login(world, alice, "1", section="asks")[0] == 0
     world.wait_audit(username="alice", server_section="asks", decision="accept")
+
+
+def test_ldap_logins(world: World) -> None:
+    alice, mallory = known(world, "alice"), known(world, "mallory")
+    for name in (f"CN=alice,OU=People,{BASE}", "alice@corp.test"):
+        assert login(world, Login(name, alice.password), section="apps") == (0, "Accept\n")
+    code, said = login(world, Login("mallory@corp.test", mallory.password), section="apps")
+    assert (code, said) == (1, "Reject: 49 invalid_credentials: Login refused.\n")
+    world.wait_audit(2, server_section="apps", reason="both_factors")
+
+
+def test_probe_sees_ldap_ports(world: World) -> None:
+    done = authproxy(world, "probe", "--json")
+    found = json.loads(done.stdout)["findings"]
+    ports = [
+        one for one in found if one["what"] == "port" and one["name"].startswith("ldap_server_auto: tcp")
+    ]
+    assert [port["level"] for port in ports] == ["ok", "ok"]
+    assert all(port["detail"].startswith("LDAP is answered (authproxy") for port in ports)
+    assert [one["level"] for one in found if one["what"] == "ssl_cert_path"] != []
 
 
 def test_status_and_an_open_door(world: World) -> None:

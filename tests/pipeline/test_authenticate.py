@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from authproxy.pipeline.approvals import Approvals
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Accept, Decision, Reason, Reject
@@ -47,7 +48,9 @@ class Desk:
         self.directory = directory or Directory()
         self.cloud = cloud or Cloud()
         self.record = record or Record()
-        second = SecondStep(policy, self.cloud, door or Door(), challenges(), clock=lambda: 0.0)
+        second = SecondStep(
+            policy, self.cloud, door or Door(), challenges(), lambda: 0.0, Approvals(b"k").of_section(0)
+        )
         self.pipeline = Pipeline(policy, self.directory, second, self.record, clock=lambda: 0.0)
 
     def login(self, password: bytes = b"right", username: str = "alice") -> Decision:

@@ -6,11 +6,13 @@ import socket
 import ssl
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from authproxy.protocols.ldap.controls import Control
+from authproxy.protocols.ldap.dn import parse_dn
 from authproxy.protocols.ldap.framing import Frame, Framer
 from authproxy.protocols.ldap.requests import (
     START_TLS,
@@ -23,6 +25,7 @@ from authproxy.protocols.ldap.requests import (
 from authproxy.protocols.ldap.responses import Response, decode_response
 from authproxy.secret import Secret
 from tests.system.bench.daemon import free_port
+from tests.system.bench.ldap_tap import Tls
 from tests.system.bench.world import World
 from tests.system.parts.needs import needs
 from tests.system.parts.pki import Files, make_certificate
@@ -49,11 +52,26 @@ class Apps:
         return f"ldaps://127.0.0.1:{self.ssl_port}"
 
 
-def add_apps(world: World, name: str = "apps", *, tls: bool = True, **options: Any) -> Apps:
-    """An `ldap_server_auto` of this world; passwords may come in clear unless `require_tls` says otherwise."""
+def add_apps(
+    world: World, name: str = "apps", *, tls: bool = True, exempt_users: Iterable[str] = (), **options: Any
+) -> Apps:
+    """An `ldap_server_auto` of this world; passwords may come in clear unless `require_tls` says otherwise.
+
+    `exempt_users`: whom the oracles expect to be exempt by a group.
+    """
     port, ssl_port = free_port(), free_port()
     section = world.add_section(name, kind="ldap_server_auto", port=port, **options)
     world.sections.remove(section)  # no NAS comes to it
+    exempt = {_first_value(dn).lower() for dn in options.get("exempt_ous", ())}
+    world.ldap_sections.append(
+        replace(
+            section,
+            ssl_port=ssl_port if tls else 0,
+            exempt=frozenset(exempt.union(exempt_users)),
+            exempts_first=bool(options.get("exempt_primary_bind")),
+            approval_memory=options.get("approval_memory", 0),
+        )
+    )
     files = make_certificate(world.home / f"pki-{name}", "localhost", "127.0.0.1")
     files.key.chmod(0o600)
     config = world.options(section)
@@ -66,6 +84,20 @@ def add_apps(world: World, name: str = "apps", *, tls: bool = True, **options: A
         }
     config.setdefault("require_tls", False)
     return Apps(name, port, ssl_port, files)
+
+
+def _first_value(dn: str) -> str:
+    return parse_dn(dn).rdns[0][0].value.decode()
+
+
+def tapped(world: World, apps: Apps) -> Apps:
+    """The same for clients that others wrote: what they send and hear is in the journal. Open until the test ends."""
+    to_clients = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    to_clients.load_cert_chain(apps.files.certificate, apps.files.key)
+    tls = Tls(to_clients, ssl.create_default_context(cafile=str(apps.files.authority)))
+    clear = world.ldap_tap(apps.port, tls)
+    secure = world.ldap_tap(apps.ssl_port, tls, at_once=True)
+    return replace(apps, port=clear.port, ssl_port=secure.port)
 
 
 def run(program: str, *arguments: str, ca: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -89,6 +121,7 @@ class Wire:
         self._framer = Framer(500_000_000, unsolicited=True)
         self._frames: list[Frame] = []
         self.octets = b""
+        self._ear = next(filter(None, (world.ear(port, source) for world in World.live)), None)
         if ca is not None:
             self.start_tls(ca)
 
@@ -111,6 +144,8 @@ class Wire:
         self.start_tls(ca)
 
     def write(self, octets: bytes) -> None:
+        if self._ear is not None:
+            self._ear.sent(octets)
         self.socket.sendall(octets)
 
     def send(self, message_id: int, request: Request, *controls: Control) -> None:
@@ -126,6 +161,8 @@ class Wire:
             if not data:
                 return None
             self.octets += data
+            if self._ear is not None:
+                self._ear.heard(data)
             self._frames = self._framer.feed(data)
         return self._frames.pop(0)
 

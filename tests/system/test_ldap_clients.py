@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.bench.world import World
-from tests.system.ldap_apps import Apps, add_apps
+from tests.system.ldap_apps import Apps, add_apps, tapped
 from tests.system.parts.needs import needs
 from tests.system.parts.process import Process, free_port
 from tests.system.parts.slapd import GROUPS, PEOPLE, SERVICE, SERVICE_PASSWORD, Slapd, password_of
@@ -98,7 +98,7 @@ def apps(world: World, slapd: Slapd) -> Apps:
     made = add_apps(world, exempt_ous=[SERVICE], denial_memory=0)
     at_slapd(world, slapd)
     world.start()
-    return made
+    return tapped(world, made)
 
 
 def script(text: str, python: str, apps: Apps) -> Login:

@@ -70,6 +70,7 @@ def _make_admin_an_entry(slapd: Slapd) -> None:
 def apps(world: World, slapd: Slapd) -> Apps:
     made = add_apps(world, exempt_ous=[ADMIN])
     at_slapd(world, slapd)
+    world.know_service_account(ADMIN, ADMIN_PASSWORD)
     world.start()
     return made
 

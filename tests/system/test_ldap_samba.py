@@ -52,7 +52,7 @@ def apps(world: World, samba: Samba) -> Apps:
 def test_a_group_is_exempt_through_the_groups_in_it(
     world: World, samba: Samba, user: str, exempt: bool
 ) -> None:
-    apps = add_apps(world, exempt_groups=[f"CN=vpn,{USERS_DN}"])
+    apps = add_apps(world, exempt_groups=[f"CN=vpn,{USERS_DN}"], exempt_users=("alice", "bob"))
     at_samba(world, samba)
     world.start()
     with Wire(apps.port) as wire:

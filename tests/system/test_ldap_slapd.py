@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from authproxy.protocols.ldap.requests import ExtendedRequest, Scope, SearchRequest
-from tests.system.bench.cloud import User
 from tests.system.bench.world import World
 from tests.system.ldap_apps import Apps, Wire, add_apps, run
 from tests.system.parts import slapd as openldap
-from tests.system.parts.slapd import PEOPLE, SERVICE, SERVICE_PASSWORD, SUFFIX, Slapd, password_of
+from tests.system.parts.slapd import GROUPS, PEOPLE, SERVICE, SERVICE_PASSWORD, SUFFIX, Slapd, password_of
 
 pytestmark = pytest.mark.system
 
@@ -47,7 +46,7 @@ def apps(world: World, slapd: Slapd) -> Apps:
     made = add_apps(world, exempt_ous=[SERVICE], denial_memory=0)
     at_slapd(world, slapd)
     world.start()
-    world.cloud.users.update({user: User() for user in openldap.POLICY_USERS})
+    world.know_passwords({user: password_of(user) for user in openldap.POLICY_USERS})
     return made
 
 
@@ -102,6 +101,57 @@ def test_a_service_account_searches_without_a_push(world: World, apps: Apps) -> 
         assert wire.bind(SERVICE, SERVICE_PASSWORD, 4) == 0
     assert len(world.asked("alice")) == 1
     world.wait_audit(2, reason="exempt", dn=SERVICE)
+
+
+@pytest.mark.parametrize(("user", "exempt"), [("alice", True), ("carol", False)])
+def test_a_group_is_exempt_through_the_groups_in_it(
+    world: World, slapd: Slapd, user: str, exempt: bool
+) -> None:
+    """staff holds vpn, and vpn holds alice; who is in staff by one hop is not in vpn."""
+    group = "staff" if exempt else "vpn"
+    apps = add_apps(world, exempt_groups=[f"cn={group},{GROUPS}"], exempt_users=("alice",), denial_memory=0)
+    at_slapd(world, slapd)
+    world.start()
+    with Wire(apps.port) as wire:
+        assert wire.bind(f"uid={user},{PEOPLE}", password_of(user)) == 0
+    assert bool(world.asked(user)) is not exempt
+
+
+def test_a_group_is_required_through_the_groups_in_it(world: World, slapd: Slapd) -> None:
+    apps = add_apps(world, denial_memory=0)
+    at_slapd(world, slapd, security_group_dn=f"cn=outer,{GROUPS}")
+    world.start()
+    with Wire(apps.port) as wire:
+        assert wire.bind(ALICE, password_of("alice")) == 0
+        assert wire.bind(f"uid=mustchange,{PEOPLE}", password_of("mustchange"), 2) == 49
+        assert wire.code(3, SearchRequest(PEOPLE, Scope.SUBTREE)) == 50
+    assert not world.asked("mustchange")
+    world.wait_audit(reason="not_in_group")
+
+
+def test_an_application_that_binds_five_times_costs_one_push(world: World, slapd: Slapd) -> None:
+    """`approval_memory`, and what ends it: a password that is changed, by whatever way."""
+    apps = add_apps(world, approval_memory=60, exempt_ous=[SERVICE], denial_memory=0)
+    at_slapd(world, slapd)
+    world.start()
+    old, new = password_of("alice"), world.canaries.new("alice's new password")
+    for message_id in range(1, 6):
+        with Wire(apps.ssl_port, ca=apps.files.authority) as wire:
+            assert wire.bind(ALICE, old, message_id) == 0
+            assert wire.code(9, SearchRequest(PEOPLE, Scope.SUBTREE)) == 0
+    assert len(world.asked("alice")) == 1
+    world.wait_audit(4, reason="recent_approval", user="alice")
+    change = ("ldappasswd", "-H", slapd.url, "-D", ALICE)
+    assert run(*change, "-w", old, "-s", new).returncode == 0
+    try:
+        with Wire(apps.port) as wire:
+            assert wire.bind(ALICE, old) == 49
+    finally:
+        assert run(*change, "-w", new, "-s", old).returncode == 0
+    world.cloud.users["alice"].answer = "deny"
+    with Wire(apps.port) as wire:
+        assert wire.bind(ALICE, old) == 49, "a refusal lay between"
+    assert len(world.asked("alice")) == 2
 
 
 def test_after_a_denial_nothing_is_readable(world: World, apps: Apps) -> None:

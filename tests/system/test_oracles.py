@@ -8,11 +8,22 @@ from typing import Any
 
 import pytest
 
-from tests.system.bench.journal import CloudVerdict, Journal, PrimaryBind, RadiusReply, RadiusRequest
+from tests.system.bench.journal import (
+    CloudVerdict,
+    Journal,
+    LdapBind,
+    LdapResult,
+    PrimaryBind,
+    RadiusReply,
+    RadiusRequest,
+)
 from tests.system.bench.oracles import AuditEvent, Oracle, Section
 
 VPN = Section("vpn", 1812)
 SAFE = Section("safe", 1813, fail_mode="safe", exempt=frozenset({"robot"}))
+APPS = Section("apps", 389, ssl_port=636, exempt=frozenset({"svc"}), exempts_first=False)
+FIRST = Section("first", 1389, exempts_first=True)
+MEMORY = Section("memory", 2389, approval_memory=30)
 ELSEWHERE = Section("elsewhere", 1814, host="other.test")
 EPOCH = time.time() - time.monotonic()
 ACCEPT, REJECT, CHALLENGE = 2, 3, 11
@@ -45,6 +56,29 @@ class Story:
             password=password,
             station=station,
         )
+
+    def ldap_bind(
+        self,
+        user: str = "alice",
+        password: bytes = b"right",
+        *,
+        port: int = 389,
+        station: bytes = b"127.0.0.1",
+        first: bool = True,
+    ) -> LdapBind:
+        return self.journal.add(
+            LdapBind, server=("127.0.0.1", port), user=user, password=password, station=station, first=first
+        )
+
+    def ldap_result(self, bind: LdapBind | None, result: int = 0) -> LdapResult:
+        return self.journal.add(LdapResult, request=0 if bind is None else bind.order, result=result)
+
+    def ldap_login(self, section: str = "apps", **more: Any) -> None:
+        bind = self.ldap_bind(**more)
+        self.bind(bind.user)
+        self.verdict(bind.user)
+        self.record(user=bind.user, section=section)
+        self.ldap_result(bind)
 
     def _octets(self, code: int, state: bytes) -> bytes:
         head = bytes((code,)) + len(self.journal).to_bytes(19, "big")
@@ -96,7 +130,7 @@ class Story:
         return self.reply(request)
 
     def problems(self, **more: Any) -> list[str]:
-        oracle = Oracle((VPN, SAFE, ELSEWHERE), str.lower, EPOCH, **more)
+        oracle = Oracle((VPN, SAFE, APPS, FIRST, MEMORY, ELSEWHERE), str.lower, EPOCH, **more)
         return oracle.unexplained(self.journal, self.audit)
 
 
@@ -598,3 +632,101 @@ def test_silence_in_the_audit(story: Story) -> None:
     story.record()
     assert story.problems()
     assert story.problems(audit_works=False) == []
+
+
+# ---- LDAP
+
+
+@pytest.mark.parametrize("port", [389, 636])
+def test_a_bind_behind_both_factors(story: Story, port: int) -> None:
+    story.ldap_login(port=port)
+    refused = story.ldap_bind(password=b"wrong")
+    story.ldap_result(refused, 49)
+    assert story.problems() == []
+
+
+def test_an_anonymous_bind_is_nobody_s(story: Story) -> None:
+    """L7"""
+    story.ldap_result(story.ldap_bind("", b""))
+    assert story.problems() == []
+
+
+def test_binds_that_join(story: Story) -> None:
+    """L19: each is proven at the directory, and the phone is asked once."""
+    binds = [story.ldap_bind() for _ in range(3)]
+    story.bind()
+    story.verdict()
+    story.record(section="apps")
+    for bind in binds:
+        story.bind()
+        story.ldap_result(bind)
+    assert story.problems() == []
+
+
+@pytest.mark.parametrize("missing", ["bind", "verdict", "event", "request"])
+def test_a_bind_that_lacks_something(story: Story, missing: str) -> None:
+    bind = story.ldap_bind()
+    story.bind(result=49 if missing == "bind" else 0)
+    story.verdict(result="deny" if missing == "verdict" else "allow")
+    if missing != "event":
+        story.record(section="apps")
+    story.ldap_result(None if missing == "request" else bind)
+    assert story.problems()
+
+
+def test_a_name_without_a_password(story: Story) -> None:
+    story.ldap_result(story.ldap_bind("alice", b""))
+    assert story.problems()
+
+
+@pytest.mark.parametrize(
+    ("user", "port", "first", "section", "good"),
+    [
+        ("svc", 389, False, "apps", True),
+        ("alice", 389, True, "apps", False),
+        ("alice", 1389, True, "first", True),
+        ("alice", 1389, False, "first", False),
+    ],
+)
+def test_who_is_exempt(story: Story, user: str, port: int, first: bool, section: str, good: bool) -> None:
+    """L10, L11"""
+    bind = story.ldap_bind(user, port=port, first=first)
+    story.bind(user)
+    story.record("exempt", user=user, section=section)
+    story.ldap_result(bind)
+    assert (story.problems() == []) is good
+
+
+def reused(story: Story, **more: Any) -> None:
+    bind = story.ldap_bind(**{"port": 2389, **more})
+    story.bind(bind.user)
+    story.began()
+    story.verdict(result="auth", endpoint="preauth")
+    story.record("recent_approval", section="memory")
+    story.ldap_result(bind)
+
+
+def test_an_approval_counts_once_more(story: Story) -> None:
+    story.ldap_login("memory", port=2389)
+    reused(story)
+    reused(story)
+    assert story.problems() == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["nothing before", "station", "password", "denied since", "denied itself", "not configured"]
+)
+def test_an_approval_that_does_not_count(story: Story, wrong: str) -> None:
+    port = 389 if wrong == "not configured" else 2389
+    if wrong != "nothing before":
+        story.ldap_login("apps" if port == 389 else "memory", port=port)
+    if wrong == "denied since":
+        story.ldap_bind(port=2389, station=b"127.0.0.9")
+        story.bind()
+        story.verdict(result="deny")
+    changes: dict[str, Any] = {
+        "station": {"station": b"127.0.0.9"},
+        "password": {"password": b"right,123456"},
+    }
+    reused(story, **changes.get(wrong, {}), port=port)
+    assert story.problems()

@@ -11,8 +11,8 @@ from authproxy.backends.directory.binds import NoVerdict
 from authproxy.backends.directory.connection import LdapConnection
 from authproxy.backends.directory.directory import Directory, is_member
 from authproxy.backends.directory.groups import Membership
-from authproxy.backends.directory.lookup import User
-from authproxy.backends.directory.names import EntryName, PlainName, read_name
+from authproxy.backends.directory.lookup import ACCOUNT_NAME, User
+from authproxy.backends.directory.names import DomainName, EntryName, PlainName, PrincipalName, read_name
 from authproxy.backends.directory.server import Server
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import RefusalKind, Refused, Verified
@@ -29,14 +29,22 @@ class Identities:
     """Of one section's binds."""
 
     def __init__(
-        self, directory: Directory, *, applications: Sequence[Subtree], groups: Sequence[str], log: Log
+        self,
+        directory: Directory,
+        *,
+        applications: Sequence[Subtree],
+        groups: Sequence[str],
+        log: Log,
+        as_typed: bool = False,
     ) -> None:
         """`applications`: where entries stand that needn't be people, such as an application's own account.
 
-        `groups`: DNs of groups, of which a Verified tells those that the entry is in. Raises MalformedDN.
+        `groups`: DNs of groups, of which a Verified tells those that the entry is in. `as_typed`: a Verified's
+        username is the bind name, where that is no DN, instead of the entry's username_attribute. Raises MalformedDN.
         """
         self._directory = directory
         self._applications = applications
+        self._as_typed = as_typed
         section = directory.settings.name
         self._groups = [(group, Membership(group, section=section, log=log)) for group in groups]
 
@@ -66,7 +74,35 @@ class Identities:
             server, user, deadline
         ):
             return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
-        return Verified(user.username.canonical, user.dn, await self._groups_of(server, user, deadline))
+        username = user.username.canonical
+        if self._as_typed and not isinstance(read, EntryName):
+            if not await self._is_spelled_so(server, user, read, deadline):
+                return Refused("name_not_confirmed")
+            username = canonical(name)
+        return Verified(username, user.dn, await self._groups_of(server, user, deadline))
+
+    async def _is_spelled_so(
+        self, server: Server, user: User, typed: PrincipalName | DomainName, deadline: float
+    ) -> bool:
+        """R33: directories take `álice` for alice; the cloud would see somebody else, whom it perhaps lets in."""
+        settings = self._directory.settings
+        names = (settings.username_attribute, ACCOUNT_NAME)
+        wanted = tuple(dict.fromkeys((*names, settings.at_attribute)))
+        request = SearchRequest(user.dn, Scope.BASE, Present("objectClass"), wanted, size_limit=1)
+        found = await server.search(lambda connection: connection.search(request, deadline), deadline)
+        if found.result.code != ResultCode.SUCCESS or len(found.entries) != 1:
+            raise NoVerdict(f"search: {code_name(found.result.code)} {found.result.diagnostic}".rstrip())
+        (entry,) = found.entries
+
+        def has(name: str, *attributes: str) -> bool:
+            values = (value for attribute in attributes for value in entry.values(attribute))
+            return canonical(name) in {canonical(value.decode("utf-8", "replace")) for value in values}
+
+        match typed:
+            case PrincipalName(whole, local, _):
+                return has(whole, settings.at_attribute, settings.username_attribute) or has(local, *names)
+            case DomainName(_, name):
+                return has(name, *names)
 
     def _is_application(self, dn: str) -> bool:
         return any(dn in subtree for subtree in self._applications)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
@@ -25,8 +26,16 @@ from authproxy.config.options.simple import (
     whole,
 )
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
+from authproxy.pipeline.approvals import LONGEST_MEMORY
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.fail_mode import FailMode
+
+
+class CloudUsername(StrEnum):
+    """Whom the cloud is asked about."""
+
+    ATTRIBUTE = "attribute"
+    TYPED = "typed"
 
 
 class LdapServerAuto(ServerSection):
@@ -90,6 +99,12 @@ class LdapServerAuto(ServerSection):
         description="The first bind on each connection needs no second factor, whoever it is. Name the application's "
         "account in `exempt_ous` instead. Not given in a `.cfg`: true.",
     )
+    cloud_username: Annotated[CloudUsername, one_of(CloudUsername)] = Field(
+        default=CloudUsername.ATTRIBUTE,
+        description="Whom the cloud is asked about: `attribute`, the entry's `username_attribute`; `typed`, what the "
+        "application binds as, such as `alice@corp.example` or `corp\\alice`, in small letters. A DN says nothing of "
+        "what was typed, so there it is the attribute.",
+    )
     allow_anonymous_bind: Flag = Field(
         default=False,
         description="Let clients search without or before a bind, with what the directory lets anybody see.",
@@ -97,6 +112,12 @@ class LdapServerAuto(ServerSection):
     allow_searches_after_bind: Flag = Field(
         default=True,
         description="`false`: a connection ends behind the answer to a bind that had a second factor.",
+    )
+    approval_memory: Annotated[float, seconds(0, LONGEST_MEMORY)] = Field(
+        default=0,
+        description="For how long a user's approval counts for the same login again: the same password, from the same "
+        "address, for applications that bind several times a login. The password is checked each time. 0: each bind "
+        "asks the user.",
     )
     proxy_protocol_from: Networks = Field(
         default=(),
@@ -174,6 +195,12 @@ class LdapServerAuto(ServerSection):
                 "exempt_primary_bind",
                 "true: whoever binds first on a connection needs no second factor, a user as well as the "
                 "application; better name the application's account in exempt_ous",
+            )
+        if self.approval_memory:
+            yield Finding(
+                "approval_memory",
+                f"for {self.approval_memory:g} seconds behind a user's approval their password alone is enough, from "
+                "the same address: with an application that many use, that is the application's",
             )
         for option in ("exempt_ous", "exempt_groups"):
             if listed := getattr(self, option):

@@ -1,15 +1,26 @@
-"""Which operations are not simply passed on (L21, L23, L24), and who may send the others."""
+"""Which binds are logins (L7, L13, L32), and which operations are not simply passed on (L21, L23, L24)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor
 from authproxy.protocols.ldap.controls import decode_controls
 from authproxy.protocols.ldap.framing import Frame
-from authproxy.protocols.ldap.requests import ADD, EXTENDED, MODIFY, SEARCH, ExtendedRequest, decode_request
+from authproxy.protocols.ldap.requests import (
+    ADD,
+    EXTENDED,
+    MODIFY,
+    SEARCH,
+    BindRequest,
+    ExtendedRequest,
+    Simple,
+    decode_request,
+)
 from authproxy.protocols.ldap.result import ResultCode
+from authproxy.secret import Secret
 
 PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"  # RFC 3062
 # RFC 4370, and its draft's: to act as somebody else.
@@ -17,6 +28,7 @@ _PROXIED_AUTHORIZATION = frozenset({"2.16.840.1.113730.3.4.18", "2.16.840.1.1137
 # What tells whether a password is right and is no bind: Active Directory's fast bind, OpenLDAP's verify credentials.
 PASSWORD_CHECKS = frozenset({"1.2.840.113556.1.4.1781", "1.3.6.1.4.1.4203.666.6.5"})
 _CHANGED_IN_CLEAR = frozenset({"unicodepwd"})
+_PASSWORDS = _CHANGED_IN_CLEAR | {"userpassword"}
 
 # A search of the root DSE (RFC 4512 §5.1) begins with an empty base and the scope base.
 _ROOT = bytes((ber.OCTET_STRING, 0, ber.ENUMERATED, 1, 0))
@@ -31,10 +43,38 @@ class Who:
     anonymous: bool = False  # not bound, and may ask all the same
 
 
+class BindOptions(Protocol):
+    """section.Options, as far as they say which binds are logins."""
+
+    @property
+    def require_tls(self) -> bool: ...
+
+    @property
+    def allow_anonymous(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Forbidden:
     code: ResultCode
     text: str
+
+
+def password_of(bind: BindRequest, options: BindOptions, *, secure: bool) -> Secret | ResultCode:
+    """What a login is made of; or the answer, where it needs nobody's word."""
+    if bind.version != 3:
+        return ResultCode.PROTOCOL_ERROR
+    if not isinstance(bind.authentication, Simple):
+        # L13: who these would bind as can't be known, and what they negotiate would blind us.
+        return ResultCode.AUTH_METHOD_NOT_SUPPORTED
+    password = bind.authentication.password
+    if password and options.require_tls and not secure:
+        return ResultCode.CONFIDENTIALITY_REQUIRED
+    if bind.name:
+        return password
+    if password:
+        return ResultCode.INVALID_CREDENTIALS
+    # L7: nobody, with nobody's rights; never a login.
+    return ResultCode.SUCCESS if options.allow_anonymous else ResultCode.INAPPROPRIATE_AUTHENTICATION
 
 
 def is_root_search(frame: Frame) -> bool:
@@ -54,6 +94,13 @@ def forbidden(frame: Frame, who: Who, *, secure: bool) -> Forbidden | None:
     if not secure and frame.tag in (ADD, MODIFY) and _changed(frame) & _CHANGED_IN_CLEAR:
         return Forbidden(ResultCode.CONFIDENTIALITY_REQUIRED, "Passwords are changed over TLS only.")
     return None
+
+
+def changes_password(frame: Frame) -> bool:
+    """Whether somebody's password is another afterwards, as far as it can be seen. Raises MalformedMessage."""
+    if frame.tag == EXTENDED:
+        return extended_name(frame) == PASSWORD_MODIFY
+    return frame.tag in (ADD, MODIFY) and bool(_changed(frame) & _PASSWORDS)
 
 
 def _acts_as_another(frame: Frame) -> bool:

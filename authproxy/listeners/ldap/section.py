@@ -10,6 +10,7 @@ from typing import Any
 from authproxy.listeners.ldap.attempt import Attempt
 from authproxy.listeners.ldap.ports import Identities, Logins, Rejecter, Upstreams
 from authproxy.listeners.tls import ServerTls
+from authproxy.pipeline.approvals import SectionApprovals
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Reason, Reject
 from authproxy.pipeline.logins import Answer
@@ -69,6 +70,7 @@ class LdapSection:
         upstreams: Upstreams,
         identities: Identities,
         tls: ServerTls | None,
+        approvals: SectionApprovals,
         new_login: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         """`tls` None: neither StartTLS nor LDAPS."""
@@ -78,6 +80,7 @@ class LdapSection:
         self.upstreams = upstreams
         self.identities = identities
         self.tls = tls
+        self.approvals = approvals
         self._logins = logins
         self._rejecter = rejecter
         self._new_login = new_login

@@ -44,11 +44,11 @@ def conf(old: Running, folder: Path, credentials: tuple[str, str], **more: str) 
     return path
 
 
-def environment(folder: Path, *libraries: str) -> dict[str, str]:
+def environment(folder: Path, *libraries: Path) -> dict[str, str]:
     """These resolve localhost by the C library, which in a bare chroot has no /etc/hosts to read it from."""
     names = Names(folder)
     names.set(localhost="127.0.0.1")
-    return os.environ | names.env | {"LD_PRELOAD": ":".join((names.env["LD_PRELOAD"], *libraries))}
+    return os.environ | names.env | {"LD_PRELOAD": ":".join((names.env["LD_PRELOAD"], *map(str, libraries)))}
 
 
 def login_duo(conf: Path) -> subprocess.CompletedProcess[str]:

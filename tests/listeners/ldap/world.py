@@ -15,6 +15,7 @@ from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.connection import LdapClient
 from authproxy.listeners.ldap.listener import LdapListener
 from authproxy.listeners.ldap.section import LdapSection, Limits, Options
+from authproxy.pipeline.approvals import Approvals
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.logins import Logins
@@ -344,6 +345,7 @@ class Desk:
         tls_at_once: bool = False,
         balancers: tuple[str, ...] = (),
         door: Door | None = None,
+        approval_memory: float = 0,
     ) -> None:
         self.clock = Clock()
         self.directory = FakeDirectory()
@@ -354,7 +356,16 @@ class Desk:
         self.log = Log()
         self.joined: list[str] = []
         self.policy = Policy(**{"fail_mode": FailMode.SECURE, **(policy or {})})
-        second = SecondStep(self.policy, self.phone, door or Door(), None, self.clock.seconds)  # type: ignore[arg-type]
+        self.approvals = Approvals(b"k")
+        self.own_approvals = self.approvals.of_section(approval_memory)
+        second = SecondStep(
+            self.policy,
+            self.phone,
+            door or Door(),
+            None,  # type: ignore[arg-type]
+            self.clock.seconds,
+            self.own_approvals,
+        )
         self.pipeline = Pipeline(self.policy, BindPrimary(), second, self.record, self.clock.seconds)
         self.logins = Logins(
             self.pipeline,
@@ -386,6 +397,7 @@ class Desk:
             "upstreams": self.directory,
             "identities": self.people,
             "tls": self.tls,
+            "approvals": self.own_approvals,
         }
         return LdapSection(**(parts | changes))
 

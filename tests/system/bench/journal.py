@@ -48,6 +48,25 @@ class RadiusReply(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LdapBind(Event):
+    """A simple bind left an LDAP client. `station`: its address; `first`: on its connection."""
+
+    server: tuple[str, int]
+    user: str
+    password: bytes = field(repr=False)
+    station: bytes = b""
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LdapResult(Event):
+    """The answer to a bind. `request`: the order of the bind; 0 for none."""
+
+    request: int
+    result: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryBind(Event):
     """The directory answered a bind. `user` is the account behind the name that was used, '' if none."""
 

@@ -1,6 +1,7 @@
-"""Oracle B2: no Access-Accept without both factors, or an exception that was written down and allowed.
+"""Oracle B2: no Access-Accept and no BindResponse that says success without both factors, or an exception that was
+written down and allowed.
 
-For each Accept the journals must show, for the same canonical user and in the login's own window, a primary success
+For each the journals must show, for the same canonical user and in the login's own window, a primary success
 with the password that was typed, and behind it either the cloud's allow, asked for after that success, or an audited
 event that the section's configuration permits. Each success and each allow explains one login; logins that ask the
 same while one is waiting are that one login (R46).
@@ -18,10 +19,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.system.bench.journal import CloudVerdict, Journal, PrimaryBind, RadiusReply, RadiusRequest
+from tests.system.bench.journal import (
+    CloudVerdict,
+    Journal,
+    LdapBind,
+    LdapResult,
+    PrimaryBind,
+    RadiusReply,
+    RadiusRequest,
+)
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_CHALLENGE, STATE, STATUS_SERVER, split_attributes
 
 AuditEvent = dict[str, Any]
+Request = RadiusRequest | LdapBind
+Reply = RadiusReply | LdapResult
 SLACK = 1.0  # seconds that an audit's clock may differ from ours
 
 
@@ -36,6 +47,9 @@ class Section:
     exempt: frozenset[str] = frozenset()
     delimiter: bytes = b","
     codec: str = "utf-8"
+    ssl_port: int = 0  # of LDAP
+    exempts_first: bool = False  # whoever binds first on an LDAP connection
+    approval_memory: float = 0
     alone: bool = False  # nobody checks a password here: whoever asks has done it
 
 
@@ -51,15 +65,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An Accept and the request that it answers.
+    """A reply that lets somebody in, and the request that it answers.
 
     `identity`: of the login's first request, which had the password. `challenge`: the answer to that one,
     None when it is the request itself.
     """
 
     identity: Identity
-    request: RadiusRequest
-    reply: RadiusReply
+    request: Request
+    reply: Reply
     challenge: RadiusReply | None = None
 
     def __str__(self) -> str:
@@ -136,7 +150,7 @@ class Oracle:
         canonical = functools.cache(self.canonical)
         requests = {
             request.order: (request, _identity(request, self.sections, canonical))
-            for request in journal.all(RadiusRequest)
+            for request in (*journal.all(RadiusRequest), *journal.all(LdapBind))
         }
         binds = [*journal.all(PrimaryBind), *self._typed(requests.values())]
         grounds = _Grounds(journal, binds, requests.values(), canonical, audit, self.epoch)
@@ -144,14 +158,14 @@ class Oracle:
         admissions: list[Admission] = []
         for reply in _accepts(journal):
             if reply.request not in requests:
-                problems.append(f"Accept {reply.order} answers no request of its NAS")
-            elif requests[reply.request][0].code != STATUS_SERVER:
+                problems.append(f"Accept {reply.order} answers no request of its client")
+            elif not _asks_nobody_in(requests[reply.request][0]):
                 admissions.append(_admission(reply, requests, journal))
         for group in _by_user(admissions):
             problems += grounds.explain(group, audit_works=self.audit_works)
         return problems
 
-    def _typed(self, requests: Iterable[tuple[RadiusRequest, Identity]]) -> Iterator[PrimaryBind]:
+    def _typed(self, requests: Iterable[tuple[Request, Identity]]) -> Iterator[PrimaryBind]:
         for request, identity in requests:
             right = identity.password if identity.section.alone else (self.passwords or {}).get(identity.user)
             if right and _is_typed(right, identity):
@@ -160,14 +174,19 @@ class Oracle:
                 )
 
 
-def _admission(
-    reply: RadiusReply, requests: Mapping[int, tuple[RadiusRequest, Identity]], journal: Journal
-) -> Admission:
+def _asks_nobody_in(request: Request) -> bool:
+    """A status check, or a bind without a name: nobody is somebody behind it (L7)."""
+    if isinstance(request, LdapBind):
+        return not request.user and not request.password
+    return request.code == STATUS_SERVER
+
+
+def _admission(reply: Reply, requests: Mapping[int, tuple[Request, Identity]], journal: Journal) -> Admission:
     """Back from the answer over its challenges to the request that had the password."""
     request, identity = requests[reply.request]
-    first: RadiusRequest = request
+    first: Request = request
     root: RadiusReply | None = None
-    while (state := _value(first.octets, STATE)) is not None:
+    while isinstance(first, RadiusRequest) and (state := _value(first.octets, STATE)) is not None:
         asked = [
             challenge
             for challenge in journal.all(RadiusReply, lambda found: found.code == ACCESS_CHALLENGE)
@@ -190,10 +209,10 @@ def _value(octets: bytes, kind: int) -> bytes | None:
         return None
 
 
-def _identity(
-    request: RadiusRequest, sections: Sequence[Section], canonical: Callable[[str], str]
-) -> Identity:
-    section = next((section for section in sections if section.port == request.server[1]), None)
+def _identity(request: Request, sections: Sequence[Section], canonical: Callable[[str], str]) -> Identity:
+    section = next(
+        (section for section in sections if request.server[1] in (section.port, section.ssl_port)), None
+    )
     assert section is not None, f"a request to {request.server}, which is no section's"
     return Identity(section, canonical(request.user), request.password, request.station)
 
@@ -205,7 +224,7 @@ class _Grounds:
         self,
         journal: Journal,
         binds: Iterable[PrimaryBind],
-        requests: Iterable[tuple[RadiusRequest, Identity]],
+        requests: Iterable[tuple[Request, Identity]],
         canonical: Callable[[str], str],
         audit: Sequence[AuditEvent],
         epoch: float | None,
@@ -213,7 +232,7 @@ class _Grounds:
         self._epoch = epoch
         self._audit = audit
         self._answered: dict[int, int] = {}
-        for reply in journal.all(RadiusReply):
+        for reply in (*journal.all(RadiusReply), *journal.all(LdapResult)):
             self._answered.setdefault(reply.request, reply.order)
         self._waiting: dict[
             tuple[Identity, int], list[int]
@@ -231,7 +250,7 @@ class _Grounds:
         self._events: defaultdict[str, list[int]] = defaultdict(list)
         for number, event in enumerate(audit):
             if event.get("decision") == "accept":
-                self._events[event.get("user") or ""].append(number)
+                self._events[canonical(event.get("user") or "")].append(number)
 
     def explain(self, admissions: Sequence[Admission], *, audit_works: bool) -> list[str]:
         """One user's admissions: each attempt needs a verdict or an event of its own, and a bind of its own."""
@@ -327,7 +346,10 @@ class _Grounds:
         ):
             return False
         if event.get("reason") == "exempt":
-            return identity.user in section.exempt
+            first = isinstance(admission.request, LdapBind) and admission.request.first
+            return identity.user in section.exempt or (section.exempts_first and first)
+        if event.get("reason") == "recent_approval":
+            return self._approved_before(admission, bind)
         if event.get("reason") != "fail_open" or event.get("fail_open") is not True:
             return False
         # F3: nothing opens behind an answer.
@@ -336,6 +358,24 @@ class _Grounds:
             for verdict in self._verdicts[section.host, identity.user]
         )
         return section.fail_mode == "safe" and not answered
+
+    def _approved_before(self, admission: Admission, bind: PrimaryBind) -> bool:
+        """L19: the same login was let in by a factor at most so long ago, and nothing was refused since."""
+        identity = admission.identity
+        memory = identity.section.approval_memory
+        verdicts = [
+            verdict
+            for verdict in self._verdicts[identity.section.host, identity.user]
+            if verdict.order < admission.reply.order and verdict.endpoint != "preauth"
+        ]
+        if not verdicts or verdicts[-1].result != "allow":
+            return False
+        approved = verdicts[-1]
+        asked_before = any(
+            order < approved.order < self._answered.get(order, sys.maxsize)
+            for order in self._requests[identity]
+        )
+        return asked_before and bind.at - approved.at < memory + SLACK
 
     def _in_window(self, event: AuditEvent, admission: Admission) -> bool:
         if self._epoch is None:
@@ -389,12 +429,12 @@ def _is_typed(bound: bytes, identity: Identity) -> bool:
     return bool(bound) and (typed == bound or typed.startswith(bound + identity.section.delimiter))
 
 
-def _accepts(journal: Journal) -> list[RadiusReply]:
+def _accepts(journal: Journal) -> list[Reply]:
     """Each once: the same octets again are a retransmission (R45)."""
     seen: dict[tuple[object, bytes], RadiusReply] = {}
     for reply in journal.all(RadiusReply, lambda reply: reply.code == ACCESS_ACCEPT):
         seen.setdefault((reply.nas, reply.octets), reply)
-    return list(seen.values())
+    return [*seen.values(), *journal.all(LdapResult, lambda reply: reply.result == 0)]
 
 
 def _by_user(admissions: Sequence[Admission]) -> list[list[Admission]]:

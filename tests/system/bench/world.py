@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from authproxy.protocols.ldap.dn import MalformedDN, parse_dn
 from tests.system.bench.canaries import Canaries, Leak
 from tests.system.bench.cloud import Cloud, User
 from tests.system.bench.daemon import Daemon, free_port
@@ -25,6 +26,8 @@ from tests.system.bench.journal import (
     PrimaryRefused,
     RadiusReply,
 )
+from tests.system.bench.ldap_ear import Ear
+from tests.system.bench.ldap_tap import LdapTap, Tls
 from tests.system.bench.loop import Loop
 from tests.system.bench.nas import Nas
 from tests.system.bench.oracles import AuditEvent, Oracle, Section, read_audit
@@ -59,6 +62,7 @@ class World:
         self.clouds = {self.cloud.host: self.cloud}
         self.directory = Directory(self.loop, self.journal)
         self.sections: list[Section] = []
+        self.ldap_sections: list[Section] = []
         self.secret = self.canaries.new("shared secret of 127.0.0.1")
         self.daemon: Daemon | None = None
         self.daemons: list[Daemon] = []
@@ -79,7 +83,7 @@ class World:
         self.audit_works = True
         self.clock_is_real = True
         self._nases: list[Nas] = []
-        self._taps: list[Tap] = []
+        self._taps: list[Tap | LdapTap] = []
         self._checked: object = None
         self._scanned: dict[str, int] = {}
         self._used: set[tuple[str, str]] = set()
@@ -113,6 +117,7 @@ class World:
         for user, password in {"the service account": secret, **passwords}.items():
             self.canaries.keep(f"the password of {user}", password)
         self._passwords = {user: password.encode() for user, password in passwords.items()}
+        self.know_service_account(ad_client.get("bind_dn", ""), secret)
         self.config["ad_client"] = ad_client
         for cloud in self.clouds.values():
             cloud.users.update({user: User() for user in passwords})
@@ -137,6 +142,11 @@ class World:
         self._passwords = (self._passwords or {}) | known
         for cloud in self.clouds.values():
             cloud.users.update({user: User() for user in passwords})
+
+    def know_service_account(self, name: str, password: str) -> None:
+        """As `know_passwords`; no cloud knows this one."""
+        self.canaries.keep(f"the password of {name}", password)
+        self._passwords = (self._passwords or {}) | {_first_value(name).lower(): password.encode()}
 
     def add_section(
         self,
@@ -259,8 +269,21 @@ class World:
     def tap(self, section: Section | None = None) -> Tap:
         """A port to send somebody else's RADIUS client to. Closed with the test."""
         section = section or self.sections[0]
-        self._taps.append(Tap(self.journal, ("127.0.0.1", section.port), self.secret.encode()))
-        return self._taps[-1]
+        tap = Tap(self.journal, ("127.0.0.1", section.port), self.secret.encode())
+        self._taps.append(tap)
+        return tap
+
+    def ldap_tap(self, port: int, tls: Tls | None = None, *, at_once: bool = False) -> LdapTap:
+        """A port to send somebody else's LDAP client to. Closed with the test."""
+        tap = LdapTap(self.loop, self.journal, port, tls, at_once=at_once)
+        self._taps.append(tap)
+        return tap
+
+    def ear(self, port: int, source: str) -> Ear | None:
+        """For a connection to this port, if an LDAP section of this world listens there."""
+        if any(port in (section.port, section.ssl_port) for section in self.ldap_sections):
+            return Ear(self.journal, ("127.0.0.1", port), source)
+        return None
 
     def audit(self, **wanted: object) -> list[AuditEvent]:
         """The events of authevents.log with these values."""
@@ -347,12 +370,15 @@ class World:
 
     def _let_in_wrongly(self) -> list[str]:
         epoch = time.time() - time.monotonic() if self.clock_is_real else None
-        oracle = Oracle(self.sections, self.canonical, epoch, self.audit_works, self._passwords)
+        oracle = Oracle(
+            (*self.sections, *self.ldap_sections), self.canonical, epoch, self.audit_works, self._passwords
+        )
         return oracle.unexplained(self.journal, self.audit())
 
     def canonical(self, name: str) -> str:
         """The account that this name means; of a stranger, the name itself."""
         if self._passwords is not None:
+            name = _first_value(name)
             name = name.rpartition("\\")[2].partition("@")[0]
         return fold(self.directory.user_of(name) or name)
 
@@ -413,6 +439,14 @@ class World:
             for daemon in self.daemons:
                 daemon.kill()
             self.loop.close()
+
+
+def _first_value(name: str) -> str:
+    """`alice` of uid=alice,ou=people: what tests call their users."""
+    try:
+        return parse_dn(name).rdns[0][0].value.decode()
+    except (MalformedDN, IndexError):
+        return name
 
 
 def _text(secret: object) -> str:

@@ -1,0 +1,51 @@
+"""One bind at an LDAP section, as an application's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from authproxy.backends.directory.names import PlainName, read_name
+from authproxy.cli.ldap_client import LdapClient, ldap_way
+from authproxy.config.model import LdapServerAuto
+from authproxy.protocols.ldap.result import ResultCode, code_name
+from authproxy.secret import Secret
+
+
+class NotABindName(Exception):
+    """Whoever typed the command has to act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What came of it, in words."""
+
+    accepted: bool
+    message: str
+
+
+def check_name(user: str) -> None:
+    """Raises NotABindName: applications find the entry of a plain name, and bind by what they found."""
+    if isinstance(read_name(user), PlainName):
+        raise NotABindName(
+            f"applications don't bind as {user}, but by a DN, {user}@corp.example or CORP\\{user}: give it so"
+        )
+
+
+def ldap_login(
+    section: LdapServerAuto,
+    user: str,
+    password: Secret,
+    *,
+    server: tuple[str, int] | None,
+    timeout: float | None,
+    waiting: Callable[[float], None],
+) -> Bound:
+    """Raises NotThere."""
+    with LdapClient(ldap_way(section, server)) as client:
+        # A little longer than the proxy: its own answer to a login that is given up is worth having.
+        result = client.bind(user, password, timeout or section.login_patience + 2, waiting)
+    if result.code == ResultCode.SUCCESS:
+        return Bound(True, "")
+    said = "".join(letter for letter in result.diagnostic if letter.isprintable())
+    return Bound(False, f"{result.code} {code_name(result.code)}: {said}".rstrip(": "))

@@ -1,0 +1,134 @@
+"""Approvals that count once more, for a moment: an application that binds ten times a login costs one push (L12, L19).
+
+Only behind a password that the primary has just taken again and a cloud that still wants a factor of this user; only
+for what is the same in everything that was typed and in whoever asks; and never across a refusal, a changed password
+or a reload. No clock, and no password: a keyed hash tells whether two are the same.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from authproxy.pipeline.ports import Verified
+from authproxy.pipeline.request import AuthRequest
+from authproxy.secret import Secret
+
+MOST_REMEMBERED = 16_384
+LONGEST_MEMORY = 300.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Approval:
+    at: float
+    section: int
+    users: frozenset[str]  # the entry's name and the typed one, canonical
+    password: bytes = field(repr=False)  # its keyed hash, without the factor
+
+
+class Approvals:
+    """Of all sections: a user's refusal in one ends what was approved in any."""
+
+    def __init__(self, key: bytes, most: int = MOST_REMEMBERED) -> None:
+        """`key`: random octets. `most`: how many are kept; the oldest go first."""
+        self._key = key
+        self._most = most
+        self._sections = 0
+        self._approvals: OrderedDict[bytes, _Approval] = OrderedDict()
+        self._of_user: dict[str, set[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._approvals)
+
+    def of_section(self, memory: float) -> SectionApprovals:
+        """For one section in one configuration, whose approvals no other ever sees. `memory`: seconds; 0: none."""
+        self._sections += 1
+        return SectionApprovals(self, self._sections, min(memory, LONGEST_MEMORY))
+
+    def get(self, identity: bytes) -> _Approval | None:
+        return self._approvals.get(identity)
+
+    def add(self, identity: bytes, approval: _Approval) -> None:
+        self.drop(identity)
+        self._approvals[identity] = approval
+        for user in approval.users:
+            self._of_user.setdefault(user, set()).add(identity)
+        for oldest, known in list(self._approvals.items()):
+            if len(self._approvals) <= self._most and approval.at - known.at < LONGEST_MEMORY:
+                break
+            self.drop(oldest)
+
+    def drop(self, identity: bytes) -> None:
+        approval = self._approvals.pop(identity, None)
+        for user in approval.users if approval is not None else ():
+            others = self._of_user[user]
+            others.discard(identity)
+            if not others:
+                del self._of_user[user]
+
+    def of_user(self, name: str) -> list[bytes]:
+        return list(self._of_user.get(name, ()))
+
+    def of(self, section: int) -> list[bytes]:
+        return [identity for identity, known in self._approvals.items() if known.section == section]
+
+    def hash(self, *parts: bytes) -> bytes:
+        lengths = b"".join([len(part).to_bytes(4, "big") for part in parts])
+        return hmac.digest(self._key, lengths + b"".join(parts), "sha256")
+
+
+class SectionApprovals:
+    """One section's."""
+
+    def __init__(self, store: Approvals, section: int, memory: float) -> None:
+        self._store = store
+        self._section = section
+        self._memory = memory
+
+    @property
+    def kept(self) -> bool:
+        return self._memory > 0
+
+    def remember(self, request: AuthRequest, verified: Verified, password: Secret, now: float) -> None:
+        """This login's user has just approved it. `password`: what the primary took."""
+        if self.kept:
+            users = frozenset((verified.username, request.username.canonical))
+            approval = _Approval(now, self._section, users, self._store.hash(password.reveal()))
+            self._store.add(self._identify(request, verified), approval)
+
+    def recall(self, request: AuthRequest, verified: Verified, password: Secret, now: float) -> bool:
+        """Whether the same login was approved a moment ago.
+
+        Where the primary takes another password than was approved with, it has been changed since: that counts no more.
+        """
+        store = self._store
+        taken = store.hash(password.reveal())
+        for identity in store.of_user(verified.username):
+            known = store.get(identity)
+            if known is not None and not hmac.compare_digest(known.password, taken):
+                store.drop(identity)
+        approval = store.get(self._identify(request, verified)) if self.kept else None
+        return approval is not None and now - approval.at < self._memory
+
+    def forget_user(self, *names: str) -> None:
+        """Something was refused to whom these canonical names mean, anywhere."""
+        for name in names:
+            for identity in self._store.of_user(name):
+                self._store.drop(identity)
+
+    def forget_all(self) -> None:
+        """Somebody's password was changed through this section."""
+        for identity in self._store.of(self._section):
+            self._store.drop(identity)
+
+    def _identify(self, request: AuthRequest, verified: Verified) -> bytes:
+        return self._store.hash(
+            self._section.to_bytes(8, "big"),
+            request.client.encode(),
+            request.calling_station,
+            request.username.canonical.encode(),
+            request.password.reveal(),
+            verified.username.encode(),
+            verified.dn.encode(),
+        )

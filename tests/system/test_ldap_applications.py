@@ -1,0 +1,177 @@
+"""Whole applications whose logins go to slapd through the daemon: by push, by passcode, and refused.
+
+PAM through nslcd, PostgreSQL both ways, node's ldapjs, and Radicale. Each binds in an order of its own (docs/ldap.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.bench.world import World
+from tests.system.ldap_apps import Apps
+from tests.system.parts.needs import needs
+from tests.system.parts.nslcd import Nslcd
+from tests.system.parts.postgres import Postgres
+from tests.system.parts.process import Process, free_port
+from tests.system.parts.slapd import PEOPLE, SERVICE, SERVICE_PASSWORD, SUFFIX
+from tests.system.test_ldap_clients import Login, apps, public_folder, slapd, three_answers
+
+__all__ = ["apps", "public_folder", "slapd"]  # fixtures
+
+pytestmark = pytest.mark.system
+
+
+def test_pam_through_nslcd(world: World, apps: Apps, public_folder: Path) -> None:
+    """Its own connection as the service account is kept; each login has one more, which it abandons and unbinds."""
+    service = {"base": SUFFIX, "service": SERVICE, "service_password": SERVICE_PASSWORD}
+    with Nslcd(public_folder, apps.ldaps_url, apps.files.authority, **service) as nslcd:
+        three_answers(world, nslcd.login)
+
+
+def test_postgres_that_searches_first(world: World, apps: Apps, public_folder: Path) -> None:
+    options = {
+        "ldapserver": "127.0.0.1",
+        "ldapport": apps.port,
+        "ldaptls": 1,
+        "ldapbinddn": SERVICE,
+        "ldapbindpasswd": SERVICE_PASSWORD,
+        "ldapbasedn": PEOPLE,
+        "ldapsearchattribute": "uid",
+    }
+    method = "ldap " + " ".join(f'{name}="{value}"' for name, value in options.items())
+    with Postgres(public_folder, method, ("alice", "bob"), _readable(apps, public_folder)) as postgres:
+        three_answers(world, postgres.login)
+
+
+def test_postgres_that_binds_as_the_user_only(world: World, apps: Apps, public_folder: Path) -> None:
+    method = f'ldap ldapserver=127.0.0.1 ldapport={apps.port} ldapprefix="uid=" ldapsuffix=",{PEOPLE}"'
+    with Postgres(public_folder, method, ("alice", "bob"), _readable(apps, public_folder)) as postgres:
+        three_answers(world, postgres.login)
+
+
+def _readable(apps: Apps, folder: Path) -> Path:
+    authority = folder / "ca.pem"
+    authority.write_bytes(apps.files.authority.read_bytes())
+    return authority
+
+
+# ---- node
+
+LDAPJS = """
+const [url, ca, service, servicePassword, base, user, password] = process.argv.slice(1);
+const ldap = require('ldapjs');
+const options = { url, tlsOptions: { ca: [require('fs').readFileSync(ca)] } };
+const fail = (error) => { console.error(error); process.exit(2); };
+const admin = ldap.createClient(options);
+admin.on('error', fail);
+admin.bind(service, servicePassword, (error) => {
+  if (error) fail(error);
+  admin.search(base, { scope: 'sub', filter: `(uid=${user})` }, (error, found) => {
+    if (error) fail(error);
+    found.on('searchEntry', (entry) => {
+      const own = ldap.createClient(options);
+      own.on('error', fail);
+      own.bind(entry.objectName.toString(), password, (error) => {
+        if (error && !(error instanceof ldap.InvalidCredentialsError)) fail(error);
+        console.log(!error);
+        process.exit(0);
+      });
+    });
+  });
+});
+"""
+NODE_MODULES = "/usr/share/nodejs:/usr/lib/nodejs"
+
+
+def test_ldapjs(world: World, apps: Apps) -> None:
+    node = needs("node", "node-ldapjs")
+    env = os.environ | {"NODE_PATH": NODE_MODULES}
+    if subprocess.run(
+        (node, "-e", "require('ldapjs')"), env=env, capture_output=True, check=False
+    ).returncode:
+        needs("node's ldapjs", "node-ldapjs")
+
+    def login(user: str, password: str) -> bool:
+        fixed = (apps.ldaps_url.replace("127.0.0.1", "localhost"), str(apps.files.authority), SERVICE)
+        done = subprocess.run(
+            (node, "-e", LDAPJS, *fixed, SERVICE_PASSWORD, PEOPLE, user, password),
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip() == "true"
+
+    three_answers(world, login)
+
+
+# ---- Radicale, a calendar server
+
+RADICALE = """\
+[server]
+hosts = 127.0.0.1:{port}
+[auth]
+type = ldap
+delay = 0
+cache_logins = False
+ldap_uri = {url}
+ldap_security = tls
+ldap_ssl_ca_file = {ca}
+ldap_base = {people}
+ldap_reader_dn = {service}
+ldap_secret = {service_password}
+ldap_filter = (&(objectClass=posixAccount)(uid={{0}}))
+[storage]
+filesystem_folder = {folder}/collections
+"""
+
+
+@pytest.fixture
+def radicale(tmp_path: Path, apps: Apps) -> Iterator[Login]:
+    assert importlib.util.find_spec("radicale"), "run: .ci/setup test"
+    port, config = free_port(), tmp_path / "radicale.conf"
+    config.write_text(
+        RADICALE.format(
+            port=port,
+            url=apps.ldaps_url,
+            ca=apps.files.authority,
+            people=PEOPLE,
+            service=SERVICE,
+            service_password=SERVICE_PASSWORD,
+            folder=tmp_path,
+        )
+    )
+    process = Process((sys.executable, "-m", "radicale", "-C", str(config)), tmp_path / "radicale.log")
+    process.wait_for_port("127.0.0.1", port)
+
+    def login(user: str, password: str) -> bool:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/{user}/", method="PROPFIND")
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=30) as answer:
+                return bool(answer.status == 207)
+        except urllib.error.HTTPError as refused:
+            if refused.code != 401:
+                raise
+            return False
+
+    yield login
+    process.stop()
+
+
+def test_radicale(world: World, radicale: Login) -> None:
+    three_answers(world, radicale)
