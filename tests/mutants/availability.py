@@ -1,0 +1,11 @@
+"""Availability: requirements A1 to A19."""
+
+from __future__ import annotations
+
+from tests.mutants.mutation import Elsewhere, Item, Mutation
+
+ITEMS: tuple[Item, ...] = ()
+
+MUTATIONS: tuple[Mutation, ...] = ()
+
+ELSEWHERE: tuple[Elsewhere, ...] = ()

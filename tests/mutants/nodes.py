@@ -1,0 +1,11 @@
+"""Several nodes: requirements H1 to H8."""
+
+from __future__ import annotations
+
+from tests.mutants.mutation import Elsewhere, Item, Mutation
+
+ITEMS: tuple[Item, ...] = ()
+
+MUTATIONS: tuple[Mutation, ...] = ()
+
+ELSEWHERE: tuple[Elsewhere, ...] = ()
