@@ -103,7 +103,7 @@ class Challenges:
             expires,
             identifier,
             _whence(request),
-            _digest(request.username.canonical),
+            _hashed(request.username.canonical),
         )
         name = pending.username.encode()
         if len(head) + len(name) + self._seal.overhead > MAX_STATE:
@@ -127,7 +127,7 @@ class Challenges:
         now = int(self._wall_clock())
         if whence != _whence(request):
             raise Forged("another_client")
-        if typed != _digest(request.username.canonical):
+        if typed != _hashed(request.username.canonical):
             raise Forged("another_user")
         if now >= expires or issued > now + _SKEW:
             raise Forged("expired")
@@ -153,8 +153,8 @@ class Challenges:
 
 
 def _whence(request: AuthRequest) -> bytes:
-    return _digest(f"{request.section}\0{request.client}")
+    return _hashed(f"{request.section}\0{request.client}")
 
 
-def _digest(text: str) -> bytes:
+def _hashed(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:12]

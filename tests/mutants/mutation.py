@@ -23,7 +23,7 @@ class Mutation:
 
     items: tuple[str, ...]
     broken: str  # what the product does now, in one sentence
-    file: str  # under authproxy/
+    file: str  # seen from authproxy/
     old: str  # occurs once in the file
     new: str
     tests: tuple[str, ...]  # node ids under tests/: radius/test_packet.py::test_length

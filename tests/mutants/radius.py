@@ -505,7 +505,7 @@ MUTATIONS = (
         ("R39",),
         "a State counts for another user",
         _CHALLENGE,
-        "if typed != _digest(request.username.canonical):",
+        "if typed != _hashed(request.username.canonical):",
         "if not typed:",
         ("pipeline/test_challenge.py::test_nobody_elses",),
     ),

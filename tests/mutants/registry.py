@@ -12,4 +12,4 @@ MUTATIONS: tuple[Mutation, ...] = tuple(mutation for family in _FAMILIES for mut
 ELSEWHERE: tuple[Elsewhere, ...] = tuple(entry for family in _FAMILIES for entry in family.ELSEWHERE)
 
 # A few that run in a second or two each, from several families: --short.
-SHORT = frozenset({"R2", "R16", "R25"})
+SHORT = frozenset({"R2", "R16", "R25", "F8"})

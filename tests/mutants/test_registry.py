@@ -26,7 +26,8 @@ def test_the_piece_that_is_taken_out_is_there_once(mutation: Mutation) -> None:
     assert whole.count(mutation.old) == 1
     broken = whole.replace(mutation.old, mutation.new)
     assert broken != whole
-    ast.parse(broken)
+    if mutation.file.endswith(".py"):
+        ast.parse(broken)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=by_name)
