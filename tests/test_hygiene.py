@@ -14,7 +14,7 @@ from authproxy.secret import Secret
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "authproxy").rglob("*.py"))
 # What is compared under these names proves something.
-PROOF = re.compile(r"(^|_)(mac|hmac|digest|authenticator|signature|token)s?(_|$)|hmac_md5|reveal")
+PROOF = re.compile(r"(^|_)(mac|hmac|digest|authenticator|signature|token)s?(_|$)|hmac_md5|reveal|^_octets$")
 # Seconds between retransmissions: nobody gains by guessing them.
 JITTER = {"backends/radius/server.py", "cli/radius_client.py"}
 

@@ -152,9 +152,9 @@ MUTATIONS = (
     ),
     Mutation(
         ("S9",),
-        "the unit gives all of the system away",
+        "the unit may have every capability",
         "../systemd/authproxy.service",
-        "ProtectSystem=strict\n",
+        "CapabilityBoundingSet=\n",
         "",
         ("systemd/test_units.py::test_exposure",),
     ),
