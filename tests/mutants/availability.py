@@ -175,11 +175,11 @@ MUTATIONS = (
     ),
     Mutation(
         ("A13",),
-        "who waits is decided by the new configuration's parts",
-        "pipeline/logins.py",
-        "decision = await authenticator.authenticate(attempt.request)",
-        "decision = await self._authenticator.authenticate(attempt.request)",
-        ("pipeline/test_logins.py::test_another_configuration_is_for_later_logins",),
+        "a mistake in the new file ends the service",
+        "service/daemon.py",
+        "        except InvalidConfig as invalid:\n            for problem",
+        "        except InvalidConfig as invalid:\n            self._stop()\n            for problem",
+        ("system/test_availability.py::test_reload",),
     ),
     Mutation(
         ("A19",),

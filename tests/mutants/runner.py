@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,10 @@ class Outcome:
 
 
 class Tree:
-    """A copy of what is under version control, or would be."""
+    """A copy of what is under version control, or would be, with an interpreter that imports from it.
+
+    The daemons that tests start are run by the same interpreter, in an environment without PYTHONPATH.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,6 +57,12 @@ class Tree:
                 to = folder / name
                 to.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, to)
+        venv = folder / ".venv"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+        self._python = venv / "bin" / "python"
+        (packages,) = (venv / "lib").glob("python3*/site-packages")
+        # An editable installation in there is not looked at: that is for a site's own folder alone.
+        (packages / "mutants.pth").write_text(f"{folder}\n{sysconfig.get_path('purelib')}\n")
 
     def pytest(self, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Those tests, one after the other, up to the first failure."""
@@ -69,7 +79,7 @@ class Tree:
             "--tb=short",
         ]
         command += [f"--basetemp={self.folder / '.tmp'}", *(f"tests/{test}" for test in tests)]
-        environment = {**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             return subprocess.run(
                 command,
