@@ -107,7 +107,7 @@ class Challenges:
             expires,
             identifier,
             _whence(request),
-            _digest(request.username.canonical),
+            _hashed(request.username.canonical),
         )
         name = pending.username.encode()
         if self._seal.length(len(head) + len(name)) > MAX_STATE:
@@ -131,7 +131,7 @@ class Challenges:
         now = int(self._wall_clock())
         if whence != _whence(request):
             raise Forged("another_client")
-        if typed != _digest(request.username.canonical):
+        if typed != _hashed(request.username.canonical):
             raise Forged("another_user")
         if now >= expires or issued > now + _SKEW:
             raise Forged("expired")
@@ -161,8 +161,8 @@ class Challenges:
 
 
 def _whence(request: AuthRequest) -> bytes:
-    return _digest(f"{request.section}\0{request.client}")
+    return _hashed(f"{request.section}\0{request.client}")
 
 
-def _digest(text: str) -> bytes:
+def _hashed(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:12]

@@ -443,6 +443,24 @@ def test_replies(server: Scripted, make: Make, script: Script, expected: Failure
     assert server.connections == 1, "none of these is tried again"
 
 
+def test_a_body_without_end_is_not_read_to_its_end(server: Scripted, make: Make) -> None:
+    """T8: at the first octet too many, and not at the deadline, by when it fills the memory."""
+
+    def endless(wire: Wire) -> None:
+        wire.tls()
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(20):
+            wire.send(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
+        wire.until_closed()
+
+    server.play(endless)
+    asked = make(server.port, preauth_seconds=2.0)
+    failure = asked.failure(asked.preauth)
+    assert failure.failure is PROTOCOL
+    assert failure.detail == "a body of more than 262144 octets"
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_server_errors_are_tried_once_more(server: Scripted, make: Make, status: int) -> None:
     broken = http(status, b"<html>gateway</html>")

@@ -48,8 +48,14 @@ def test_an_accept_brings_what_is_allowed_with_its_keys_hidden_anew() -> None:
 
 
 def test_a_challenge_of_the_primarys_is_its_own() -> None:
-    challenge = Challenge(Reason.PRIMARY_CHALLENGE, "Welcome", b"theirs", carried(MESSAGE, STATE))
-    assert reply_of(challenge, login(b"right"), SECRET) == (Code.ACCESS_CHALLENGE, [MESSAGE, STATE])
+    sent = [
+        STATE,
+        MESSAGE,
+        Attribute(76, b"\0\0\0\1"),
+        Attribute(27, b"\0\0\0\x1e"),
+    ]  # Prompt, Session-Timeout
+    challenge = Challenge(Reason.PRIMARY_CHALLENGE, "Welcome", b"theirs", carried(*sent))
+    assert reply_of(challenge, login(b"right"), SECRET) == (Code.ACCESS_CHALLENGE, sent)
 
 
 def test_a_reject_of_the_primarys_says_its_words() -> None:

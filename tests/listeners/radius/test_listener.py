@@ -458,6 +458,7 @@ def test_one_client_leaves_room_for_others() -> None:
     world = World(clients=[ASA, other], limits=replace(LIMITS, pending=3, pending_per_client=2))
     for number in range(3):
         world.ask(login(identifier=number))
+    assert world.discards.causes == {"overloaded": 1}
     for number in range(3):
         world.ask(login(identifier=number), Source("10.2.0.1", 1))
     assert world.discards.causes == {"overloaded": 3}
