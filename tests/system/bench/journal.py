@@ -48,6 +48,24 @@ class RadiusReply(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LdapBindRequest(RadiusRequest):
+    """A bind left an application: to the oracles a login like any other. Its octets hold the password, and stay out."""
+
+    octets: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LdapBindResponse(RadiusReply):
+    """A bind's answer; `result` is LDAP's, and 0 lets somebody in as an Access-Accept does."""
+
+    result: int
+
+    @property
+    def code(self) -> int:
+        return 2 if self.result == 0 else 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryBind(Event):
     """The directory answered a bind. `user` is the account behind the name that was used, '' if none."""
 

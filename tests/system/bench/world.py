@@ -25,6 +25,7 @@ from tests.system.bench.journal import (
     PrimaryRefused,
     RadiusReply,
 )
+from tests.system.bench.ldap_client import LdapClient
 from tests.system.bench.loop import Loop
 from tests.system.bench.nas import Nas
 from tests.system.bench.oracles import AuditEvent, Oracle, Section, read_audit
@@ -80,6 +81,7 @@ class World:
         self.clock_is_real = True
         self._nases: list[Nas] = []
         self._taps: list[Tap] = []
+        self._applications: list[LdapClient] = []
         self._checked: object = None
         self._scanned: dict[str, int] = {}
         self._used: set[tuple[str, str]] = set()
@@ -185,6 +187,12 @@ class World:
         self.sections.append(section)
         return section
 
+    def add_ldap_section(self, name: str, **options: Any) -> Section:
+        """An `ldap_server_auto` without TLS, on loopback as everything here; its binds count with B2 like logins."""
+        section = self.add_section(name, kind="ldap_server_auto", require_tls=False, **options)
+        del self.options(section)["clients"]
+        return section
+
     def options(self, section: Section) -> Options:
         """The section's options in `config`."""
         return next(options for options in self.config.values() if options.get("name") == section.name)
@@ -256,6 +264,12 @@ class World:
         self._nases.append(nas)
         return nas
 
+    def application(self, section: Section, **more: Any) -> LdapClient:
+        """A connection to this LDAP section. Closed with the test."""
+        client = LdapClient(self.journal, ("127.0.0.1", section.port), **more)
+        self._applications.append(client)
+        return client
+
     def tap(self, section: Section | None = None) -> Tap:
         """A port to send somebody else's RADIUS client to. Closed with the test."""
         section = section or self.sections[0]
@@ -318,10 +332,11 @@ class World:
         for cloud in self.clouds.values():
             cloud.settle()
         self.directory.heal()
-        for open_ in (*self._nases, *self._taps):
+        for open_ in (*self._nases, *self._taps, *self._applications):
             open_.close()
         self._nases.clear()
         self._taps.clear()
+        self._applications.clear()
 
     def check(self) -> None:
         """B2, B3, and what the strict fakes had to complain of. Raises AssertionError with every problem.
