@@ -244,7 +244,11 @@ class Cloud:
                     host=self.host,
                 )
 
-        await answer(writer, made.octets, fault, leaving)
+        await answer(writer, await self._closing(endpoint, made.octets), fault, leaving)
+
+    async def _closing(self, endpoint: str, octets: bytes) -> bytes:
+        """The answer as it leaves; a place for what has to happen just before."""
+        return octets
 
     def _refused(self, path: str, why: str) -> None:
         self._journal.add(CloudRefused, path=path, why=why, host=self.host)
