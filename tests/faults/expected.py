@@ -147,7 +147,8 @@ def _before_a_factor(failure: str, stage: Stage, mode: Mode) -> Outcome:
     probe_agrees = stage is not Stage.PREAUTH_ALONE
     if mode is Mode.SAFE and probe_agrees:
         return Outcome("accept", "fail_open", failure, pushes=0)
-    heard = "nothing" if mode is Mode.SILENT else ""
+    # A login whose failure is its own must not make a NAS take this server for dead: it is told so.
+    heard = "nothing" if mode is Mode.SILENT and probe_agrees else ""
     return Outcome("reject", "fail_closed", failure, pushes=0, heard=heard)
 
 

@@ -162,6 +162,11 @@ class Cloud:
         self._faults.clear()
         self.decide(None, "deny")
 
+    def forget(self) -> None:
+        """The pushes, which are all decided."""
+        assert all(push.verdict for push in self._pushes.values())
+        self._pushes.clear()
+
     # -- the port ----------------------------------------------------------------------------------
 
     async def _become(self, mode: Mode, context: ssl.SSLContext | None) -> None:

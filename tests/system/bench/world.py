@@ -86,6 +86,7 @@ class World:
         self._scanned: dict[str, int] = {}
         self._used: set[tuple[str, str]] = set()
         self._passwords: dict[str, bytes] | None = None
+        self._audit_begin = 0
         self._use_directory()
         World.live.append(self)
 
@@ -276,9 +277,21 @@ class World:
         self._taps.append(Tap(self.journal, ("127.0.0.1", section.port), self.secret.encode()))
         return self._taps[-1]
 
+    @property
+    def _audit_file(self) -> Path:
+        return self.home / "log" / "authevents.log"
+
+    def forget(self) -> None:
+        """What `check` has judged, when nobody is waiting: for runs that last hours."""
+        self.check()
+        self.journal.forget()
+        for cloud in self.clouds.values():
+            cloud.forget()
+        self._audit_begin = self._audit_file.stat().st_size
+
     def audit(self, **wanted: object) -> list[AuditEvent]:
         """The events of authevents.log with these values."""
-        events = read_audit(self.home / "log" / "authevents.log", whole=self.audit_works)
+        events = read_audit(self._audit_file, whole=self.audit_works, begin=self._audit_begin)
         return [event for event in events if wanted.items() <= event.items()]
 
     def wait_audit(self, count: int = 1, timeout: float = 5, **wanted: object) -> list[AuditEvent]:
