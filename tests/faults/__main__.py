@@ -22,7 +22,7 @@ from tests.faults.cells import Cell, batches, cells, combinations, impossible, s
 from tests.faults.matrix import Matrix
 from tests.system.bench.daemon import use_ports_of
 
-BATCH = 160  # sections in one daemon
+BATCH = 200  # sections in one daemon
 SHORT = 14  # of so many cells of a fault at a stage, one
 DESCRIPTORS = 16_384
 
