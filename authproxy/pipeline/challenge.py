@@ -119,6 +119,14 @@ class Challenges:
     def is_own(self, state: bytes) -> bool:
         return self._seal.is_own(state)
 
+    def awaits(self, state: bytes) -> bool:
+        """Whether it is of a challenge that is open still. Who answers it, and how, is another question."""
+        opened = self._seal.open(state)
+        if opened is None or len(opened) < _SEALED.size:
+            return False
+        _, _, _, expires, identifier, _, _ = _SEALED.unpack_from(opened)
+        return int(self._wall_clock()) < expires and identifier not in self._answered
+
     def take(self, request: AuthRequest) -> Pending:
         """The login that this State continues; it can't be taken again.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # At a thousand logins a second, which the slowest machine does, the last of them is answered within a second.
 MOST_WORKED_ON = 1024
+ANSWERS_ROOM = 2  # as much again is kept for the answers to challenges
 
 
 class Workload:
@@ -28,6 +29,11 @@ class Workload:
     def is_full(self) -> bool:
         """Then new logins are shed, silently where the protocol asks again by itself."""
         return self.worked_on >= self._most
+
+    @property
+    def is_full_for_answers(self) -> bool:
+        """Of logins that got as far as a challenge: they are shed last, and they are bounded, too."""
+        return self.worked_on >= ANSWERS_ROOM * self._most
 
     def begin(self) -> None:
         self._begun += 1

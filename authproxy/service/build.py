@@ -434,6 +434,7 @@ class _Builder:
             password_codec=options.pw_codec,
             relayed=self._relayed(name, options, primary),
             stays_silent=lambda: options.failmode is FailMode.SILENT and cloud.guarded.is_open,
+            awaits=self._world.challenges.awaits,
         )
         if isinstance(options, RadiusServerEap) and tls is not None:
             before = self._earlier.sections.get(name) if self._earlier else None

@@ -127,3 +127,17 @@ def test_what_expired_is_not_kept() -> None:
     clock.now += 300
     made.issue(request(), ALICE)
     assert len(made) == 1
+
+
+def test_which_challenges_await_an_answer() -> None:
+    """A1: open ones of ours; not an answered, an expired, or a forged one."""
+    clock = WallClock()
+    made = challenges(wall_clock=clock)
+    answered, late = made.issue(request(), ALICE), made.issue(request(), ALICE)
+    assert made.awaits(answered)
+    made.take(answer(answered))
+    assert not made.awaits(answered)
+    assert not made.awaits(late[:-1] + bytes((late[-1] ^ 1,)))
+    assert not made.awaits(b"")
+    clock.now += 100_000
+    assert not made.awaits(late)

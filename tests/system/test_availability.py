@@ -158,6 +158,31 @@ def test_a_full_house_sheds_the_newcomers(world: World) -> None:
     assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
 
 
+def test_a_full_house_still_takes_answers(world: World) -> None:
+    """A1: whoever was asked for a factor may answer, while new logins hear nothing."""
+    options = {"kind": "radius_server_challenge", "client": "ad_client", "max_pending": 5}
+    users = only(world, 7, answer=None, **options)
+    code = world.canaries.passcode("a passcode")
+    world.cloud.users[users[5].user].passcodes.add(code)
+    world.start()
+    nas = world.nas()
+
+    def answer(user: Login, typed: str) -> Request:
+        question = nas.ask(user.user, user.password)
+        assert question is not None
+        return nas.login(user.user, typed, (wire.STATE, question.values(wire.STATE)[0]))
+
+    answers = [answer(user, "1") for user in users[:5]]
+    last = answer(users[5], code)
+    for one in answers:
+        nas.send(one)
+    world.journal.wait(CloudRequest, lambda r: r.endpoint == "auth", count=5)
+    assert nas.silent(nas.login(users[6].user, users[6].password), 0.1)
+    assert codes([nas.exchange(last)]) == [ACCESS_ACCEPT]
+    approve(world, users[:5])
+    assert codes(nas.receive(one) for one in answers) == [ACCESS_ACCEPT] * 5
+
+
 # ---- A8: no descriptors left
 
 

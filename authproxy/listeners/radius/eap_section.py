@@ -120,6 +120,10 @@ class EapSection:
         session.heard, session.said, session.waiting = message, None, [answer]
         return self._heard(session, packet, asked, message)
 
+    def continues(self, packet: Packet) -> bool:
+        """A conversation that is under way, too."""
+        return packet.first(STATE) in self.sessions or self._plain.continues(packet)
+
     def _repeated(self, session: _Session, answer: Answer) -> None:
         """R46: the NAS asks again under another Identifier."""
         if session.said is None:

@@ -23,7 +23,7 @@ from authproxy.listeners.radius.udp import Route, Source
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject, Silence
 from authproxy.pipeline.logins import Answer
-from authproxy.pipeline.workload import Workload
+from authproxy.pipeline.workload import ANSWERS_ROOM, Workload
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
 from authproxy.protocols.radius.packet import Code, MalformedPacket, Packet, decode
 from authproxy.protocols.radius.password import credential_kind
@@ -157,7 +157,7 @@ class RadiusListener:
             return
         if self._draining:
             raise Discarded("draining")
-        if self._load.is_full(client, self._limits) or self._workload.is_full:
+        if self._is_full(packet, served):
             raise Discarded(
                 "overloaded", f"{self._load.total} in progress, {self._workload.worked_on} worked on"
             )
@@ -176,6 +176,13 @@ class RadiusListener:
         else:
             if work is not None:
                 Deferred.fromCoroutine(work).addErrback(self._failed, answer)
+
+    def _is_full(self, packet: Packet, served: Served) -> bool:
+        """A1: new work is shed first. An answer to a challenge of ours is none."""
+        if self._load.is_full(served.client, self._limits) or self._workload.is_full:
+            full = self._load.is_full(served.client, self._limits, room=ANSWERS_ROOM)
+            return full or self._workload.is_full_for_answers or not served.section.continues(packet)
+        return False
 
     def _repeated(self, known: Exchange, route: Route) -> None:
         """RFC 5080 §2.2.2: silence while it is being answered, then the same octets."""

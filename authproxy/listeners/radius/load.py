@@ -27,9 +27,15 @@ class Load:
         self._by_client: Counter[str] = Counter()
         self._idle: list[Deferred[None]] = []
 
-    def is_full(self, client: Client, limits: Limits) -> bool:
-        """New work is shed first, and silently: the NAS asks again, or asks another server."""
-        return self.total >= limits.pending or self._by_client[client.key] >= limits.pending_per_client
+    def is_full(self, client: Client, limits: Limits, *, room: int = 1) -> bool:
+        """New work is shed first, and silently: the NAS asks again, or asks another server.
+
+        `room`: how many times the limits count, for what is no new work.
+        """
+        return (
+            self.total >= room * limits.pending
+            or self._by_client[client.key] >= room * limits.pending_per_client
+        )
 
     def begin(self, client: Client) -> None:
         self.total += 1

@@ -44,6 +44,9 @@ class Section(Protocol):
     def stays_silent(self) -> bool:
         """`failmode: silent`, in an outage: its clients shall ask another server."""
 
+    def continues(self, packet: Packet) -> bool:
+        """Whether it goes on with a login that was begun here: an answer to an open challenge of ours (A1)."""
+
 
 class Rejecter(Protocol):
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject: ...
@@ -84,10 +87,15 @@ class RadiusSection:
         password_codec: str,
         relayed: Allowed | None = None,
         stays_silent: Callable[[], bool] = lambda: False,
+        awaits: Callable[[bytes], bool] = lambda _: False,
         new_login: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands."""
+        """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands.
+
+        `awaits`: whether a State is of a challenge that is open.
+        """
         self.name = name
+        self._awaits = awaits
         self.stays_silent = stays_silent
         self._logins = logins
         self._rejecter = rejecter
@@ -114,6 +122,10 @@ class RadiusSection:
             answer(self._rejecter.reject(request, Reason.MALFORMED, unusable.cause))
             return None
         return self._logins.submit(self.request(packet, kind, asked, username, password), answer)
+
+    def continues(self, packet: Packet) -> bool:
+        state = packet.first(STATE)
+        return state is not None and self._awaits(state)
 
     def unread(self, packet: Packet, kind: CredentialKind, asked: Asked) -> AuthRequest:
         """For the record of a packet that no login was made of."""

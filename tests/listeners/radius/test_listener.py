@@ -15,7 +15,7 @@ from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.workload import Workload
-from authproxy.protocols.radius.packet import Code, Malformed, MalformedPacket, decode
+from authproxy.protocols.radius.packet import STATE, Code, Malformed, MalformedPacket, decode
 from authproxy.protocols.radius.request import status_server
 from authproxy.secret import Secret
 
@@ -434,6 +434,35 @@ def test_what_is_too_much_is_dropped_silently() -> None:
     world.logins.answer(ACCEPT, 0)
     world.ask(login(identifier=9))
     assert world.listener.pending == 2
+
+
+def test_answers_to_challenges_are_shed_last() -> None:
+    """A1: they are taken while new logins are not, up to a bound of their own; a State that is none is new work."""
+    workload = Workload(most=1)
+    world = World(
+        workload=workload,
+        limits=replace(LIMITS, pending_per_client=2),
+        awaits=lambda state: state == b"open",
+    )
+
+    def answers(number: int, state: bytes) -> None:
+        world.ask(login(b"123456", (STATE, state), identifier=number))
+
+    for number in range(2):
+        world.ask(login(identifier=number))
+    answers(2, b"open")
+    assert world.listener.pending == 3
+    answers(3, b"forged")
+    assert world.discards.causes == {"overloaded": 1}
+    answers(4, b"open")
+    answers(5, b"open")
+    assert (world.listener.pending, world.discards.causes) == (4, {"overloaded": 2})
+    for number in range(4):
+        world.logins.answer(ACCEPT, number)
+    for _ in range(2):
+        workload.begin()
+    answers(6, b"open")
+    assert world.discards.causes == {"overloaded": 3}
 
 
 def test_new_logins_are_shed_while_too_many_are_worked_on() -> None:

@@ -36,7 +36,8 @@ class Canaries:
     """The secrets of one world. Random ones: two worlds never share one."""
 
     def __init__(self) -> None:
-        self._needles: dict[int, dict[bytes, tuple[str, str]]] = defaultdict(dict)
+        # By their first octets, so that one pass over what was written finds the few that can be in it.
+        self._needles: dict[bytes, dict[bytes, tuple[str, str]]] = defaultdict(dict)
         self._known: set[bytes] = set()
         self._counter = itertools.count(1)
 
@@ -63,18 +64,18 @@ class Canaries:
         self._known.add(octets)
         for window in windows:
             for form, written in _forms(window):
-                self._needles[len(written)].setdefault(written, (name, form))
+                assert len(written) >= WINDOW
+                self._needles[written[:WINDOW]].setdefault(written, (name, form))
 
     def find(self, where: str, octets: bytes) -> list[Leak]:
         """The traces in these octets, one for each secret and form."""
         leaks: dict[tuple[str, str], Leak] = {}
-        for length, needles in self._needles.items():
-            seen = {octets[at : at + length] for at in range(len(octets) - length + 1)}
-            for needle in seen & needles.keys():
-                name, form = needles[needle]
-                at = octets.index(needle)
-                around = octets[max(0, at - 40) : at + length + 40]
-                leaks.setdefault((name, form), Leak(name, form, where, around))
+        begins = {octets[at : at + WINDOW] for at in range(len(octets) - WINDOW + 1)}
+        for begin in begins & self._needles.keys():
+            for needle, (name, form) in self._needles[begin].items():
+                if (at := octets.find(needle)) >= 0:
+                    around = octets[max(0, at - 40) : at + len(needle) + 40]
+                    leaks.setdefault((name, form), Leak(name, form, where, around))
         return list(leaks.values())
 
 

@@ -162,6 +162,11 @@ class Cloud:
         self._faults.clear()
         self.decide(None, "deny")
 
+    def forget(self) -> None:
+        """The pushes, which are all decided."""
+        assert all(push.verdict for push in self._pushes.values())
+        self._pushes.clear()
+
     # -- the port ----------------------------------------------------------------------------------
 
     async def _become(self, mode: Mode, context: ssl.SSLContext | None) -> None:
@@ -244,7 +249,11 @@ class Cloud:
                     host=self.host,
                 )
 
-        await answer(writer, made.octets, fault, leaving)
+        await answer(writer, await self._closing(endpoint, made.octets), fault, leaving)
+
+    async def _closing(self, endpoint: str, octets: bytes) -> bytes:
+        """The answer as it leaves; a place for what has to happen just before."""
+        return octets
 
     def _refused(self, path: str, why: str) -> None:
         self._journal.add(CloudRefused, path=path, why=why, host=self.host)

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,7 +26,19 @@ ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}):([0-9]
 
 # Below the range that the kernel draws from, so that no connection takes one meanwhile; each worker has its own.
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = itertools.cycle(range(10_000 + 4_000 * (_worker % 5), 14_000 + 4_000 * (_worker % 5)))
+
+
+def _ports_of(worker: int) -> Iterator[int]:
+    return itertools.cycle(range(10_000 + 4_000 * (worker % 5), 14_000 + 4_000 * (worker % 5)))
+
+
+_ports = _ports_of(_worker)
+
+
+def use_ports_of(worker: int) -> None:
+    """For processes that no test runner has numbered."""
+    global _ports  # noqa: PLW0603
+    _ports = _ports_of(worker)
 
 
 def free_port(address: str = "127.0.0.1") -> int:

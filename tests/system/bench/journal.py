@@ -133,14 +133,21 @@ class Journal:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._events: list[Event] = []
+        self._forgotten = 0
 
     def __len__(self) -> int:
         with self._changed:
-            return len(self._events)
+            return self._forgotten + len(self._events)
+
+    def forget(self) -> None:
+        """All that has been judged, in a run that lasts hours. The count goes on."""
+        with self._changed:
+            self._forgotten += len(self._events)
+            self._events.clear()
 
     def add(self, kind: Callable[..., E], /, **fields: object) -> E:
         with self._changed:
-            event = kind(order=len(self._events) + 1, **fields)
+            event = kind(order=self._forgotten + len(self._events) + 1, **fields)
             self._events.append(event)
             self._changed.notify_all()
         return event
@@ -166,7 +173,7 @@ class Journal:
         with self._changed:
             while True:
                 matching += self._matching(kind, where, seen)
-                seen = len(self._events)
+                seen = self._forgotten + len(self._events)
                 if len(matching) >= count:
                     return matching
                 left = deadline - time.monotonic()
@@ -174,4 +181,8 @@ class Journal:
                 self._changed.wait(left)
 
     def _matching(self, kind: type[E], where: Callable[[E], bool], since: int) -> list[E]:
-        return [event for event in self._events[since:] if isinstance(event, kind) and where(event)]
+        return [
+            event
+            for event in self._events[max(0, since - self._forgotten) :]
+            if isinstance(event, kind) and where(event)
+        ]

@@ -52,6 +52,7 @@ class Fault:
     stall: int | None = None  # send only that many octets, then nothing
     drip: float | None = None  # one octet each so many seconds
     octets: bytes | None = None  # these instead of the answer
+    beneath: bytes | None = None  # these instead of the answer, and outside of TLS
 
     def take(self) -> bool:
         self.times -= 1
@@ -61,7 +62,8 @@ class Fault:
     def replaces(self) -> bool:
         """Whether the right answer never goes out whole."""
         cut = self.keep is not None or self.stall is not None
-        return self.silent or self.reset or self.close or cut or self.octets is not None
+        other = self.octets is not None or self.beneath is not None
+        return self.silent or self.reset or self.close or cut or other
 
 
 async def answer(
@@ -86,6 +88,10 @@ async def answer(
         reset(writer)
     if fault.close:
         _end(writer)
+    if fault.beneath is not None:
+        # asyncio has no public way past its own TLS.
+        writer.transport._ssl_protocol._transport.write(fault.beneath)  # type: ignore[attr-defined]
+        await _for_ever(writer)
     octets = octets if fault.octets is None else fault.octets
     cut = fault.keep if fault.stall is None else fault.stall
     if cut is None:

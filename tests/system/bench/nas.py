@@ -16,13 +16,24 @@ Address = tuple[str, int]
 
 
 class Nas:
-    """One source address and port. Replies are checked strictly, those of a stranger's address are failures."""
+    """One source address and port. Replies are checked strictly, those of a stranger's address are failures.
+
+    `via`: a relay before the server.
+    """
 
     def __init__(
-        self, journal: Journal, server: Address, secret: bytes, *, source: str = "127.0.0.1", port: int = 0
+        self,
+        journal: Journal,
+        server: Address,
+        secret: bytes,
+        *,
+        source: str = "127.0.0.1",
+        port: int = 0,
+        via: Address | None = None,
     ) -> None:
         self._journal = journal
         self.server = server
+        self._via = via
         self.secret = secret
         v6 = ipaddress.ip_address(server[0]).version == 6
         self._socket = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
@@ -72,7 +83,7 @@ class Nas:
             station=request.station,
         )
         self._sent.setdefault((server, request.octets), (request, event))
-        self._socket.sendto(request.octets, server)
+        self._socket.sendto(request.octets, self._via or server)
 
     def receive(self, request: Request, timeout: float = 10, server: Address | None = None) -> Reply | None:
         """The next reply to this request; None after `timeout` seconds of nothing for it."""
@@ -144,6 +155,8 @@ class Nas:
 
     def _receive(self) -> tuple[bytes, Address]:
         octets, source = self._socket.recvfrom(65535)
+        if source == self._via:
+            source = self.server
         # RFC 2865 §3: a reply belongs to the request whose authenticator it was made with.
         order = min(
             (

@@ -113,14 +113,16 @@ class Attempt:
         return True
 
 
-def read_audit(path: Path, *, whole: bool = True) -> list[AuditEvent]:
+def read_audit(path: Path, *, whole: bool = True, begin: int = 0) -> list[AuditEvent]:
     """The events of authevents.log. Each line is one JSON object (S2); `whole` False: those that are.
 
-    The last line counts once it has its end.
+    The last line counts once it has its end. `begin`: the octet to read from.
     """
     if not path.is_file():
         return []
-    *lines, _ = path.read_bytes().decode("utf-8").split("\n")
+    with path.open("rb") as file:
+        file.seek(begin)
+        *lines, _ = file.read().decode("utf-8").split("\n")
     events: list[AuditEvent] = []
     for line in lines:
         try:

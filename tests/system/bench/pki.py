@@ -28,14 +28,17 @@ class Authority:
         self.ca = folder / "ca.pem"
         self.ca.write_bytes(_pem(authority.sign(self._key, hashes.SHA256())))
 
-    def context(self, name: str, *, expired: bool = False) -> ssl.SSLContext:
-        """A server's TLS context with a certificate for this name."""
+    def context(
+        self, name: str, *, expired: bool = False, begins: datetime.timedelta = -2 * DAY, alone: bool = False
+    ) -> ssl.SSLContext:
+        """A server's TLS context with a certificate for this name. `alone`: signed by itself; `begins`: from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         end = -DAY if expired else DAY
-        made = _builder(_name(name), self._name, key.public_key(), end)
+        made = _builder(_name(name), _name(name) if alone else self._name, key.public_key(), end, begins)
         made = made.add_extension(x509.SubjectAlternativeName([_alternative(name)]), critical=False)
+        signed = made.sign(key if alone else self._key, hashes.SHA256())
         file = self.folder / f"{name}{'-expired' if expired else ''}.pem"
-        file.write_bytes(_pem(made.sign(self._key, hashes.SHA256())) + _key_pem(key))
+        file.write_bytes(_pem(signed) + _key_pem(key))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context
@@ -53,7 +56,11 @@ def _alternative(name: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, end: datetime.timedelta
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    end: datetime.timedelta,
+    begins: datetime.timedelta = -2 * DAY,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -62,8 +69,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - 2 * DAY)
-        .not_valid_after(now + end)
+        .not_valid_before(now + begins)
+        .not_valid_after(now + max(end, begins + DAY))
     )
 
 

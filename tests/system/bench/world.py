@@ -26,6 +26,7 @@ from tests.system.bench.journal import (
     PrimaryRefused,
     RadiusReply,
 )
+from tests.system.bench.ldap_client import LdapClient
 from tests.system.bench.ldap_ear import Ear
 from tests.system.bench.ldap_tap import LdapTap, Tls
 from tests.system.bench.loop import Loop
@@ -84,10 +85,12 @@ class World:
         self.clock_is_real = True
         self._nases: list[Nas] = []
         self._taps: list[Tap | LdapTap] = []
+        self._applications: list[LdapClient] = []
         self._checked: object = None
         self._scanned: dict[str, int] = {}
         self._used: set[tuple[str, str]] = set()
         self._passwords: dict[str, bytes] | None = None
+        self._audit_begin = 0
         self._use_directory()
         World.live.append(self)
 
@@ -195,6 +198,12 @@ class World:
         self.sections.append(section)
         return section
 
+    def add_ldap_section(self, name: str, **options: Any) -> Section:
+        """An `ldap_server_auto` without TLS, on loopback as everything here; its binds count with B2 like logins."""
+        section = self.add_section(name, kind="ldap_server_auto", require_tls=False, **options)
+        del self.options(section)["clients"]
+        return section
+
     def options(self, section: Section) -> Options:
         """The section's options in `config`."""
         return next(options for options in self.config.values() if options.get("name") == section.name)
@@ -266,6 +275,12 @@ class World:
         self._nases.append(nas)
         return nas
 
+    def application(self, section: Section, **more: Any) -> LdapClient:
+        """A connection to this LDAP section. Closed with the test."""
+        client = LdapClient(self.journal, ("127.0.0.1", section.port), **more)
+        self._applications.append(client)
+        return client
+
     def tap(self, section: Section | None = None) -> Tap:
         """A port to send somebody else's RADIUS client to. Closed with the test."""
         section = section or self.sections[0]
@@ -285,9 +300,21 @@ class World:
             return Ear(self.journal, ("127.0.0.1", port), source)
         return None
 
+    @property
+    def _audit_file(self) -> Path:
+        return self.home / "log" / "authevents.log"
+
+    def forget(self) -> None:
+        """What `check` has judged, when nobody is waiting: for runs that last hours."""
+        self.check()
+        self.journal.forget()
+        for cloud in self.clouds.values():
+            cloud.forget()
+        self._audit_begin = self._audit_file.stat().st_size
+
     def audit(self, **wanted: object) -> list[AuditEvent]:
         """The events of authevents.log with these values."""
-        events = read_audit(self.home / "log" / "authevents.log", whole=self.audit_works)
+        events = read_audit(self._audit_file, whole=self.audit_works, begin=self._audit_begin)
         return [event for event in events if wanted.items() <= event.items()]
 
     def wait_audit(self, count: int = 1, timeout: float = 5, **wanted: object) -> list[AuditEvent]:
@@ -341,10 +368,11 @@ class World:
         for cloud in self.clouds.values():
             cloud.settle()
         self.directory.heal()
-        for open_ in (*self._nases, *self._taps):
+        for open_ in (*self._nases, *self._taps, *self._applications):
             open_.close()
         self._nases.clear()
         self._taps.clear()
+        self._applications.clear()
 
     def check(self) -> None:
         """B2, B3, and what the strict fakes had to complain of. Raises AssertionError with every problem.

@@ -152,7 +152,7 @@ ONE_PORT = {"hostapd"}  # has one port here, so no second device
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`seconds` until it gave up, `requests` and `pushes` by then; `other`: seconds of another user's login meanwhile."""
+    """`seconds` until it gave up, `requests` and `pushes` by then; `other`: seconds of another login meanwhile."""
 
     seconds: float
     answered: bool

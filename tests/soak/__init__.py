@@ -1,0 +1,1 @@
+"""Hours of logins with faults at random, against one daemon: `python -m tests.soak --minutes N`."""

@@ -1,0 +1,132 @@
+"""The world of a soak: a daemon with every kind of section, and a weather that changes."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.system.bench.cloud import failed, status
+from tests.system.bench.http1 import response
+from tests.system.bench.ldap_client import LdapClient
+from tests.system.bench.loop import Fault
+from tests.system.bench.nas import Nas
+from tests.system.bench.oracles import Section
+from tests.system.bench.wire import ACCESS_ACCEPT
+from tests.system.bench.world import Login, World
+
+TIMING = {"api_timeout": 4, "api_connect_timeout": 2, "login_patience": 20}
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """`number`: which change this is; two readings that are equal had nothing between them."""
+
+    number: int
+    fault: str = ""
+
+    @property
+    def calm(self) -> bool:
+        return not self.fault
+
+
+class Soak(World):
+    """`weather`: what is broken at the moment."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.expected_refusals = re.compile("the connection ended inside a head|bad timestamp")
+        self.config["main"] |= {"log_max_size": 2**40}
+        self.config["ad_client"]["timeout"] = 4
+        self.radius = [
+            self.add_section("secure", **TIMING),
+            self.add_section("safe", failmode="safe", **TIMING),
+            self.add_section("asks", kind="radius_server_challenge", client="ad_client", **TIMING),
+            self.add_section("silent", failmode="silent", **TIMING),
+        ]
+        self.ldap = self.add_ldap_section("apps", failmode="safe", **TIMING)
+        self.wrong = self.canaries.new("a wrong password")
+        self.codes: dict[str, str] = {}
+        self.weather = Weather(0)
+        self.recoveries: list[
+            float
+        ] = []  # seconds from the end of a fault to the first login by both factors
+        self._numbers = itertools.count(1)
+        self._random = random.Random(secrets.randbits(64))
+        self._canary: Login = self.add_user("canary")
+
+    def add_user(self, name: str, *given: Any, **more: Any) -> Login:
+        self.codes[name] = self.canaries.passcode(f"the passcode of {name}")
+        return super().add_user(name, *given, **more)
+
+    def nas_for(self, section: Section) -> Nas:
+        """Closed by whoever took it."""
+        return Nas(self.journal, ("127.0.0.1", section.port), self.secret.encode())
+
+    def application_for(self) -> LdapClient:
+        return LdapClient(self.journal, ("127.0.0.1", self.ldap.port), timeout=10)
+
+    # ---- the weather
+
+    def break_something(self) -> str:
+        """Something else each time."""
+        faults: dict[str, Callable[[], None]] = {
+            "cloud refused": lambda: self.cloud.become("refused"),
+            "cloud mute": lambda: self.cloud.become("mute"),
+            "cloud resets": lambda: self.cloud.become("hang_up"),
+            "cloud alerts": lambda: self.cloud.become("alert"),
+            "cloud in clear": lambda: self.cloud.become("plain"),
+            "cloud's certificate": lambda: self.cloud.become("other", self.authority.context("other.test")),
+            "cloud 500": lambda: self.cloud.break_("*", status(500)),
+            "cloud 503 in preauth": lambda: self.cloud.break_("preauth", status(503)),
+            "cloud 429": lambda: self.cloud.break_("*", Fault(octets=failed(42901, "Too Many Requests"))),
+            "cloud junk": lambda: self.cloud.break_("*", Fault(octets=response(200, b"<html>"))),
+            "cloud drips": lambda: self.cloud.break_("*", Fault(drip=0.1)),
+            "cloud slow": lambda: self.cloud.break_("*", Fault(delay=1.0)),
+            "cloud cuts": lambda: self.cloud.break_("*", Fault(keep=120)),
+            "polls lost": lambda: self.cloud.break_("auth_status", Fault(reset=True)),
+            "polls silent": lambda: self.cloud.break_("auth_status", Fault(silent=True)),
+            "auth lost": lambda: self.cloud.break_("auth", Fault(reset=True)),
+            "directory refused": self.directory.refuse,
+            "directory hangs up": self.directory.hang_up,
+            "directory slow": lambda: self.directory.break_("bind", Fault(delay=1.0)),
+            "directory silent": lambda: self.directory.break_("*", Fault(silent=True)),
+            "reload": self.running.reload,
+        }
+        name = self._random.choice(list(faults))
+        self.weather = Weather(next(self._numbers), name)
+        faults[name]()
+        return name
+
+    def mend(self) -> None:
+        """All is well again, and stays so until the next fault. Raises AssertionError when logins don't recover."""
+        fault = self.weather.fault
+        self.cloud.heal()
+        self.directory.heal()
+        if fault == "directory refused":
+            self.directory.listen()
+        began = time.monotonic()
+        for section in self.radius[:2]:
+            while not self._both_factors(section):
+                assert time.monotonic() - began < 90, f"no login by both factors for 90 s after: {fault}"
+                time.sleep(0.5)
+        self.recoveries.append(time.monotonic() - began)
+        self.weather = Weather(next(self._numbers))
+
+    def _both_factors(self, section: Section) -> bool:
+        """A login that gets as far as the phone, so no open door."""
+        before = len(self.asked(self._canary.user))
+        nas = self.nas_for(section)
+        try:
+            reply = nas.ask(self._canary.user, self._canary.password, timeout=30)
+        finally:
+            nas.close()
+        return (
+            reply is not None and reply.code == ACCESS_ACCEPT and len(self.asked(self._canary.user)) > before
+        )

@@ -1,0 +1,202 @@
+"""A12, A13, T5: what waits, and what comes meanwhile, survives reloads, new secrets, broken files and the drain."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.bench.daemon import Daemon
+from tests.system.bench.journal import CloudRequest
+from tests.system.bench.nas import Nas
+from tests.system.bench.wire import ACCESS_ACCEPT, Request, codes
+from tests.system.bench.world import Login, World, wait_for
+
+pytestmark = pytest.mark.system
+
+PENDING, RELOADS, CLIENTS = 50, 100, 4
+
+
+class Told(World):
+    """Tells when a reload is done, as systemd is told (sd_notify): a log holds back what it hears too often."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._manager.bind(str(folder / "notify"))
+        self._manager.settimeout(60)
+
+    def start(self, **more: Any) -> Daemon:
+        daemon = super().start(env={"NOTIFY_SOCKET": str(self.folder / "notify")}, **more)
+        self._wait_ready()
+        return daemon
+
+    def _wait_ready(self) -> None:
+        while b"READY=1" not in self._manager.recv(4096).split(b"\n"):
+            pass
+
+    def reload(self) -> None:
+        """With what `config` says now; until it is done."""
+        self.write_config()
+        self.reload_file()
+
+    def reload_file(self) -> None:
+        """As it stands there."""
+        self.running.reload()
+        self._wait_ready()
+
+    def close(self, *, code: int = 0) -> None:
+        self._manager.close()
+        super().close(code=code)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Told]:
+    made = Told(tmp_path)
+    yield made
+    if made in World.live:
+        made.close()
+
+
+def waiting(world: World, users: list[Login]) -> tuple[Nas, list[Request]]:
+    nas = world.nas()
+    requests = [nas.login(user.user, user.password) for user in users]
+    for request in requests:
+        nas.send(request)
+    world.journal.wait(CloudRequest, lambda r: r.endpoint == "auth", count=len(users), timeout=60)
+    return nas, requests
+
+
+def test_pending_pushes_survive_reload_and_drain(world: Told) -> None:
+    """A12, A13: 50 pushes on their phones; the section changes thrice, then the daemon is told to end."""
+    section = world.add_section(failmode="secure")
+    users = [world.add_user(f"user{number}", answer=None) for number in range(PENDING)]
+    world.start()
+    nas, requests = waiting(world, users)
+    options = world.options(section)
+    for change in ({"factors": ["passcode"]}, {"failmode": "safe"}, {"reject_delay": 0.2}):
+        options |= change
+        world.reload()
+    assert world.running.metric("authproxy_pending_logins") == PENDING
+    for user in users[:25]:
+        world.cloud.decide(user.user, "allow")
+    assert codes(nas.receive(request) for request in requests[:25]) == [ACCESS_ACCEPT] * 25
+    daemon = world.running
+    daemon.signal(signal.SIGTERM)
+    wait_for(lambda: "draining" in world.log() or "drain" in daemon.stderr.text)
+    for user in users[25:]:
+        world.cloud.decide(user.user, "allow")
+    assert codes(nas.receive(request) for request in requests[25:]) == [ACCESS_ACCEPT] * 25
+    assert daemon.wait() == 0
+    assert [len(world.asked(user.user)) for user in users] == [1] * PENDING
+
+
+class Traffic(threading.Thread):
+    """One login after the other, over RADIUS and LDAP in turn, until it is ended. A lost one is not sent again."""
+
+    def __init__(self, world: World, name: str, radius: Any, ldap: Any) -> None:
+        super().__init__(name=name, daemon=True)
+        self.ended = threading.Event()
+        self.answers: list[int | None] = []
+        self._user = world.add_user(name)
+        self._dn = world.directory.accounts[-1].dn
+        self._world, self._radius, self._ldap = world, radius, ldap
+
+    def run(self) -> None:
+        nas = self._world.nas(self._radius)
+        while not self.ended.is_set():
+            self.answers.append(codes([nas.ask(self._user.user, self._user.password, timeout=20)])[0])
+            application = self._world.application(self._ldap)
+            result = application.bind(self._dn, self._user.password, timeout=20)
+            self.answers.append(ACCESS_ACCEPT if result == 0 else result)
+            application.close()
+
+
+def answered(traffic: list[Traffic]) -> int:
+    return sum(len(client.answers) for client in traffic)
+
+
+def test_steady_traffic_through_a_hundred_reloads(world: Told) -> None:
+    """A13: every datagram and every connection is answered, whichever configuration it met."""
+    radius, ldap = world.add_section("vpn"), world.add_ldap_section("apps")
+    traffic = [Traffic(world, f"client{number}", radius, ldap) for number in range(CLIENTS)]
+    world.start()
+    for client in traffic:
+        client.start()
+    options = world.options(radius)
+    for number in range(RELOADS):
+        options["reject_delay"] = 0.1 + number / 1000
+        before = answered(traffic)
+        world.reload()
+        wait_for(lambda so_far=before: answered(traffic) > so_far)
+    for client in traffic:
+        client.ended.set()
+    for client in traffic:
+        client.join(60)
+        assert set(client.answers) == {ACCESS_ACCEPT}, client.answers
+    assert "reload.failed" not in world.log()
+
+
+def test_secrets_change_under_those_who_wait(world: Told) -> None:
+    """A13: a client's new secret counts for new requests at once; who waits is answered with the one they came with."""
+    section = world.add_section()
+    old, fresh = world.add_user("alice", answer=None), world.add_user("bob")
+    world.start()
+    nas, (request,) = waiting(world, [old])
+    secret = world.canaries.new("a new shared secret")
+    world.options(section)["clients"][0]["secret"] = secret
+    world.reload()
+    assert codes([world.nas(secret=secret).ask(fresh.user, fresh.password)]) == [ACCESS_ACCEPT]
+    assert world.nas().silent(nas.login(fresh.user, fresh.password), 0.3), "signed with the old secret"
+    world.cloud.decide(old.user, "allow")
+    assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+
+
+def test_new_credentials_at_the_cloud(world: Told) -> None:
+    """T5, gate 1: a new secret key is used at once, and has to be proven anew before a door opens on its word."""
+    section = world.add_section(failmode="safe", api_timeout=2)
+    user = world.add_user("alice")
+    world.start()
+    nas = world.nas()
+    assert codes([nas.ask(user.user, user.password)]) == [ACCESS_ACCEPT]
+    options = world.options(section)
+    options["skey"] = world.canaries.new("another secret key", 40)
+    world.cloud.become("refused")
+    world.reload()
+    assert codes([nas.ask(user.user, user.password)]) != [ACCESS_ACCEPT]
+    (event,) = world.wait_audit(user=user.user, decision="reject")
+    assert event["reason"] == "fail_closed"
+    world.cloud.keys[options["ikey"]] = options["skey"]
+    world.cloud.become("well")
+    wait_for(lambda: codes([nas.ask(user.user, user.password)]) == [ACCESS_ACCEPT], 30)
+
+
+def test_a_broken_file_under_load_changes_nothing(world: Told) -> None:
+    """A13: each kind of broken; nobody who is there, and nobody who comes, notices."""
+    world.add_section()
+    users = [world.add_user(f"user{number}", answer=None) for number in range(10)]
+    quick = world.add_user("quick")
+    world.start()
+    nas, requests = waiting(world, users)
+    config = world.home / "authproxy.yaml"
+    right = config.read_text()
+    other = world.nas()
+    for broken in (
+        "",
+        "{",
+        "main: 1\n",
+        right.replace('"port"', '"prot"'),
+        right[:-20],
+    ):
+        config.write_text(broken)
+        world.reload_file()
+        assert codes([other.ask(quick.user, quick.password)]) == [ACCESS_ACCEPT]
+    assert "service.reloaded" not in world.wait_log("config.invalid")
+    for user in users:
+        world.cloud.decide(user.user, "allow")
+    assert codes(nas.receive(request) for request in requests) == [ACCESS_ACCEPT] * 10
