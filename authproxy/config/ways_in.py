@@ -180,6 +180,15 @@ def _exempt_primary_bind(name: str, section: LdapServerAuto) -> Found:
         yield Way(name, Kind.RULE, "exempt_primary_bind", who, "exempt")
 
 
+def _approval_memory(name: str, section: LdapServerAuto) -> Found:
+    if section.approval_memory:
+        who = (
+            f"for {section.approval_memory:g} seconds behind an approval: who binds with the same password from the "
+            "same address"
+        )
+        yield Way(name, Kind.RULE, "approval_memory", who, "recent_approval")
+
+
 def _anonymous(name: str, section: LdapServerAuto) -> Found:
     if section.allow_anonymous_bind:
         who = "anybody, to what the directory shows anybody: no login is granted"
@@ -262,6 +271,7 @@ OPENS: Mapping[type[Options], Mapping[str, How]] = {
         "exempt_ous": _exempt_ous,
         "exempt_groups": _exempt_groups,
         "exempt_primary_bind": _exempt_primary_bind,
+        "approval_memory": _approval_memory,
         "allow_anonymous_bind": _anonymous,
         "proxy_protocol_from": _balancers,
         "require_tls": _readable,

@@ -43,7 +43,8 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
         "debug log_dir log_file log_stdout log_syslog log_journald syslog_facility log_format log_auth_events "
         "log_max_size log_max_files http_ca_certs_file interface client server fips_mode admin admin_token "
         "admin_tls_cert admin_tls_key state_dir user drain_timeout dictionary_dir file_permissions alarm_command "
-        "alarm_webhook alarm_webhook_token alarm_webhook_key alarm_webhook_ca_certs_file alarm_webhook_allow_http"
+        "alarm_webhook alarm_webhook_token alarm_webhook_key alarm_webhook_ca_certs_file alarm_webhook_allow_http "
+        "challenge_key challenge_key_before"
     ),
     Outbound: _names("http_proxy_host http_proxy_port http_proxy_username http_proxy_password"),
     ServerSection: _names(
@@ -62,8 +63,9 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
     RadiusServerChallenge: _names("prompt_format enroll_challenge"),
     RadiusServerDuoOnly: frozenset(),
     LdapServerAuto: _names(
-        "port ssl_port ssl_cert_path ssl_key_path minimum_tls_version cipher_list factors allow_concat delimiter "
-        "delimited_password_length allow_searches_after_bind network_timeout idle_timeout max_connections "
+        "cloud_username port ssl_port ssl_cert_path ssl_key_path minimum_tls_version cipher_list factors "
+        "allow_concat delimiter delimited_password_length allow_searches_after_bind network_timeout idle_timeout "
+        "max_connections "
         "max_connections_per_client max_pending"
     ),
     AdClient: _names(

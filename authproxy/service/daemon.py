@@ -138,7 +138,7 @@ class Daemon:
             resolver=Resolver(self._reactor, log=log),
             certificates=certificates,
             state=state,
-            challenges=_challenges(state),
+            challenges=_challenges(main, state),
             doors=DoorEvents(log),
             writers=writers,
         )
@@ -284,9 +284,11 @@ def _log_settings(main: Main) -> LogSettings:
     )
 
 
-def _challenges(state: State) -> Challenges:
+def _challenges(main: Main, state: State) -> Challenges:
+    """H3: nodes with a key in common take each other's States; without one the key is this machine's."""
+    configured = [key for key in (main.challenge_key, main.challenge_key_before) if key is not None]
     return Challenges(
-        StateSeal([state.key]),
+        StateSeal(configured or [state.key]),
         lifetime=CHALLENGE_LIFETIME,
         wall_clock=time.time,
         clock=time.monotonic,

@@ -63,7 +63,8 @@ EVERYTHING = (
     + f"ldap_server_auto:\n{CLOUD}  client: ad_client\n  failmode: safe\n"
     "  exempt_ous: ['CN=jira,OU=Service,DC=corp,DC=example']\n"
     "  exempt_groups: ['CN=Robots,DC=corp,DC=example']\n"
-    "  exempt_primary_bind: true\n  allow_anonymous_bind: true\n  proxy_protocol_from: [10.0.0.7]\n"
+    "  exempt_primary_bind: true\n  approval_memory: 20\n"
+    "  allow_anonymous_bind: true\n  proxy_protocol_from: [10.0.0.7]\n"
 )
 
 
@@ -136,7 +137,7 @@ def test_the_clouds_authority_of_our_own(tmp_path: Path) -> None:
 
 
 def accepts() -> Iterator[str]:
-    yield from ("cloud_allow", "exempt", "fail_open", "duo_only", "primary_only")
+    yield from ("cloud_allow", "exempt", "fail_open", "duo_only", "primary_only", "recent_approval")
 
 
 def test_each_reason_of_an_accept_without_both_factors_is_told(tmp_path: Path) -> None:

@@ -119,10 +119,11 @@ MUTATIONS = (
         ("F3",),
         "an outage opens once a factor is due",
         "pipeline/second_step.py",
-        "            return after_factor(failure)\n",
-        "            return await self._cloud_failed(\n"
-        "                AuthRequest, None, Verified(facts.username), facts, failure  # type: ignore[arg-type]\n"
-        "            )",
+        "        return await self._strict(self._asked_once(request, typed, pending, devices, facts), facts)\n",
+        "        try:\n"
+        "            return await self._asked_once(request, typed, pending, devices, facts)\n"
+        "        except CloudFailure as failure:\n"
+        "            return await self._outage.behind(request, verified, facts, failure)\n",
         (f"{_PIPELINE_TESTS}::test_nothing_opens_once_a_factor_is_due",),
     ),
     Mutation(

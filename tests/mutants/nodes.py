@@ -30,8 +30,8 @@ MUTATIONS = (
         ("H2",),
         "a balancer that asks by Status-Server hears yes while the node drains",
         "listeners/radius/listener.py",
-        '            raise Discarded("draining")\n        if self._status',
-        "            pass\n        if self._status",
+        '            raise Discarded("draining")\n        if served.section.stays_silent',
+        "            pass\n        if served.section.stays_silent",
         ("listeners/radius/test_listener.py::test_draining",),
     ),
     Mutation(
@@ -41,6 +41,14 @@ MUTATIONS = (
         "self._ciphers = {_mark(key): AESGCM(_derived(key)) for key in keys}",
         "self._ciphers = {_mark(key): AESGCM(_derived(key)) for key in keys[:1]}",
         ("protocols/radius/test_state.py::test_keys_are_changed_without_a_gap",),
+    ),
+    Mutation(
+        ("H3",),
+        "each node has a key of its own, whatever is configured",
+        "service/daemon.py",
+        "StateSeal(configured or [state.key])",
+        "StateSeal([state.key])",
+        ("system/test_radius_modes.py::test_an_answer_at_another_node",),
     ),
     Mutation(
         ("H3",),

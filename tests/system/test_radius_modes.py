@@ -269,6 +269,31 @@ def test_an_answer_after_a_restart(world: World) -> None:
     assert codes([nas.ask(user.user, "1", state)]) == [ACCESS_REJECT]
 
 
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        ({"challenge_key": "other", "challenge_key_before": "new"}, True),
+        ({"challenge_key": "other"}, False),
+    ],
+    ids=["the key before", "another key"],
+)
+def test_an_answer_at_another_node(world: World, there: dict[str, str], taken: bool) -> None:
+    """H3: a node with another state folder, and as configured."""
+    keys = {word: world.canaries.new(f"the {word} challenge key", 40) for word in ("new", "other")}
+    world.add_section("vpn", kind="radius_server_challenge")
+    user = world.add_user("alice")
+    world.config["main"]["challenge_key"] = keys["new"]
+    world.start()
+    state = state_of(world.nas().ask(user.user, user.password))
+    assert world.running.stop() == 0
+    del world.config["main"]["challenge_key"]
+    world.config["main"] |= {option: keys[word] for option, word in there.items()}
+    world.config["main"]["state_dir"] = str(world.home / "another")
+    world.start(proven=False)
+    expected = ACCESS_ACCEPT if taken else ACCESS_REJECT
+    assert codes([world.nas().ask(user.user, "1", state)]) == [expected]
+
+
 def test_an_answer_that_comes_too_late(world: World) -> None:
     """R39: five minutes, of the wall clock, over a restart too."""
     needs("faketime", "faketime")

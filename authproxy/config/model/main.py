@@ -29,6 +29,7 @@ class LogFormat(StrEnum):
 
 
 _FACILITY = "LOG_(KERN|USER|MAIL|DAEMON|AUTH|SYSLOG|LPR|NEWS|UUCP|CRON|AUTHPRIV|FTP|LOCAL[0-7])"
+_SHORTEST_CHALLENGE_KEY = 32  # octets
 _SHORTEST_KEY = 16  # octets
 SectionName = Annotated[str, matching(r"[a-z_]+[0-9]*", "not a section's name", "a section's name")]
 
@@ -165,6 +166,19 @@ class Main(Outbound):
         default=False,
         description="Let `alarm_webhook` be an http URL of this machine (127.0.0.1, ::1, localhost).",
     )
+    challenge_key: SecretOption | None = Field(
+        default=None,
+        examples=[{"file": "challenge-key"}],
+        description="What seals the State of challenges. Not given: a key of this machine alone, in `state_dir`. The "
+        "same on several nodes, each takes the answer to a challenge of any other. 32 octets at least; counts from the "
+        "next start.",
+    )
+    challenge_key_before: SecretOption | None = Field(
+        default=None,
+        examples=[{"file": "challenge-key-before"}],
+        description="The `challenge_key` before this one: what it sealed is still taken, so that nodes can change keys "
+        "one after the other.",
+    )
     dictionary_dir: FolderOption | None = Field(
         default=None,
         examples=["dictionaries"],
@@ -196,6 +210,12 @@ class Main(Outbound):
                 "admin",
                 "not a loopback address: give admin_tls_cert, admin_tls_key and admin_token, or listen on 127.0.0.1",
             )
+        for option in ("challenge_key", "challenge_key_before"):
+            key = getattr(self, option)
+            if key is not None and len(key) < _SHORTEST_CHALLENGE_KEY:
+                yield Finding(option, "shorter than 32 octets; `authproxy secret generate` makes a good one")
+        if self.challenge_key_before is not None and self.challenge_key is None:
+            yield Finding("challenge_key_before", "there is no challenge_key beside it")
         if self.alarm_command and not self.alarm_command[0].startswith("/"):
             yield Finding(
                 "alarm_command", "the program's whole path is expected first, such as /usr/bin/logger"
