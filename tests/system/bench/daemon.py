@@ -24,12 +24,15 @@ READY = re.compile(r"\bready\b")
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}):([0-9]{1,5})")
 
 
-# Below the range that the kernel draws from, so that no connection takes one meanwhile; each worker has its own.
+# Below the range that the kernel draws from, so that no connection takes one meanwhile. Each worker has its own, and
+# begins anywhere in it: somebody else may be running these tests, too.
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def _ports_of(worker: int) -> Iterator[int]:
-    return itertools.cycle(range(10_000 + 4_000 * (worker % 5), 14_000 + 4_000 * (worker % 5)))
+    first = 10_000 + 4_000 * (worker % 5)
+    begin = first + os.getpid() * 61 % 4_000
+    return itertools.cycle([*range(begin, first + 4_000), *range(first, begin)])
 
 
 _ports = _ports_of(_worker)
