@@ -95,6 +95,7 @@ def test_a_directory_that_stands_still(world: World, slapd: Slapd) -> None:
     assert codes([nas.ask(users[2].user, world.canaries.new("a wrong password"))]) == [ACCESS_REJECT]
 
 
+@pytest.mark.slow
 def test_radius_servers_that_stand_still_and_die(world: World, tmp_path: Path) -> None:
     """The second one is asked while the first is mute; with both gone nobody gets in; back again, they do."""
     secret = world.canaries.new("the secret of the servers")
@@ -128,6 +129,7 @@ def test_radius_servers_that_stand_still_and_die(world: World, tmp_path: Path) -
     assert reasons == {"primary_unavailable"}
 
 
+@pytest.mark.slow
 def test_a_cloud_that_stands_still_and_dies(world: World, slapd: Slapd, tmp_path: Path) -> None:
     """The embedded one, as a process: mute it is an outage, killed under a push it lets nobody in."""
     safe = world.add_section("safe", failmode="safe", api_timeout=2, login_patience=8)
