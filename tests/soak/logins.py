@@ -88,8 +88,10 @@ class Client(threading.Thread):
             self._note_wrong(kind, f"{outcome} instead of {must}, {'calm' if calm else 'fault'}")
 
     def _note_wrong(self, kind: str, what: str) -> None:
+        wrong = f"{time.strftime('%H:%M:%S', time.gmtime())} {self.name}, {kind}: {what}"
+        print(f"WRONG {wrong}", flush=True)
         with self._tally.lock:
-            self._tally.wrong.append(f"{time.strftime('%H:%M:%S')} {self.name}, {kind}: {what}")
+            self._tally.wrong.append(wrong)
 
     # ---- the kinds; each returns the outcome and the seconds that it took
 

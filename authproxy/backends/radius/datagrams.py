@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 from collections import deque
@@ -86,7 +87,13 @@ class ServerSocket:
         return "radius primary"
 
     def connectionLost(self, reason: object) -> None:  # noqa: N802 - Twisted's name
-        self._socket.close()
+        """An error and nothing to read is the end to the reactor; to UDP it is news from the server's host."""
+        if self._socket.fileno() < 0:
+            return
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._reactor.addReader(self)
+        if error == errno.ECONNREFUSED:
+            self._refused()
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
         for _ in range(_PER_TURN):

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from authproxy.backends.radius.datagrams import ServerSocket
 from authproxy.observe.log import Log
-from authproxy.protocols.radius.packet import Packet
+from authproxy.protocols.radius.packet import Code, Packet
 from authproxy.protocols.radius.request import UnacceptableReply, read_reply, status_server
 from authproxy.secret import Secret
 
@@ -180,9 +180,12 @@ class Server:
         if exchange is None:
             self._log.debug("primary.reply_unexpected", server=str(self), identifier=identifier)
             return
+        # RFC 5997 §3 asks for no signature in the answer to Status-Server; all that it could do is to bring a server
+        # back, and there is no attribute of anybody's in it that a forger could choose (CVE-2024-3596).
+        require = self._require and exchange.request.code != Code.STATUS_SERVER
         try:
             reply = read_reply(
-                datagram, exchange.request, self._secret, require_message_authenticator=self._require
+                datagram, exchange.request, self._secret, require_message_authenticator=require
             )
         except UnacceptableReply as unacceptable:
             # R35: not an answer, whoever it is from; the right one may still come.

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import read_username
@@ -39,21 +41,34 @@ class Reactor(Clock):
         self.readers.remove(reader)
 
     def look(self, seconds: float = 0.5) -> None:
-        """Read what has come in; returns when something has, or after `seconds` of nothing."""
-        ready, _, _ = select.select(self.readers, [], [], seconds)
-        for reader in ready:
-            reader.doRead()
+        """Read what has come in; returns when something has, or after `seconds` of nothing.
+
+        A socket with an error and nothing to read is given up, as Twisted's epoll reactor does it.
+        """
+        poll = select.poll()
+        of = {reader.fileno(): reader for reader in self.readers}
+        for descriptor in of:
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, event in poll.poll(seconds * 1000):
+            if event & select.POLLERR and not event & select.POLLIN:
+                self.removeReader(of[descriptor])
+                of[descriptor].connectionLost(Failure(ConnectionLost()))
+            else:
+                of[descriptor].doRead()
 
 
 class RadiusServer:
     """Answers by `script(request)`: octets, several of them, or nothing."""
 
     def __init__(
-        self, script: Callable[[Packet], bytes | None] | None = None, address: str = "127.0.0.1"
+        self,
+        script: Callable[[Packet], bytes | None] | None = None,
+        address: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.bind((address, 0))
+        self.socket.bind((address, port))
         self.port: int = self.socket.getsockname()[1]
         self.script = script
         self.seen: list[bytes] = []

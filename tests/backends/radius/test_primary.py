@@ -64,9 +64,11 @@ def server() -> Iterator[Callable[..., RadiusServer]]:
     made: list[RadiusServer] = []
 
     def make(
-        script: Callable[[Packet], bytes | None] | None = accept, address: str = "127.0.0.1"
+        script: Callable[[Packet], bytes | None] | None = accept,
+        address: str = "127.0.0.1",
+        port: int = 0,
     ) -> RadiusServer:
-        made.append(RadiusServer(script, address))
+        made.append(RadiusServer(script, address, port))
         return made[-1]
 
     yield make
@@ -229,6 +231,38 @@ def test_a_closed_port_costs_no_wait(server: Make) -> None:
     desk.reactor.look()
     desk.turn()
     assert isinstance(result(asked), Verified)
+
+
+def test_a_server_that_is_started_again(server: Make) -> None:
+    """A5: its host has said that nobody listens; the socket to it lives on."""
+    gone = server(None)
+    desk = Desk(gone)
+    gone.close()
+    desk.servers = ()
+    for _ in range(3):
+        asked = desk.ask()
+        desk.reactor.look()
+        assert isinstance(result(asked).value, PrimaryUnavailable)
+    desk.servers = (server(accept, port=gone.port),)
+    assert isinstance(desk.verify(), Verified)
+
+
+def test_an_unsigned_answer_to_whether_it_lives(server: Make) -> None:
+    """FreeRADIUS signs none (RFC 5997 §3 doesn't ask it to); an answer to a login has to be signed all the same."""
+
+    silent, other = server(None), server()
+    desk = Desk(silent, other)
+    for _ in range(2):
+        desk.ask()
+        desk.wait(8)
+    silent.turn()
+    silent.script = lambda request: reply(Code.ACCESS_ACCEPT, request, signed=False)
+    desk.wait(11)
+    desk.turn()
+    assert desk.primary.health()[0] == (f"127.0.0.1:{silent.port}", None)
+    asked = desk.ask()
+    desk.turn()
+    assert not asked.called, "an Accept of a login that isn't signed is none"
 
 
 def test_the_dead_is_asked_whether_it_lives(server: Make) -> None:
