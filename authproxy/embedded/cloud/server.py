@@ -13,7 +13,7 @@ from authproxy.embedded.cloud.api import auth_v1
 from authproxy.embedded.cloud.api.auth_v1 import AuthV1
 from authproxy.embedded.cloud.api.auth_v2 import AuthV2
 from authproxy.embedded.cloud.api.authentic import Authenticity
-from authproxy.embedded.cloud.api.calls import Polls
+from authproxy.embedded.cloud.api.calls import Behind, Polls
 from authproxy.embedded.cloud.api.envelope import refused
 from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters, read_parameters
@@ -80,16 +80,10 @@ class CloudService:
         self.enrolment = Enrolment(store, passcodes, clock)
         self.links = Links(settings.pages)
         self._authenticity = Authenticity(store.applications, clock, legacy=settings.legacy)
-        shared: dict[str, Any] = {
-            "store": store,
-            "core": self.core,
-            "enrolment": self.enrolment,
-            "links": self.links,
-            "clock": clock,
-            "polls": Polls(store, self.core, clock, settings.hold),
-        }
-        self._v2 = AuthV2(**shared)
-        self._v1 = AuthV1(**shared) if settings.legacy else None
+        polls = Polls(store, self.core, clock, settings.hold)
+        behind = Behind(store, self.core, self.enrolment, self.links, clock, polls)
+        self._v2 = AuthV2(behind)
+        self._v1 = AuthV1(behind) if settings.legacy else None
         self._templates = templates = Templates()
         self._static: Mapping[str, Reply] = static_files()
         phone = PhonePages(

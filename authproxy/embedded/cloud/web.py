@@ -104,6 +104,14 @@ class _Channel(http.HTTPChannel):
         self.factory.closed(self)
         super().connectionLost(reason)
 
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802 - twisted's name
+        """A request line or a header that is no request of anybody's. Twisted would leave its sender waiting."""
+        if self.transport is not None:
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            )
+            self.transport.loseConnection()
+
     def resetTimeout(self) -> None:  # noqa: N802 - twisted's name
         """Not at every octet: a request that drips in has to be whole when its time is over."""
 

@@ -18,11 +18,13 @@ from authproxy.embedded.cloud.model import (
     NewUsers,
     Otp,
     Policy,
+    Result,
+    Status,
     UserPolicy,
     UserStatus,
 )
 from authproxy.embedded.cloud.otp import new_otp_secret
-from authproxy.embedded.cloud.outcomes import Limits, Verdict
+from authproxy.embedded.cloud.outcomes import Decided, Limits, Verdict
 
 from .running import Running
 
@@ -124,6 +126,21 @@ def test_push(cloud: Running, verdict: Verdict, success: bool, status: str) -> N
     assert (told["waiting"], told["success"], told["status"]) == (False, success, status)
     assert told["status_msg"]
     assert client.auth_status(txid)["status"] == status
+
+
+@pytest.mark.parametrize("first", [Verdict.DENY, Verdict.FRAUD])
+def test_what_was_decided_stays(cloud: Running, first: Verdict) -> None:
+    """No later word turns a no into a yes: not at another page, not by a form that is sent again."""
+    client = cloud.client(cloud.application())
+    _, device_id, _ = cloud.user()
+    txid = client.auth("push", username="alice", device="auto", async_txn=True)["txid"]
+    cloud.decide(device_id, first)
+    before = client.auth_status(txid)["status"]
+    device = cloud.run(cloud.store.devices.find, device_id)
+    assert cloud.run(cloud.service.core.decide, [device], txid, Verdict.APPROVE) is Decided.TOO_LATE
+    assert not cloud.run(cloud.store.logins.decide, txid, Result.ALLOW, Status.ALLOW)
+    told = client.auth_status(txid)
+    assert (told["success"], told["status"]) == (False, before)
 
 
 def test_a_push_that_is_waited_for(cloud: Running) -> None:

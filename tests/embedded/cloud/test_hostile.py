@@ -69,6 +69,9 @@ class Caller:
         self._connection.request(**sent)
         response = self._connection.getresponse()
         octets = response.read()
+        if not octets:
+            self._connection = None  # refused before it was read as a request
+            return response.status, None
         return response.status, json.loads(octets)
 
     def post(self, path: str, sent: Any, **more: Any) -> tuple[int, Any]:
@@ -223,6 +226,20 @@ def test_a_body_that_is_too_large(cloud: Running, caller: Caller) -> None:
     assert Caller(cloud, (caller.ikey, caller.skey)).call("GET", "/auth/v2/check")[0] == 200
 
 
+@pytest.mark.parametrize("length", [17_000, 40_000, 100_000])
+def test_a_head_that_is_too_large(cloud: Running, caller: Caller, length: int) -> None:
+    """Told at once, or cut off; nobody is left waiting, and nothing of it is kept."""
+    connection = http.client.HTTPSConnection("localhost", cloud.port, context=cloud.context(), timeout=10)
+    try:
+        connection.request("GET", "/auth/v2/check?x=" + "x" * length)
+        assert connection.getresponse().status in {400, 431}
+    except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLError):
+        assert length > 20_000
+    finally:
+        connection.close()
+    assert caller.call("GET", "/auth/v2/check")[0] == 200
+
+
 def test_paths_that_are_not(caller: Caller) -> None:
     for method, path in (
         ("GET", "/auth/v2/nothing"),
@@ -283,13 +300,18 @@ JSON_VALUES = st.recursive(
 )
 NAMES = st.sampled_from(
     ["username", "user_id", "factor", "device", "passcode", "async", "txid", "prompt", "text_prompt", "pushinfo",
-     "type", "ipaddr", "hostname", "valid_secs", "bypass_codes", "activation_code", "trusted_device_token"]
+     "type", "ipaddr", "hostname", "valid_secs", "bypass_codes", "activation_code", "trusted_device_token",
+     "display_username", "client_supports_verified_push", "failmode", "user", "auto", "code", "phone"]
 )  # fmt: skip
 SENSIBLE = st.sampled_from(
     ["alice", "auto", "push", "passcode", "sms", "phone", "prompt", "1", "push1", "123456"]
 )
 HEADS = [b"", b"GET / HTTP/1.1\r\n", b"POST /auth/v2/auth HTTP/1.1\r\n"]
-PATHS = st.sampled_from(["preauth", "auth", "enroll", "enroll_status"])
+PATHS = st.sampled_from(
+    [f"/auth/v2/{name}" for name in ("preauth", "auth", "enroll", "enroll_status")]
+    + ["/rest/v1/preauth", "/rest/v1/auth"]
+)
+HOSTILE = st.sampled_from([*NASTY, "x" * 10_000, "ü" * 5_000, "\0", "\ud800", "-1", "9" * 400, " ", "\r\n"])
 
 
 @pytest.fixture(scope="module")
@@ -299,25 +321,81 @@ def lasting(
     from authproxy.embedded.cloud.outcomes import Limits
 
     limits = Limits(push_life=0.01, call_life=0.01, per_minute=10**6)
-    running = Running(reactor_thread, tmp_path_factory.mktemp("cloud"), hold=0.05, limits=limits)
+    running = Running(reactor_thread, tmp_path_factory.mktemp("cloud"), hold=0.05, limits=limits, legacy=True)
     running.user(number="+49 151 2345678")
     yield running, Caller(running, running.application())
     running.stop()
     assert running.log.bugs == []
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(path=PATHS, sent=st.dictionaries(NAMES, JSON_VALUES | SENSIBLE, max_size=6))
-def test_anything_signed_gets_an_envelope(lasting: tuple[Running, Caller], path: str, sent: Any) -> None:
-    running, caller = lasting
-    status, told = caller.post(f"/auth/v2/{path}", sent)
-    if told["stat"] == "OK":
+def expect_an_envelope(running: Running, before: dict[str, int], status: int, told: Any) -> None:
+    """The API's own words; and whatever was refused has changed nothing."""
+    if told is None:
+        assert status in {400, 431}
+        assert counts(running) == before
+    elif told["stat"] == "OK":
         assert status == 200
         assert "response" in told
     else:
-        assert status == told["code"] // 100
-        assert status < 500
+        assert told["stat"] == "FAIL"
+        assert told["message"]
+        assert status == told["code"] // 100 < 500
+        assert counts(running) == before
     assert running.log.bugs == []
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(path=PATHS, sent=st.dictionaries(NAMES, JSON_VALUES | SENSIBLE | HOSTILE, max_size=6))
+def test_anything_signed_gets_an_envelope(lasting: tuple[Running, Caller], path: str, sent: Any) -> None:
+    running, caller = lasting
+    before = counts(running)
+    expect_an_envelope(running, before, *caller.post(path, sent))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(path=PATHS, body=st.binary(max_size=60) | st.text(max_size=40).map(str.encode), form=st.booleans())
+def test_any_signed_octets_get_an_envelope(
+    lasting: tuple[Running, Caller], path: str, body: bytes, form: bool
+) -> None:
+    running, caller = lasting
+    before = counts(running)
+    kind = "application/x-www-form-urlencoded" if form else "application/json"
+    expect_an_envelope(running, before, *caller.call("POST", path, body, content_type=kind))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    path=st.sampled_from(["/auth/v2/check", "/auth/v2/auth_status", "/rest/v1/check", "/rest/v1/status"]),
+    sent=st.dictionaries(
+        NAMES, st.text(max_size=20) | SENSIBLE | HOSTILE.filter(str.isprintable), max_size=4
+    ),
+)
+def test_any_signed_question_gets_an_envelope(
+    lasting: tuple[Running, Caller], path: str, sent: dict[str, str]
+) -> None:
+    running, caller = lasting
+    before = counts(running)
+    expect_an_envelope(running, before, *caller.call("GET", path, query=canonical_params(sent.items())))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    path=PATHS,
+    sent=st.fixed_dictionaries({"username": SENSIBLE, "factor": SENSIBLE, "device": SENSIBLE}),
+    authorization=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)
+    | st.tuples(st.text(max_size=30), st.text("0123456789abcdef", min_size=128, max_size=128)).map(
+        lambda pair: "Basic " + base64.b64encode(":".join(pair).encode()).decode()
+    ),
+)
+def test_whoever_cannot_sign_changes_nothing(
+    lasting: tuple[Running, Caller], path: str, sent: Any, authorization: str
+) -> None:
+    running, caller = lasting
+    before = counts(running)
+    changed = {"headers": {"Authorization": authorization}}
+    status, told = caller.post(path, sent, changed=changed)
+    assert (status, told["code"]) in {(401, 40101), (401, 40102), (401, 40103)}
+    assert counts(running) == before
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

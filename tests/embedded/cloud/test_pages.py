@@ -364,7 +364,7 @@ def test_links_that_no_phone_can_follow(base: str, nowhere: bool) -> None:
 
 def test_a_start_page_says_what_comes_next(cloud: Running) -> None:
     browser = Browser(cloud)
-    assert "authproxy cloud user add NAME --invite" in browser.get("/")
+    assert "authproxy cloud user add NAME" in browser.get("/")
     cloud.run(cloud.store.users.add, "alice")
     assert "authproxy cloud" not in browser.get("/")
     assert "ask your administrator" in browser.html

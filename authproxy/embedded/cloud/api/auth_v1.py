@@ -12,54 +12,41 @@ from authproxy.embedded.cloud import texts
 from authproxy.embedded.cloud.api.bson import Value, encode
 from authproxy.embedded.cloud.api.calls import (
     MOST_NAME,
-    Polls,
+    Behind,
     begin,
+    chosen,
     details_of,
     named,
     text_of,
     until_decided,
 )
-from authproxy.embedded.cloud.api.errors import MESSAGES, ApiError, Code
+from authproxy.embedded.cloud.api.envelope import HEADERS, failure
+from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters
-from authproxy.embedded.cloud.api.prompt import prompt, read_choice
-from authproxy.embedded.cloud.enrolment import Enrolment
-from authproxy.embedded.cloud.links import Links
-from authproxy.embedded.cloud.model import Application, Factor, Login, Result, User, WallClock
+from authproxy.embedded.cloud.api.prompt import prompt
+from authproxy.embedded.cloud.model import Application, Factor, Login, Result, User
 from authproxy.embedded.cloud.outcomes import (
     Ask,
-    Invalid,
     PreauthAllow,
     PreauthDeny,
     PreauthEnroll,
     PreauthFactors,
 )
-from authproxy.embedded.cloud.second_factor import SecondFactor
-from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Reply
 from authproxy.secret import Secret
 
 PREFIX = "/rest/v1/"
-_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 Endpoint = Callable[[Application, Parameters], Awaitable[Value]]
 
 
 class AuthV1:
-    def __init__(
-        self,
-        *,
-        store: Store,
-        core: SecondFactor,
-        enrolment: Enrolment,
-        links: Links,
-        clock: WallClock,
-        polls: Polls,
-    ) -> None:
-        self._store = store
-        self._core = core
-        self._enrolment = enrolment
-        self._links = links
-        self._clock = clock
-        self._polls = polls
+    def __init__(self, behind: Behind) -> None:
+        self._store = behind.store
+        self._core = behind.core
+        self._enrolment = behind.enrolment
+        self._links = behind.links
+        self._clock = behind.clock
+        self._polls = behind.polls
         self._endpoints: Mapping[tuple[str, str], Endpoint] = {
             ("GET", "check"): self._check,
             ("POST", "preauth"): self._preauth,
@@ -114,11 +101,7 @@ class AuthV1:
                 raise ApiError(Code.INVALID_PARAMETER, "factor")
 
     def _chosen(self, user: User | str, choice: str, details: Mapping[str, str]) -> Ask:
-        devices = [] if isinstance(user, str) else self._store.devices.of(user.user_id)
-        try:
-            return read_choice(choice, devices, details)
-        except Invalid as invalid:
-            raise ApiError(Code.INVALID_PARAMETER, str(invalid)) from None
+        return chosen(self._store, user, choice, details)
 
     def _outcome(self, login: Login) -> Value:
         result, status = login.at(self._clock())
@@ -141,16 +124,12 @@ def succeeded(path: str, response: Value) -> Reply:
 
 
 def refused(path: str, error: ApiError) -> Reply:
-    told: dict[str, Value] = {"stat": "FAIL", "code": error.code.value, "message": MESSAGES[error.code]}
-    if error.detail:
-        told["message_detail"] = error.detail
-    wait = () if error.retry_after is None else (("Retry-After", str(error.retry_after)),)
-    return _reply(path, error.code.value // 100, told, wait)
+    return _reply(path, error.status, failure(error), error.headers)
 
 
 def _reply(
     path: str, status: int, told: Mapping[str, Value], headers: tuple[tuple[str, str], ...] = ()
 ) -> Reply:
     if path.endswith(".bson"):
-        return Reply(status, encode(told), "application/bson", (*_HEADERS, *headers))
-    return Reply(status, json.dumps(told, default=dict).encode(), "application/json", (*_HEADERS, *headers))
+        return Reply(status, encode(told), "application/bson", (*HEADERS, *headers))
+    return Reply(status, json.dumps(told, default=dict).encode(), "application/json", (*HEADERS, *headers))

@@ -10,8 +10,9 @@ from typing import Any
 from authproxy.embedded.cloud import texts
 from authproxy.embedded.cloud.api.calls import (
     MOST_NAME,
-    Polls,
+    Behind,
     begin,
+    chosen,
     details_of,
     named,
     text_of,
@@ -21,9 +22,7 @@ from authproxy.embedded.cloud.api.calls import (
 from authproxy.embedded.cloud.api.envelope import succeeded
 from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters
-from authproxy.embedded.cloud.api.prompt import prompt, read_choice
-from authproxy.embedded.cloud.enrolment import Enrolment
-from authproxy.embedded.cloud.links import Links
+from authproxy.embedded.cloud.api.prompt import prompt
 from authproxy.embedded.cloud.model import (
     Application,
     Device,
@@ -32,12 +31,10 @@ from authproxy.embedded.cloud.model import (
     Login,
     Result,
     User,
-    WallClock,
     masked,
 )
 from authproxy.embedded.cloud.outcomes import (
     Ask,
-    Invalid,
     NumberToMatch,
     Preauth,
     PreauthAllow,
@@ -45,9 +42,7 @@ from authproxy.embedded.cloud.outcomes import (
     PreauthEnroll,
     PreauthFactors,
 )
-from authproxy.embedded.cloud.second_factor import SecondFactor
 from authproxy.embedded.cloud.store.applications import NameTaken
-from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Reply
 from authproxy.pipeline.username import MAX_OCTETS
 from authproxy.secret import Secret
@@ -60,22 +55,13 @@ _DAY = 86400
 class AuthV2:
     """Each endpoint takes who calls and what they sent, and raises ApiError."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        core: SecondFactor,
-        enrolment: Enrolment,
-        links: Links,
-        clock: WallClock,
-        polls: Polls,
-    ) -> None:
-        self._store = store
-        self._core = core
-        self._enrolment = enrolment
-        self._links = links
-        self._clock = clock
-        self._polls = polls
+    def __init__(self, behind: Behind) -> None:
+        self._store = behind.store
+        self._core = behind.core
+        self._enrolment = behind.enrolment
+        self._links = behind.links
+        self._clock = behind.clock
+        self._polls = behind.polls
         self.endpoints: Mapping[tuple[str, str], Callable[[Application, Parameters], Awaitable[Reply]]] = {
             ("GET", "/auth/v2/check"): self._check,
             ("GET", "/auth/v2/logo"): self._logo,
@@ -205,11 +191,7 @@ class AuthV2:
                 raise ApiError(Code.INVALID_PARAMETER, "factor")
 
     def _ask_by_prompt(self, user: User | str, sent: Parameters, details: Mapping[str, str]) -> Ask:
-        devices = [] if isinstance(user, str) else self._store.devices.of(user.user_id)
-        try:
-            return read_choice(sent.need("prompt").strip(), devices, details)
-        except Invalid as invalid:
-            raise ApiError(Code.INVALID_PARAMETER, str(invalid)) from None
+        return chosen(self._store, user, sent.need("prompt").strip(), details)
 
     async def _auth_status(self, application: Application, sent: Parameters) -> Reply:
         login = await self._polls.poll(application, sent.need("txid"))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from authproxy.embedded.cloud import texts
 from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.api.parameters import Parameters
+from authproxy.embedded.cloud.api.prompt import read_choice
+from authproxy.embedded.cloud.enrolment import Enrolment
+from authproxy.embedded.cloud.links import Links
 from authproxy.embedded.cloud.model import Application, Factor, Login, Result, Status, User, WallClock
 from authproxy.embedded.cloud.outcomes import Ask, Invalid, TooMany
 from authproxy.embedded.cloud.second_factor import SecondFactor
@@ -20,6 +24,18 @@ _MOST_POLLED = 65_536
 _SYNC_HOLD = 30.0
 # What a person may be shown or a log may need; each is a text of the application's. Characters, at most.
 _DETAILS = {"ipaddr": 64, "hostname": 255, "type": 64, "display_username": 253, "pushinfo": 20_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What the API's generations stand in front of."""
+
+    store: Store
+    core: SecondFactor
+    enrolment: Enrolment
+    links: Links
+    clock: WallClock
+    polls: Polls
 
 
 def username_of(name: str) -> str:
@@ -50,6 +66,15 @@ def begin(core: SecondFactor, application: Application, user: User | str, ask: A
         raise ApiError(Code.INVALID_PARAMETER, str(invalid)) from None
     except TooMany as many:
         raise ApiError(Code.TOO_MANY, "", many.retry_after) from None
+
+
+def chosen(store: Store, user: User | str, typed: str, details: Mapping[str, str]) -> Ask:
+    """What was typed at a menu, as a request. Raises ApiError."""
+    devices = [] if isinstance(user, str) else store.devices.of(user.user_id)
+    try:
+        return read_choice(typed, devices, details)
+    except Invalid as invalid:
+        raise ApiError(Code.INVALID_PARAMETER, str(invalid)) from None
 
 
 async def until_decided(core: SecondFactor, login: Login, clock: WallClock) -> Login:

@@ -8,7 +8,7 @@ from typing import Any
 from authproxy.embedded.cloud.api.errors import MESSAGES, ApiError
 from authproxy.embedded.cloud.web import Reply
 
-_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
 def succeeded(response: Any) -> Reply:
@@ -16,12 +16,18 @@ def succeeded(response: Any) -> Reply:
 
 
 def refused(error: ApiError) -> Reply:
-    body = {"stat": "FAIL", "code": error.code.value, "message": MESSAGES[error.code]}
-    if error.detail:
-        body["message_detail"] = error.detail
-    wait = () if error.retry_after is None else (("Retry-After", str(error.retry_after)),)
-    return _json(error.code.value // 100, body, wait)
+    return _json(error.status, failure(error), error.headers)
+
+
+def failure(error: ApiError) -> dict[str, str | int]:
+    """What an envelope says of it."""
+    told: dict[str, str | int] = {
+        "stat": "FAIL",
+        "code": error.code.value,
+        "message": MESSAGES[error.code],
+    }
+    return told | ({"message_detail": error.detail} if error.detail else {})
 
 
 def _json(status: int, body: Any, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    return Reply(status, json.dumps(body).encode(), "application/json", (*_HEADERS, *headers))
+    return Reply(status, json.dumps(body).encode(), "application/json", (*HEADERS, *headers))

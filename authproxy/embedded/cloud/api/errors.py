@@ -44,3 +44,12 @@ class ApiError(Exception):
         self.code = code
         self.detail = detail
         self.retry_after = retry_after
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.code.value // 100
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return () if self.retry_after is None else (("Retry-After", str(self.retry_after)),)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
 
 from authproxy.embedded.cloud.api.errors import ApiError, Code
 from authproxy.embedded.cloud.web import Call
+from authproxy.protocols.cloud.signing import parse_params
 
 _MOST = 64
 _DEFAULT_LIMIT = 1024  # characters
@@ -61,10 +61,10 @@ def read_parameters(call: Call) -> Parameters:
 
 
 def _pairs(encoded: str) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(encoded, keep_blank_values=True, max_num_fields=_MOST, errors="strict"))
-    except ValueError:
-        raise ApiError(Code.INVALID_PARAMETER, "these can't be read") from None
+    pairs = parse_params(encoded)  # the same that were signed
+    if pairs is None or len(pairs) > _MOST:
+        raise ApiError(Code.INVALID_PARAMETER, "these can't be read")
+    return dict(pairs)
 
 
 def _json(body: bytes) -> dict[str, str]:
