@@ -127,7 +127,7 @@ class Wire:
         self._name = "localhost" if host == "127.0.0.1" else host
         self._framer = Framer(500_000_000, unsolicited=True)
         self._frames: list[Frame] = []
-        self.octets = b""
+        self._octets = bytearray()
         self._ear = next(filter(None, (world.ear(port, source) for world in World.live)), None)
         if ca is not None:
             self.start_tls(ca)
@@ -137,6 +137,11 @@ class Wire:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def octets(self) -> bytes:
+        """All that came so far."""
+        return bytes(self._octets)
 
     def close(self) -> None:
         self.socket.close()
@@ -167,7 +172,7 @@ class Wire:
                 data = b""
             if not data:
                 return None
-            self.octets += data
+            self._octets += data
             if self._ear is not None:
                 self._ear.heard(data)
             self._frames = self._framer.feed(data)
