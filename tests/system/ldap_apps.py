@@ -113,14 +113,21 @@ class Wire:
     """A connection to an LDAP server."""
 
     def __init__(
-        self, port: int, *, ca: Path | None = None, timeout: float = 20, source: str = "127.0.0.1"
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        ca: Path | None = None,
+        timeout: float = 20,
+        source: str = "127.0.0.1",
     ) -> None:
         """`ca`: LDAPS."""
-        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
+        self.socket: socket.socket = socket.create_connection((host, port), timeout, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._name = "localhost" if host == "127.0.0.1" else host
         self._framer = Framer(500_000_000, unsolicited=True)
         self._frames: list[Frame] = []
-        self.octets = b""
+        self._octets = bytearray()
         self._ear = next(filter(None, (world.ear(port, source) for world in World.live)), None)
         if ca is not None:
             self.start_tls(ca)
@@ -131,13 +138,18 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def octets(self) -> bytes:
+        """All that came so far."""
+        return bytes(self._octets)
+
     def close(self) -> None:
         self.socket.close()
 
     def start_tls(self, ca: Path) -> None:
         """The handshake alone."""
         context = ssl.create_default_context(cafile=str(ca))
-        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+        self.socket = context.wrap_socket(self.socket, server_hostname=self._name)
 
     def ask_for_tls(self, ca: Path, message_id: int = 1) -> None:
         assert self.code(message_id, ExtendedRequest(START_TLS)) == 0
@@ -160,7 +172,7 @@ class Wire:
                 data = b""
             if not data:
                 return None
-            self.octets += data
+            self._octets += data
             if self._ear is not None:
                 self._ear.heard(data)
             self._frames = self._framer.feed(data)

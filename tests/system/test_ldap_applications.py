@@ -1,6 +1,6 @@
 """Whole applications whose logins go to slapd through the daemon: by push, by passcode, and refused.
 
-PAM through nslcd, PostgreSQL both ways, node's ldapjs, and Radicale. Each binds in an order of its own (docs/ldap.md).
+PAM through nslcd, PostgreSQL, node's ldapjs, and Radicale. Each binds in an order of its own (docs/ldap.md).
 """
 
 from __future__ import annotations
@@ -49,12 +49,6 @@ def test_postgres_that_searches_first(world: World, apps: Apps, public_folder: P
         "ldapsearchattribute": "uid",
     }
     method = "ldap " + " ".join(f'{name}="{value}"' for name, value in options.items())
-    with Postgres(public_folder, method, ("alice", "bob"), _readable(apps, public_folder)) as postgres:
-        three_answers(world, postgres.login)
-
-
-def test_postgres_that_binds_as_the_user_only(world: World, apps: Apps, public_folder: Path) -> None:
-    method = f'ldap ldapserver=127.0.0.1 ldapport={apps.port} ldapprefix="uid=" ldapsuffix=",{PEOPLE}"'
     with Postgres(public_folder, method, ("alice", "bob"), _readable(apps, public_folder)) as postgres:
         three_answers(world, postgres.login)
 

@@ -1,6 +1,7 @@
-"""Applications that others wrote, each logging in at slapd through the daemon: by push, by passcode, and refused.
+"""Clients that others wrote, each logging in at slapd through the daemon: by push, by passcode, and refused.
 
-ldap3, python-ldap (libldap), django-auth-ldap and Apache's mod_authnz_ldap bind in their own orders, pool and rebind.
+ldap3, django-auth-ldap and Apache's mod_authnz_ldap bind in their own orders, pool and rebind; python-ldap (libldap)
+and more are in test_ldap_profiles.py and test_ldap_applications.py.
 """
 
 from __future__ import annotations
@@ -142,10 +143,6 @@ def test_ldap3(world: World, apps: Apps) -> None:
 def has(module: str, package: str) -> str:
     done = subprocess.run((SYSTEM_PYTHON, "-c", f"import {module}"), capture_output=True, check=False)
     return SYSTEM_PYTHON if done.returncode == 0 else needs(f"{SYSTEM_PYTHON} with {module}", package)
-
-
-def test_python_ldap(world: World, apps: Apps) -> None:
-    three_answers(world, script(PYTHON_LDAP, has("ldap", "python3-ldap"), apps))
 
 
 def test_django(world: World, apps: Apps) -> None:

@@ -6,6 +6,7 @@ But for the root DSE, which tells what works behind the proxy (L22).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,15 +32,18 @@ from tests.system.test_ldap_slapd import ALICE, at_slapd
 
 pytestmark = pytest.mark.system
 
-PAGED, SORTED, MATCHED, MANAGE_DSA_IT = (
+PAGED, SORTED, VIEW, MATCHED, MANAGE_DSA_IT = (
     "1.2.840.113556.1.4.319",
     "1.2.840.113556.1.4.473",
+    "2.16.840.1.113730.3.4.9",
     "1.2.826.0.1.3344810.2.3",
     "2.16.840.1.113730.3.4.2",
 )
+PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"
 ASSERTION, PRE_READ, NO_SUCH = "1.3.6.1.1.12", "1.3.6.1.1.13.1", "1.2.3.4.5.6.7"
 PHOTO = bytes(range(256)) * 8000  # 2 MB
 NEW = f"uid=new,{PEOPLE}"
+ELSEWHERE = f"ou=elsewhere,{SUFFIX}"
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +51,18 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     with Slapd(
         tmp_path_factory.mktemp("slapd"), users=3000, extra="sockbuf_max_incoming_auth 8000000"
     ) as running:
-        _make_admin_an_entry(running)
+        _add(running, *_ENTRIES)
         yield running
 
 
-def _make_admin_an_entry(slapd: Slapd) -> None:
-    """An exemption is for entries that are there (L11), and slapd's rootdn needn't be one."""
-    entry = ber.text(ADMIN) + sequence(
-        attribute("objectClass", b"organizationalRole", b"simpleSecurityObject"),
-        attribute("cn", b"admin"),
-        attribute("userPassword", ADMIN_PASSWORD.encode()),
-    )
+def _add(slapd: Slapd, *entries: bytes) -> None:
     with Wire(slapd.port) as wire:
         assert wire.bind(ADMIN, ADMIN_PASSWORD) == 0
-        wire.write(whole(2, operation(0x68, entry)))
-        frame = wire.last(2)
-        assert frame is not None
-        assert result_of(decode_response(frame)) == 0
+        for number, entry in enumerate(entries, 2):
+            wire.write(whole(number, operation(0x68, entry)))
+            frame = wire.last(number)
+            assert frame is not None
+            assert result_of(decode_response(frame)) == 0
 
 
 @pytest.fixture
@@ -119,14 +118,39 @@ def whole(message_id: int, request: Request | bytes, *controls: Control) -> byte
     return encode_request(message_id, request, controls)
 
 
+# An exemption is for entries that are there (L11), and slapd's rootdn needn't be one.
+_ENTRIES = (
+    ber.text(ADMIN)
+    + sequence(
+        attribute("objectClass", b"organizationalRole", b"simpleSecurityObject"),
+        attribute("cn", b"admin"),
+        attribute("userPassword", ADMIN_PASSWORD.encode()),
+    ),
+    ber.text(ELSEWHERE)
+    + sequence(
+        attribute("objectClass", b"referral", b"extensibleObject"),
+        attribute("ou", b"elsewhere"),
+        attribute("ref", b"ldap://127.0.0.1:9/ou=elsewhere,dc=other"),
+    ),
+)
+
+BY_NAME = sequence(sequence(ber.text("uid"), b"\x81\x01\xff"))
+FROM_THE_TENTH = sequence(ber.integer(2), ber.integer(5), ber.tlv(0xA0, ber.integer(10) + ber.integer(0)))
+
 SCRIPT: list[tuple[Request | bytes, tuple[Control, ...]]] = [
     (ExtendedRequest(WHO_AM_I), ()),
     (people("cn", "mail", size_limit=100), ()),
     (people("1.1", size_limit=7), ()),
+    (SearchRequest(GROUPS, Scope.SUBTREE, attributes=("cn",)), (Control(SORTED, True, BY_NAME),)),
     (
-        people("uid", size_limit=50),
-        (Control(SORTED, False, sequence(sequence(ber.text("uid"), b"\x81\x01\xff"))),),
+        SearchRequest(GROUPS, Scope.SUBTREE),
+        (Control(SORTED, True, BY_NAME), Control(VIEW, True, FROM_THE_TENTH)),
     ),
+    (SearchRequest(SUFFIX, Scope.ONE_LEVEL), ()),
+    (SearchRequest(SUFFIX, Scope.ONE_LEVEL), (Control(MANAGE_DSA_IT, True),)),
+    (SearchRequest(ELSEWHERE, Scope.BASE), ()),
+    (modify(ELSEWHERE, change(0, "description", b"x")), ()),
+    (SearchRequest(ELSEWHERE, Scope.BASE), (Control(MANAGE_DSA_IT, True),)),
     (
         SearchRequest(ALICE, Scope.BASE, Present("objectClass"), ("mail", "objectClass")),
         (Control(MATCHED, True, sequence(encode_filter(Equality("objectClass", b"posixAccount")))),),
@@ -175,12 +199,21 @@ SCRIPT: list[tuple[Request | bytes, tuple[Control, ...]]] = [
 ]
 
 
-def play(port: int, name: str, password: str) -> list[bytes]:
+def changed_password(password: str) -> ExtendedRequest:
+    """RFC 3062, from this one to this one. Over TLS only, through the daemon (L23)."""
+    value = password.encode()
+    return ExtendedRequest(PASSWORD_MODIFY, sequence(ber.tlv(0x81, value), ber.tlv(0x82, value)))
+
+
+def play(port: int, name: str, password: str, ca: Path | None = None) -> list[bytes]:
     """What comes back for each operation. Ids are given by the place in the script."""
     answers: list[bytes] = []
-    with Wire(port, timeout=30) as wire:
+    with Wire(port, timeout=30, ca=ca) as wire:
         wire.send(1, simple(name, password))
         answers.append(_until(wire, 1))
+        if ca is not None:
+            wire.send(990, changed_password(password))
+            answers.append(_until(wire, 990))
         for number, (request, controls) in enumerate(SCRIPT, 2):
             wire.write(whole(number, request, *controls))
             answers.append(_until(wire, number))
@@ -233,13 +266,18 @@ def _pages(wire: Wire, number: int) -> list[bytes]:
     return answers
 
 
-@pytest.mark.parametrize("user", ["an exempt account", "a user"])
+@pytest.mark.parametrize("user", ["an exempt account", "a user", "a user over TLS"])
 def test_equal_octets(world: World, slapd: Slapd, apps: Apps, user: str) -> None:
     name, password = (ADMIN, ADMIN_PASSWORD) if user == "an exempt account" else (ALICE, password_of("alice"))
-    direct, proxied = play(slapd.port, name, password), play(apps.port, name, password)
+    if user == "a user over TLS":
+        direct = play(slapd.ldaps_port, name, password, slapd.ca_file)
+        proxied = play(apps.ssl_port, name, password, apps.files.authority)
+    else:
+        direct, proxied = play(slapd.port, name, password), play(apps.port, name, password)
     assert len(direct) == len(proxied)
     for number, (one, other) in enumerate(zip(direct, proxied, strict=True)):
         assert one == other, f"operation {number + 1}"
+    assert any(b"\x73" in one and b"ldap://127.0.0.1:9" in one for one in direct), "references came"
     if user == "an exempt account":
         assert max(map(len, direct)) > len(PHOTO)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.requests import (
     START_TLS,
     ExtendedRequest,
@@ -123,26 +124,71 @@ def test_starttls_injection(world: World) -> None:
     assert world.running.metric("authproxy_ldap_disconnected_total", cause="starttls_injection") == 1
 
 
-@pytest.mark.parametrize(
-    ("octets", "cause"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "not_ldap"),
-        (b"\x30\x80\x02\x01\x01", "length"),
-        (b"\x30\x84\x7f\xff\xff\xff\x02\x01\x01", "oversize"),
-        (b"\x30\x0c\x02\x01\x01\x60\x50\x02\x01\x03\x04\x00\x80\x00", "truncated"),
-    ],
-)
-def test_garbage_costs_its_sender_only(world: World, octets: bytes, cause: str) -> None:
+DEEP = 40_000  # elements, each in the one before it
+GARBAGE = [
+    (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "not_ldap"),
+    (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", "not_ldap"),  # TLS on the port without
+    (b"\x30\x80\x02\x01\x01", "length"),
+    (b"\x30\x85\x00\x00\x00\x00\x05\x02\x01\x01", "length"),
+    (b"\x30\x84\x7f\xff\xff\xff\x02\x01\x01", "oversize"),
+    (b"\x30\x0c\x02\x01\x01\x60\x50\x02\x01\x03\x04\x00\x80\x00", "truncated"),
+    (b"\x30\x00", "truncated"),
+    (b"\x30\x05\x02\x01\x01\x3f\x00", "tag"),
+    (b"\x30\x05\x02\x01\x01\x30\x00", "operation"),
+    (b"\x30\x05\x02\x01\x01\x61\x00", "operation"),  # an answer, from a client
+    (b"\x30\x05\x02\x01\x00\x42\x00", "message_id"),
+    (b"\x30\x05\x02\x01\xff\x42\x00", "integer"),
+    (b"\x30\x08\x02\x01\x01\x42\x00\x42\x01\x00", "tag"),  # something behind the operation
+    (b"\x30\x0e\x02\x01\x01\x60\x09\x02\x01\x03\x24\x00\x80\x02ab", "tag"),  # a constructed string
+    (ber.tlv(ber.SEQUENCE, b"\x02\x01\x01" + b"\xa2\x80" * DEEP), "length"),
+]
+
+
+def test_garbage_costs_its_sender_only(world: World) -> None:
+    """Requirements section 11: a Notice of Disconnection, a counted cause, and nobody else notices."""
     apps = add_apps(world)
     alice = world.add_user("alice")
     world.start()
-    with Wire(apps.port) as good, Wire(apps.port) as bad:
+    with Wire(apps.port) as good:
         assert good.bind(dn(alice), alice.password) == 0
-        bad.write(octets)
-        (notice,) = bad.to_end()
-        assert (notice.message_id, result_of(decode_response(notice))) == (0, 2)
-        assert good.code(2, EVERYBODY) == 0
-    assert world.running.metric("authproxy_ldap_disconnected_total", cause=cause) == 1
+        for number, (octets, cause) in enumerate(GARBAGE, 2):
+            before = world.running.metric("authproxy_ldap_disconnected_total", cause=cause)
+            with Wire(apps.port) as bad:
+                bad.write(octets)
+                (notice,) = bad.to_end()
+                assert (notice.message_id, result_of(decode_response(notice))) == (0, 2), octets[:20]
+            assert good.code(number, EVERYBODY) == 0
+            after = world.running.metric("authproxy_ldap_disconnected_total", cause=cause)
+            assert after == before + 1, (cause, octets[:20])
+
+
+def test_one_octet_at_a_time(world: World) -> None:
+    """L6"""
+    apps = add_apps(world)
+    alice = world.add_user("alice")
+    world.start()
+    session = (
+        encode_request(1, SearchRequest("", Scope.BASE))
+        + encode_request(2, simple(dn(alice), alice.password))
+        + encode_request(3, EVERYBODY)
+    )
+    with Wire(apps.port) as wire:
+        for octet in session:
+            wire.write(bytes((octet,)))
+        answers = [wire.last(message_id) for message_id in (1, 2, 3)]
+        assert [result_of(decode_response(frame)) for frame in answers if frame] == [0, 0, 0]
+
+
+def test_the_next_host_of_the_directory(world: World) -> None:
+    """L28: chosen when a client's connection is opened."""
+    apps = add_apps(world)
+    alice = world.add_user("alice")
+    world.config["ad_client"]["host"] = ["127.0.0.9", "127.0.0.1"]  # nobody is at the first
+    world.start()
+    for _ in range(3):
+        with Wire(apps.port) as wire:
+            assert wire.bind(dn(alice), alice.password) == 0
+            assert wire.code(2, EVERYBODY) == 0
 
 
 def test_two_hundred_that_announce_two_gigabytes(world: World) -> None:

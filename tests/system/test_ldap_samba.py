@@ -6,7 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from authproxy.protocols.ldap.requests import BindRequest, Sasl, Scope, SearchRequest
+from authproxy.protocols.ldap import ber
+from authproxy.protocols.ldap.controls import Control, decode_controls
+from authproxy.protocols.ldap.filter import Equality, Present
+from authproxy.protocols.ldap.framing import Frame
+from authproxy.protocols.ldap.requests import (
+    WHO_AM_I,
+    BindRequest,
+    ExtendedRequest,
+    Sasl,
+    Scope,
+    SearchRequest,
+)
 from authproxy.protocols.ldap.responses import BindResponse, SearchResultEntry, decode_response
 from authproxy.secret import Secret
 from tests.system.bench.cloud import User
@@ -18,6 +29,7 @@ from tests.system.parts.samba import USERS_DN, Samba
 pytestmark = pytest.mark.system
 
 SEARCH = SearchRequest(USERS_DN, Scope.ONE_LEVEL)
+PAGED, SORTED = "1.2.840.113556.1.4.319", "1.2.840.113556.1.4.473"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +91,74 @@ def test_the_service_account_by_every_name(world: World, apps: Apps, name: str) 
         assert wire.code(2, SEARCH) == 0
     world.wait_audit(reason="exempt")
     assert not world.asked("svc")
+
+
+def sequence(*parts: bytes) -> bytes:
+    return ber.tlv(ber.SEQUENCE, b"".join(parts))
+
+
+BY_NAME = sequence(sequence(ber.text("sAMAccountName"), b"\x81\x01\xff"))
+SCRIPT: list[tuple[SearchRequest | ExtendedRequest, tuple[Control, ...]]] = [
+    (SearchRequest(USERS_DN, Scope.ONE_LEVEL, attributes=("sAMAccountName", "memberOf", "objectSid")), ()),
+    (
+        SearchRequest(USERS_DN, Scope.ONE_LEVEL, Present("sAMAccountName"), ("cn",)),
+        (Control(SORTED, True, BY_NAME),),
+    ),
+    (SearchRequest(ad.BASE, Scope.SUBTREE, Equality("sAMAccountName", b"alice")), ()),
+    (SearchRequest(f"CN=alice,{USERS_DN}", Scope.BASE, attributes=("tokenGroups", "objectGUID")), ()),
+    (
+        SearchRequest(f"CN=alice,{USERS_DN}", Scope.BASE, attributes=("nTSecurityDescriptor",)),
+        (Control("1.2.840.113556.1.4.801", True, sequence(ber.integer(7))),),
+    ),
+    (SearchRequest("CN=nobody," + USERS_DN, Scope.BASE), ()),
+    (SearchRequest(USERS_DN, Scope.ONE_LEVEL), (Control("1.2.3.4.5", True),)),
+    (SearchRequest(USERS_DN, Scope.ONE_LEVEL, attributes=("cn",), size_limit=2), ()),
+    (ExtendedRequest(WHO_AM_I), ()),
+]
+
+
+def play(wire: Wire, name: str) -> list[bytes]:
+    """What comes back for each operation; pages last."""
+    with wire:
+        answers = []
+
+        def until(message_id: int) -> Frame:
+            before = len(wire.octets)
+            frame = wire.last(message_id)
+            assert frame is not None
+            answers.append(wire.octets[before:])
+            return frame
+
+        wire.send(1, simple(name, ad.password_of("alice")))
+        until(1)
+        for number, (request, controls) in enumerate(SCRIPT, 2):
+            wire.send(number, request, *controls)
+            until(number)
+        cookie = b""
+        for number in range(100, 120):
+            page = Control(PAGED, True, sequence(ber.integer(5), ber.tlv(ber.OCTET_STRING, cookie)))
+            wire.send(number, SearchRequest(USERS_DN, Scope.ONE_LEVEL, attributes=("cn",)), page)
+            (control,) = decode_controls(until(number))
+            assert control.value is not None
+            inner = ber.Cursor(control.value, 0, len(control.value)).enter(ber.SEQUENCE)
+            inner.integer()
+            cookie = inner.octets()
+            # Which is of this connection; its length is not.
+            answers[-1] = answers[-1].replace(cookie, b"*" * len(cookie)) if cookie else answers[-1]
+            if not cookie:
+                break
+        assert len(answers) > len(SCRIPT) + 2
+        return answers
+
+
+@pytest.mark.parametrize("name", ["alice@ad.test", f"CN=alice,{USERS_DN}"])
+def test_equal_octets(samba: Samba, apps: Apps, name: str) -> None:
+    """L20: the same operations straight to the directory and through the daemon."""
+    direct = play(Wire(samba.ldaps_port, host=samba.address, ca=samba.ca_file), name)
+    proxied = play(Wire(apps.ssl_port, ca=apps.files.authority), name)
+    assert len(direct) == len(proxied)
+    for number, (one, other) in enumerate(zip(direct, proxied, strict=True)):
+        assert one == other, f"operation {number + 1}"
 
 
 def answer_of(port: int, name: str, password: str, **more: object) -> BindResponse:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor
-from authproxy.protocols.ldap.framing import Frame
+from authproxy.protocols.ldap.framing import Frame, frame_of
 from authproxy.protocols.ldap.requests import ADD, COMPARE, DELETE, EXTENDED, MODIFY, MODIFY_DN, SEARCH
 from authproxy.protocols.ldap.responses import (
     ADD_RESPONSE,
@@ -26,6 +26,7 @@ from authproxy.protocols.ldap.responses import (
     Response,
     Result,
     SearchResultDone,
+    decode_response,
     encode_response,
 )
 from authproxy.protocols.ldap.result import ResultCode
@@ -47,6 +48,20 @@ ANSWERS = {
     EXTENDED: frozenset({EXTENDED_RESPONSE, INTERMEDIATE_RESPONSE}),
     **{tag: frozenset({answer, INTERMEDIATE_RESPONSE}) for tag, answer in _RESULT_ALONE.items()},
 }
+
+
+def answers(asked: int, tag: int, octets: bytes, *, whole: bool) -> bool:
+    """Whether this message, or its beginning, may be an answer to an operation of this tag. Raises MalformedMessage.
+
+    Samba refuses any operation with a critical control that it doesn't know by an ExtendedResponse.
+    """
+    if tag in ANSWERS[asked]:
+        return True
+    if tag != EXTENDED_RESPONSE or not whole:
+        return False
+    response = decode_response(frame_of(octets))
+    return isinstance(response, ExtendedResponse) and response.result.code != ResultCode.SUCCESS
+
 
 # L15: an outage is never 49, for which applications throw good passwords away, and a refused factor never 50 or 53,
 # which some take for "logged in, but".

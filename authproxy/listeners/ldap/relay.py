@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from authproxy.listeners.ldap.answers import ANSWERS, refusal
+from authproxy.listeners.ldap.answers import answers, refusal
 from authproxy.listeners.ldap.ports import Client, Upstream, Upstreams
 from authproxy.pipeline.ports import PrimaryUnavailable
 from authproxy.protocols.ldap.ber import MalformedMessage
@@ -212,7 +212,7 @@ class Relay:
 
     def _begin(self, piece: Piece, relayed: list[bytes]) -> None:
         message_id, tag, octets, _, last = piece
-        if tag not in ANSWERS[self.outstanding[message_id]]:
+        if not answers(self.outstanding[message_id], tag, octets, whole=last):
             raise MalformedMessage("operation", f"tag 0x{tag:02x} answers no such operation")
         if message_id in self._roots and tag == SEARCH_ENTRY:
             octets = self._tell_root(octets)

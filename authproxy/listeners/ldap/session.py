@@ -295,6 +295,9 @@ class Session:
     def _upstream_lost(self, why: str) -> None:
         """L29: another connection would be nobody's, and the client thinks that it is somebody."""
         if not (self._busy or self.ended):
+            self._log.info(
+                "ldap.upstream_lost", section=self.section.name, source=self._client.address, problem=why
+            )
             self.disconnect("upstream_lost", ResultCode.UNAVAILABLE, GONE)
 
     def _root(self, octets: bytes) -> bytes:

@@ -433,6 +433,21 @@ def test_a_search_is_not_answered_by_a_success_of_something_else() -> None:
         assert [(id_, code_of(answer)) for id_, answer in wire.messages] == [(2, 52), (0, 52)]
 
 
+@pytest.mark.parametrize("octets", [encode_request(5, search()), modify("sn")])
+def test_an_extended_response_may_refuse_anything(octets: bytes) -> None:
+    """It is how Samba refuses a critical control that it doesn't know; the connection is none the worse."""
+    desk = Desk()
+    wire = bound(desk)
+    desk.directory.silent.add(SearchRequest)
+    wire.octet(octets)
+    (upstream,) = desk.directory.upstreams
+    upstream.say(5, ExtendedResponse(Result(12)))
+    assert [(id_, code_of(response)) for id_, response in wire.read()] == [(5, 12)]
+    assert not wire.closed
+    desk.directory.silent.clear()
+    assert wire.code(6, search()) == 0
+
+
 def test_what_nobody_asked_for_goes_nowhere() -> None:
     desk = Desk()
     wire = bound(desk)

@@ -64,6 +64,7 @@ retcode-item cn=busy 51
 retcode-item cn=unavailable 52
 retcode-item cn=unwilling 53
 retcode-item cn=referral 10 ref=ldap://127.0.0.1:9/{suffix}
+overlay sssvlv
 overlay memberof
 memberof-refint TRUE
 overlay ppolicy
