@@ -47,7 +47,8 @@ class Desk:
         self.directory = directory or Directory()
         self.cloud = cloud or Cloud()
         self.record = record or Record()
-        second = SecondStep(policy, self.cloud, door or Door(), challenges(), clock=lambda: 0.0)
+        self.door = door or Door()
+        second = SecondStep(policy, self.cloud, self.door, challenges(), clock=lambda: 0.0)
         self.pipeline = Pipeline(policy, self.directory, second, self.record, clock=lambda: 0.0)
 
     def login(self, password: bytes = b"right", username: str = "alice") -> Decision:
@@ -160,7 +161,7 @@ def test_the_factor_denied(status: str, reason: Reason) -> None:
     assert Desk(SAFE, cloud=Cloud(auth_answer=FactorDeny(status))).login() == Reject(reason)
 
 
-OUTAGES = [FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR]
+OUTAGES = [FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR, FailureClass.SLOW]
 NEVER = [failure for failure in FailureClass if failure not in OUTAGES]
 
 

@@ -77,6 +77,7 @@ class World:
         self.expected_refusals = re.compile("(?!)")
         self.expected_failures = re.compile("(?!)")
         self.audit_works = True
+        self.orders: list[tuple[float, float]] = []  # when primary-only was on, in monotonic seconds
         self.clock_is_real = True
         self._nases: list[Nas] = []
         self._taps: list[Tap] = []
@@ -347,7 +348,7 @@ class World:
 
     def _let_in_wrongly(self) -> list[str]:
         epoch = time.time() - time.monotonic() if self.clock_is_real else None
-        oracle = Oracle(self.sections, self.canonical, epoch, self.audit_works, self._passwords)
+        oracle = Oracle(self.sections, self.canonical, epoch, self.audit_works, self._passwords, self.orders)
         return oracle.unexplained(self.journal, self.audit())
 
     def canonical(self, name: str) -> str:
