@@ -46,12 +46,16 @@ class DoorWatch:
         self._timer: Any = None
         self._is_closed = False
         self._tampered = ""
+        self._for: FailureClass | None = None
         self._limited: dict[str, float] = {}
         self.open_since: float | None = None  # the reactor's seconds
 
     def opened(self, failure: CloudFailure) -> None:
         """All gates have agreed for a login that met this."""
-        if self.open_since is not None or self._is_closed:
+        if self._is_closed:
+            return
+        self._for = failure.failure
+        if self.open_since is not None:
             return
         self.open_since = self._reactor.seconds()
         self._tell(DoorEventKind.OPENED, why=failure.failure.value, detail=failure.detail)
@@ -63,13 +67,24 @@ class DoorWatch:
         if self._limited:
             self._limited.clear()
         self._count_answer()
-        self.shut("the cloud answers")
+        if self._for is not FailureClass.SLOW:
+            self.shut("the cloud answers")
+
+    def quick_again(self) -> None:
+        """The cloud is no longer slow. That it answers doesn't end that; its probe does."""
+        if self._for is FailureClass.SLOW:
+            self.shut("the cloud is quick again")
 
     def met(self, failure: CloudFailure) -> None:
         """F5: told when a sign of tampering begins, not for each login that meets it."""
         if failure.failure is FailureClass.UNTRUSTED and failure.detail != self._tampered:
             self._tampered = failure.detail
             self._tell(DoorEventKind.TAMPERED, why=failure.failure.value, detail=failure.detail)
+
+    @property
+    def shut_by(self) -> str:
+        """The limit that has shut the door for everybody, until the cloud answers; '': none has."""
+        return next((limit for limit in self._limited if limit not in _PASSING), "")
 
     def limited(self, limit: str) -> None:
         """A limit keeps logins out. Told once until the cloud answers again, or an hour has gone by."""
@@ -80,6 +95,12 @@ class DoorWatch:
         self._tell(DoorEventKind.LIMIT_REACHED, why=limit)
         if limit not in _PASSING:
             self.shut(limit)
+
+    @property
+    def limits_reached(self) -> tuple[str, ...]:
+        """Of late, and the cloud has not answered since."""
+        since = self._reactor.seconds() - REPEAT
+        return tuple(limit for limit, at in self._limited.items() if at >= since)
 
     def shut(self, why: str) -> None:
         """Nobody passes any more."""

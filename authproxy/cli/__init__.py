@@ -18,6 +18,7 @@ VERBS = {
     "probe": "try it: cloud, clock, directories, TLS and ports, a line each",
     "login": "one login through the running proxy, as a client of it",
     "status": "what the running proxy does now",
+    "primary-only": "switch the second factor off for a while, in safe sections",
     "explain": "which rules a user meets in a section, now and in an outage",
     "paths": "every way in without a second factor, for the auditor",
     "alarm": "send a test alarm by the ways that main names",
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     early = top.parse_args(words)
     # Only the verb that runs is imported: the daemon doesn't pay for the others.
-    module = importlib.import_module(f"authproxy.cli.{early.verb}")
+    module = importlib.import_module(f"authproxy.cli.{early.verb.replace('-', '_')}")
     parser = _verb_parser(early.verb, module)
     parser.set_defaults(config=getattr(early, "config", None))
     options = parser.parse_args(early.rest)

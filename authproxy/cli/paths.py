@@ -24,6 +24,7 @@ INVALID = 2
 _KINDS = {
     Kind.RULE: "always",
     Kind.OUTAGE: "in an outage",
+    Kind.ORDER: "by order",
     Kind.CLOUD: "by the cloud",
     Kind.ONE_FACTOR: "one factor",
     Kind.FORGERY: "by forgery",

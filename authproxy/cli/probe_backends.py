@@ -12,9 +12,10 @@ from twisted.internet.defer import Deferred
 from authproxy.backends.cloud.cloud import Cloud
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.examine import HostReport
-from authproxy.backends.radius.primary import RadiusPrimary, ServerReport
+from authproxy.backends.radius.primary import ServerReport
 from authproxy.backends.resolve import NameUnresolved
 from authproxy.cli.finding import Finding, Level
+from authproxy.cli.probe_bypass import probe_bypass
 from authproxy.config.load import Loaded
 from authproxy.config.model import AdClient, ServerSection
 from authproxy.listeners.admin.words import span
@@ -53,8 +54,8 @@ async def probe_backends(
             case DirectoryPart(_, directory):
                 tls_name = loaded.config.all(AdClient)[name].ssl_server_name
                 tries[name] = _directory(name, directory, tls_name, world)
-            case RadiusPart(_, servers):
-                tries[name] = _radius(name, servers)
+            case RadiusPart():
+                tries[name] = _radius(name, part, loaded, world)
             case NoPart():
                 pass
     for name, section in built.sections.items():
@@ -154,8 +155,10 @@ def _host(name: str, report: HostReport, tls_name: str | None, world: World) -> 
 # ---- RADIUS servers
 
 
-async def _radius(name: str, servers: RadiusPrimary) -> list[Finding]:
-    return [_server(name, report) for report in await servers.examine(_SILENCE)]
+async def _radius(name: str, part: RadiusPart, loaded: Loaded, world: World) -> list[Finding]:
+    bypass = Deferred.fromCoroutine(probe_bypass(name, part, loaded, world, _SILENCE))
+    found = [_server(name, report) for report in await part.primary.examine(_SILENCE)]
+    return found + await bypass
 
 
 def _server(name: str, report: ServerReport) -> Finding:

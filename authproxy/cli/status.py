@@ -135,7 +135,9 @@ def _head(body: dict[str, Any], terminal: Terminal, now: float) -> None:
     for section in body["sections"]:
         if section["open"]:
             said = f" THE DOOR IS OPEN: {section['name']} lets a right password in without a second factor "
-            if section.get("open_since"):
+            if section["primary_only_until"]:
+                said += f"(by order, for {span(_at(section['primary_only_until']) - now)} more) "
+            if section["open_since"]:
                 said += f"(somebody came in, first {span(now - _at(section['open_since']))} ago) "
             terminal.line(said, "alarm")
     for why in body["why"]:
@@ -166,7 +168,8 @@ def _section(section: dict[str, Any], terminal: Terminal, now: float) -> None:
         rows.append(("primary", host["host"], _health(host, now)))
     if cloud := section["cloud"]:
         breaker = ", breaker open" if cloud["breaker"] == "open" else ""
-        rows.append(("cloud", cloud["api_host"], _health(cloud, now) + breaker))
+        slow = ", SLOW" if cloud["slow"] else ""
+        rows.append(("cloud", cloud["api_host"], _health(cloud, now) + breaker + slow))
     terminal.table(rows)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 class Kind(StrEnum):
     RULE = "rule"  # always, for those it names
     OUTAGE = "outage"  # while the cloud is out of reach
+    ORDER = "order"  # while the administrator has said so
     CLOUD = "cloud"  # the cloud's word, which can't be seen from here
     ONE_FACTOR = "one_factor"  # the second factor alone: nobody checks a password here
     FORGERY = "forgery"  # by somebody who stands in between

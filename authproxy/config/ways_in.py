@@ -23,7 +23,7 @@ from authproxy.config.model import (
 from authproxy.config.model.section import Options
 from authproxy.config.way import Found, How, Kind, Way
 from authproxy.config.ways_shut import BOUNDS, SHUT
-from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 
 _GATES = (
     "the credentials worked before (proven)",
@@ -49,6 +49,7 @@ def _section(name: str, section: Options) -> Found:
         for how in OPENS.get(base, {}).values():
             yield from how(name, section)
     if isinstance(section, ServerSection):
+        yield from _primary_only(name, section)
         yield Way(
             name,
             Kind.CLOUD,
@@ -56,6 +57,20 @@ def _section(name: str, section: Options) -> Found:
             f"whom {section.api_host} lets in without a factor: users with bypass status, users that its policy "
             "or its network rules exempt, users that are not enrolled where it allows them",
             "cloud_allow",
+        )
+
+
+def _primary_only(name: str, section: ServerSection) -> Found:
+    """No option: an order, of the one who may write main.state_dir."""
+    if section.failmode is FailMode.SAFE and not _checks_no_password(section):
+        who = tuple(bound for bound in bounds_of(section) if "_never_" in bound or "_seen_" in bound)
+        yield Way(
+            name,
+            Kind.ORDER,
+            "authproxy primary-only",
+            "whoever has a right password, while root or the proxy's user has switched the second factor off",
+            "primary_only",
+            ("four hours at most", *who),
         )
 
 
@@ -74,6 +89,21 @@ def _failmode(name: str, section: ServerSection) -> Found:
         "fail_open",
         (*gates, *bounds_of(section)),
     )
+
+
+def _slow(name: str, section: ServerSection) -> Found:
+    if section.slow_cloud is not SlowCloud.FAILMODE or section.failmode is not FailMode.SAFE:
+        return
+    if not _checks_no_password(section):
+        gates = ("the credentials worked before (proven)", "its probe is slow as well", _GATES[-1])
+        yield Way(
+            name,
+            Kind.OUTAGE,
+            "slow_cloud",
+            f"whoever has a right password, while the cloud takes longer than {section.slow_cloud_seconds:g} s",
+            "fail_open",
+            (*gates, *bounds_of(section)),
+        )
 
 
 def bounds_of(section: ServerSection) -> tuple[str, ...]:
@@ -254,6 +284,7 @@ def _words(value: object) -> str:
 OPENS: Mapping[type[Options], Mapping[str, How]] = {
     ServerSection: {
         "failmode": _failmode,
+        "slow_cloud": _slow,
         "allow_local_api": _local,
         "api_ca_certs_file": _authority,
         "client": _no_client,

@@ -48,7 +48,8 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
     ),
     Outbound: _names("http_proxy_host http_proxy_port http_proxy_username http_proxy_password"),
     ServerSection: _names(
-        "name ikey skey api_host api_port api_timeout api_connect_timeout interface login_patience denial_memory debug"
+        "name ikey skey api_host api_port api_timeout api_connect_timeout interface login_patience denial_memory debug "
+        "slow_cloud_seconds"
     ),
     RadiusServer: _names(
         "port require_message_authenticator force_message_authenticator pw_codec client_ip_attr "

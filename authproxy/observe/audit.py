@@ -155,7 +155,8 @@ class AuditInLog:
         """Into one log at least. Raises AuditUnavailable: there is none, or none takes it (F8)."""
         fields = {name: value for name, value in event._asdict().items() if value is not None}
         try:
-            self._log.warn_now("audit.let_in_by_fail_open", _PATIENCE, fields)
+            by = "fail_open" if event.fail_open else event.reason
+            self._log.warn_now(f"audit.let_in_by_{by}", _PATIENCE, fields)
         except OutletFailed as failed:
             raise AuditUnavailable(str(failed)) from None
 

@@ -36,7 +36,7 @@ _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MOST_CAUSES = 64
 # What may open a door, and so is worth a series before it happens: an alert needs a zero to rise from.
-_OPENING = ("unreachable", "server_error")
+_OPENING = ("unreachable", "server_error", "slow")
 
 
 class SectionMetrics:
@@ -130,16 +130,34 @@ class Metrics:
             ("api_host",),
             registry=registry,
         )
-        self._alarms = Counter(
-            "authproxy_alarms_total",
-            "Alarms raised, by kind, whether sent or held back.",
-            ("kind",),
+        self._slow = Gauge(
+            "authproxy_cloud_slow",
+            "1 while this cloud service answers too slowly, and a probe finds it slow as well.",
+            ("api_host",),
+            registry=registry,
+        )
+        self._latency = Gauge(
+            "authproxy_cloud_latency_seconds",
+            "How long an answer of this cloud service takes of late, without its users' time.",
+            ("api_host",),
             registry=registry,
         )
         self._door = Gauge(
             "authproxy_door_open",
-            "1 while a right password alone lets somebody in at this section.",
+            "1 while an outage lets users of this section in on their password alone.",
             ("section",),
+            registry=registry,
+        )
+        self._primary_only = Gauge(
+            "authproxy_primary_only",
+            "1 while by order this section asks for no second factor.",
+            ("section",),
+            registry=registry,
+        )
+        self._alarms = Counter(
+            "authproxy_alarms_total",
+            "Alarms raised, by kind, whether sent or held back.",
+            ("kind",),
             registry=registry,
         )
         lag = Histogram(
@@ -199,11 +217,16 @@ class Metrics:
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
         self._breaker.labels(api_host).set_function(is_open)
 
+    def pace(self, api_host: str, is_slow: Callable[[], bool], latency: Callable[[], float]) -> None:
+        self._slow.labels(api_host).set_function(is_slow)
+        self._latency.labels(api_host).set_function(latency)
+
+    def door(self, section: str, is_open: Callable[[], bool], is_primary_only: Callable[[], bool]) -> None:
+        self._door.labels(section).set_function(is_open)
+        self._primary_only.labels(section).set_function(is_primary_only)
+
     def alarm(self, kind: str) -> None:
         self._alarms.labels(kind).inc()
-
-    def door(self, section: str, *, is_open: bool) -> None:
-        self._door.labels(section).set(is_open)
 
     def alarm_hooks(
         self, hooks: Callable[[], Iterable[tuple[str, int, int]]], held_back: Callable[[], int]

@@ -28,6 +28,8 @@ _STAGES = {
     Reason.OVERLOADED: UNKNOWN,
     Reason.INTERNAL: UNKNOWN,
 }
+# Let in on the password alone, because the cloud could not or should not be asked: on record before the answer (F8).
+_OPEN = frozenset({Reason.FAIL_OPEN, Reason.PRIMARY_ONLY})
 # Nobody said no: we could not ask, or could not work.
 _ERRORS = frozenset(
     {
@@ -103,13 +105,13 @@ class SectionRecorder:
             self._audit.write(self._event(request, facts, None, PRIMARY, "Allow", "The password is right"))
 
     def decided(self, request: AuthRequest, facts: Facts, decision: Decision) -> None:
-        """Raises AuditUnavailable when an Accept by fail open could not be written down (F8)."""
+        """Raises AuditUnavailable when an Accept through an open door could not be written down (F8)."""
         reason = decision.reason
         stage = _STAGES.get(reason, SECONDARY)
         event = self._event(
             request, facts, decision, stage, _status(decision), _said(decision) or _MESSAGES[reason]
         )
-        if event.fail_open:
+        if reason in _OPEN:
             self._write_open_door(event)
         else:
             self._audit.write(event)
@@ -130,11 +132,12 @@ class SectionRecorder:
                 login=event.login,
                 section=self._section,
                 user=event.user,
-                why="a fail open that can't be recorded",
+                why=f"{event.reason} that can't be recorded",
                 problem=str(unavailable),
             )
             raise
-        self._metrics.failed_open(event.cause or "unknown")
+        if event.fail_open:
+            self._metrics.failed_open(event.cause or "unknown")
 
     def _event(
         self,
@@ -173,10 +176,10 @@ class SectionRecorder:
         )
 
     def _tell(self, event: AuditEvent) -> None:
-        """One line a login; one that was let in by fail open is a warning, wherever the log goes (F8)."""
+        """One line a login; one that was let in by an open door is a warning, wherever the log goes (F8)."""
         fields = {name: value for name in _LOGGED if (value := getattr(event, name)) is not None}
-        if event.fail_open:
-            self._log.warn("login.let_in_by_fail_open", **fields)
+        if event.reason in _OPEN:
+            self._log.warn(f"login.let_in_by_{event.reason}", **fields)
         else:
             self._log.info("login.decided", **fields)
 

@@ -15,8 +15,16 @@ class FailMode(StrEnum):
     SILENT = "silent"  # it is not, and who asks gets no answer, to turn to another server
 
 
+class SlowCloud(StrEnum):
+    """What becomes of logins while the cloud answers too slowly."""
+
+    WAIT = "wait"  # as ever
+    PASSCODE = "passcode"  # where the user can be asked: for a passcode, instead of waiting for a push
+    FAILMODE = "failmode"  # as in an outage, before a factor was asked for
+
+
 # An outage. Every other class has somebody's answer in it, or our own mistake, and never opens (F3).
-OUTAGE = frozenset({FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR})
+OUTAGE = frozenset({FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR, FailureClass.SLOW})
 
 
 @dataclass(frozen=True, slots=True)

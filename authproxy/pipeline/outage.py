@@ -37,6 +37,20 @@ class Outage:
             facts.detail = f"{failure.detail}; {facts.factor} was typed and went unchecked"
         return Accept(Reason.FAIL_OPEN, carried=verified.carried, mark=self._policy.mark)
 
+    async def primary_only(
+        self, request: AuthRequest, verified: Verified, facts: Facts, factor: str | None
+    ) -> Accept | None:
+        """By order, behind a right password, in a safe section; None: the cloud is asked as ever.
+
+        `factor`: the name of what was typed behind the password.
+        """
+        safe = self._policy.fail_mode is FailMode.SAFE
+        if not safe or not await self._door.primary_only(request, verified):
+            return None
+        if factor is not None:
+            facts.factor, facts.detail = factor, f"{factor} was typed and went unchecked"
+        return Accept(Reason.PRIMARY_ONLY, carried=verified.carried, mark=self._policy.mark)
+
     async def alone(self, request: AuthRequest, facts: Facts, failure: CloudFailure) -> Decision:
         """With no password before it: nothing opens, whatever the mode says (F3)."""
         facts.cause, facts.detail = failure.failure.value, failure.detail

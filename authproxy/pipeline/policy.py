@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.factor import Factor
-from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 from authproxy.pipeline.ports import Verified
 from authproxy.pipeline.prompt import PromptFormat
 from authproxy.pipeline.request import AuthRequest
@@ -37,5 +37,6 @@ class Policy:
     radius_primary: bool = (
         False  # the primary has challenges of its own (R38), and checks proofs that we can't
     )
+    slow_cloud: SlowCloud = SlowCloud.WAIT
     mark: object = None  # on the session of whoever passes without a second factor (F9); the listener's
     no_primary: bool = False  # nobody checks a password: what comes is a factor, or nothing

@@ -68,10 +68,11 @@ class Primary(Protocol):
 
 
 class FailureClass(StrEnum):
-    """Why the cloud gave no verdict (the contract's table of classes). The first two may open."""
+    """Why the cloud gave no verdict (the contract's table of classes). The first three may open."""
 
     UNREACHABLE = "unreachable"
     SERVER_ERROR = "server_error"
+    SLOW = "slow"  # it answers, later than anyone should wait; only where `slow_cloud: failmode` says so
     UNTRUSTED = "untrusted"
     CREDENTIAL = "credential"
     REQUEST = "request"
@@ -165,6 +166,9 @@ class OpenDoor(Protocol):
 
     async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         """'' when every gate agrees, else the name of the one that does not (for the audit)."""
+
+    async def primary_only(self, request: AuthRequest, verified: Verified) -> bool:
+        """Whether, by order, this user passes a safe section on the password alone now."""
 
     def passed(self, username: str) -> None:
         """This user has passed both factors: what a later outage may go by. Raises nothing."""

@@ -30,4 +30,4 @@ class Recorder(Protocol):
     def primary_answered(self, request: AuthRequest, facts: Facts, verified: bool) -> None: ...
 
     def decided(self, request: AuthRequest, facts: Facts, decision: Decision) -> None:
-        """Raises AuditUnavailable when an Accept by fail open could not be written down."""
+        """Raises AuditUnavailable when an Accept by fail open or primary-only could not be written down."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from authproxy.pipeline.approvals import SectionApprovals
@@ -10,7 +10,7 @@ from authproxy.pipeline.challenge import Challenges, Forged, Kind, Pending
 from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.factor import AskPasscode, NoFactor, choose
-from authproxy.pipeline.fail_mode import after_factor
+from authproxy.pipeline.fail_mode import SlowCloud, after_factor
 from authproxy.pipeline.outage import Outage
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
@@ -20,6 +20,7 @@ from authproxy.pipeline.ports import (
     FactorAllow,
     FactorCall,
     FactorDeny,
+    FailureClass,
     OpenDoor,
     PreauthAllow,
     PreauthDeny,
@@ -57,7 +58,9 @@ class SecondStep:
         challenges: Challenges,
         clock: Clock,
         approvals: SectionApprovals,
+        is_slow: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_slow`: the cloud answers later than anyone should wait."""
         self._policy = policy
         self._cloud = cloud
         self._door = door
@@ -65,6 +68,7 @@ class SecondStep:
         self._challenges = challenges
         self._clock = clock
         self._approvals = approvals
+        self._is_slow = is_slow
 
     async def behind(
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
@@ -119,10 +123,14 @@ class SecondStep:
     async def _behind(
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
     ) -> Decision:
+        factor = _name_of(typed)
+        if (passed := await self._outage.primary_only(request, verified, facts, factor)) is not None:
+            return passed
         try:
+            self._refuse_slow()
             devices = await self._preauth(request, verified)
         except CloudFailure as failure:
-            facts.factor = _name_of(typed)
+            facts.factor = factor
             return await self._outage.behind(request, verified, facts, failure)
         if not isinstance(devices, tuple):
             return devices
@@ -153,6 +161,9 @@ class SecondStep:
     async def _choose(
         self, request: AuthRequest, typed: Typed | None, pending: Pending, devices: Devices, facts: Facts
     ) -> Decision:
+        if typed is None and self._rather_asks(request):
+            facts.factor = "passcode"
+            return self._prompt(request, pending, ENTER_PASSCODE)
         match choose(typed, self._policy.factors, devices):
             case AskPasscode():
                 facts.factor = "passcode"
@@ -181,6 +192,7 @@ class SecondStep:
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
     ) -> Decision:
         try:
+            self._refuse_slow()
             devices = await self._preauth(request, verified)
         except CloudFailure as failure:
             return await self._outage.alone(request, facts, failure)
@@ -190,6 +202,19 @@ class SecondStep:
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
         return await self._strict(self._choose(request, typed, pending, devices, facts), facts)
+
+    # ---- a slow cloud
+
+    def _refuse_slow(self) -> None:
+        """Raises CloudFailure: the section would rather go by its fail mode. No factor has been asked for here."""
+        if self._policy.slow_cloud is SlowCloud.FAILMODE and self._is_slow():
+            raise CloudFailure(
+                FailureClass.SLOW, "not asked: the cloud answers too slowly, and so does the probe"
+            )
+
+    def _rather_asks(self, request: AuthRequest) -> bool:
+        """For a passcode, which is one call and no waiting. Who wants a push all the same can type it."""
+        return self._policy.slow_cloud is SlowCloud.PASSCODE and request.can_challenge and self._is_slow()
 
     # ---- the cloud's two words
 

@@ -16,9 +16,11 @@ from authproxy.backends.cloud.probe import Probe
 from authproxy.backends.cloud.proven import Proven
 from authproxy.backends.cloud.proxy import OutboundProxy
 from authproxy.backends.cloud.settings import CloudSettings
+from authproxy.backends.cloud.slow import SlowWatch
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
 from authproxy.backends.door_watch import DoorWatch
+from authproxy.backends.primary_only import PrimaryOnly
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import Resolver
@@ -106,6 +108,7 @@ class World:
     state: State
     challenges: Challenges
     doors: DoorEvents
+    primary_only: PrimaryOnly
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
@@ -179,6 +182,7 @@ class CloudPart:
     probe: Probe
     proven: Proven
     watch: DoorWatch
+    slow: SlowWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +238,7 @@ class Built:
         for name, section in self.sections.items():
             if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
                 section.cloud.watch.close()
+                section.cloud.slow.close()
                 section.cloud.guarded.close()
                 await section.cloud.cloud.close()
 
@@ -408,7 +413,16 @@ class _Builder:
             count_answer=partial(world.state.allowances.answered, settings.section),
         )
         cloud.watched_by(watch)
-        return CloudPart(made_of, cloud, guarded, probe, proven, watch)
+        slow = SlowWatch(
+            cloud.check,
+            threshold=settings.slow_seconds,
+            reactor=world.reactor,
+            tell=world.doors.of(settings.section),
+            log=world.log,
+            quick_again=watch.quick_again,
+        )
+        cloud.timed_by(slow.took)
+        return CloudPart(made_of, cloud, guarded, probe, proven, watch, slow)
 
     def _section(
         self,
@@ -504,14 +518,32 @@ class _Builder:
             probe=cloud.probe,
             guarded=cloud.guarded,
             watch=cloud.watch,
+            slow=cloud.slow,
             state=world.state,
+            primary_only=world.primary_only,
             reactor=world.reactor,
             log=world.log,
         )
-        second = SecondStep(policy, cloud.guarded, door, world.challenges, world.clock, approvals)
+        second = SecondStep(
+            policy,
+            cloud.guarded,
+            door,
+            world.challenges,
+            world.clock,
+            approvals,
+            is_slow=lambda: cloud.slow.is_slow,
+        )
         pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock), world.workload)
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)
+        world.metrics.door(
+            options.name,
+            lambda: cloud.watch.open_since is not None,
+            lambda: options.failmode is FailMode.SAFE and world.primary_only.until(options.name) is not None,
+        )
+        world.metrics.pace(
+            options.api_host, lambda: cloud.slow.is_slow, lambda: cloud.cloud.health().latency or 0.0
+        )
         world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)
         return pipeline, logins
 
@@ -619,6 +651,7 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
         fail_mode=options.failmode,
         exempt=frozenset(canonical(name) for name in options.exempt_usernames),
         mark=_session_mark(options),
+        slow_cloud=options.slow_cloud,
         radius_primary=isinstance(primary, RadiusPart),
         no_primary=isinstance(primary, NoPart),
     )
@@ -682,6 +715,7 @@ def cloud_settings(options: ServerSection) -> CloudSettings:
         api_timeout=options.api_timeout,
         allow_local=options.allow_local_api,
         hostname=socket.gethostname(),
+        slow_seconds=options.slow_cloud_seconds,
         limits=PoolLimits(connect_seconds=options.api_connect_timeout),
     )
 

@@ -15,6 +15,8 @@ from twisted.logger import ILogObserver, globalLogBeginner
 from twisted.python.failure import Failure
 
 from authproxy import __version__
+from authproxy.backends.primary_only import FILE_NAME as PRIMARY_ONLY
+from authproxy.backends.primary_only import PrimaryOnly
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.state_dir import StateUnusable
 from authproxy.backends.tls import ServerCertificates
@@ -36,6 +38,7 @@ from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
 from authproxy.service.alarms import hooks
 from authproxy.service.build import World, build
+from authproxy.service.doors_told import HOUR, Doors
 from authproxy.service.garbage import EVERY, Garbage
 from authproxy.service.keeping import Keeper
 from authproxy.service.overview import ServiceOverview
@@ -129,6 +132,7 @@ class Daemon:
             metrics.outlet(writer)
         certificates = ServerCertificates()
         metrics.certificates(lambda: certificates.expiries().items())
+        doors = DoorEvents(log)
         return World(
             reactor=self._reactor,
             log=log,
@@ -139,7 +143,10 @@ class Daemon:
             certificates=certificates,
             state=state,
             challenges=_challenges(main, state),
-            doors=DoorEvents(log),
+            doors=doors,
+            primary_only=PrimaryOnly(
+                main.state_dir / PRIMARY_ONLY, key=state.key.reveal(), log=log, doors=doors
+            ),
             writers=writers,
         )
 
@@ -167,6 +174,7 @@ class Daemon:
 
     def _beat(self, world: World, watch: Watch) -> None:
         garbage = Garbage(lambda: self._service.pending)
+        doors = Doors(self._service, world)
         keeper = Keeper(
             world.state.signers,
             self._loaded.config.main.state_dir / SIGNERS,
@@ -178,6 +186,8 @@ class Daemon:
             Beat(5.0, self._log.sweep),
             Beat(1.0, lambda: keeper.look(world.clock())),
             Beat(EVERY, garbage.collect),
+            Beat(1.0, doors.look),
+            Beat(HOUR, doors.tell_safe),
             Beat(WATCH_EVERY, watch.look),
         ]
         if (interval := self._manager.watchdog_interval) is not None:

@@ -10,11 +10,13 @@ from authproxy.backends.allowance import Limits
 from authproxy.backends.cloud.guarded import GuardedCloud
 from authproxy.backends.cloud.probe import Probe
 from authproxy.backends.cloud.proven import Proven
+from authproxy.backends.cloud.slow import SlowWatch
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.identities import Identities
 from authproxy.backends.door_watch import DoorWatch
 from authproxy.backends.never_open import NeverGroups, NeverUsers, SeenWithin
 from authproxy.backends.open_door import Gate, OpenDoorGates
+from authproxy.backends.primary_only import PrimaryOnly
 from authproxy.config.model import ServerSection
 from authproxy.observe.log import Log
 from authproxy.pipeline.fail_mode import FailMode
@@ -29,8 +31,10 @@ def section_door(
     proven: Proven,
     probe: Probe,
     guarded: GuardedCloud,
+    slow: SlowWatch,
     watch: DoorWatch,
     state: State,
+    primary_only: PrimaryOnly,
     reactor: Any,
     log: Log,
 ) -> OpenDoorGates:
@@ -43,6 +47,8 @@ def section_door(
         breaker_is_open=lambda: guarded.is_open,
         further=tuple(who_passes(options, directory, state, log)),
         take=partial(state.allowances.take, options.name, limits),
+        is_slow=lambda: slow.is_slow,
+        is_primary_only=lambda: primary_only.until(options.name) is not None,
         passed=_remember(options, state),
         watch=watch,
     )

@@ -17,7 +17,7 @@ from authproxy.pipeline.policy import Policy
 from authproxy.service import ldap
 from authproxy.service.build import Section, build, section_policy
 from authproxy.service.checking import nobodys_world
-from authproxy.service.explain_door import limits_of, proven_rule, running_rules
+from authproxy.service.explain_door import limits_of, primary_only_rule, proven_rule, running_rules
 from authproxy.service.explain_user import rules_of
 from authproxy.service.explanation import Explanation, Findings, Word
 from authproxy.service.outlook import Known, in_an_outage, now
@@ -51,6 +51,8 @@ async def explain(
         rules = [rule async for rule in rules_of(section, policy, typed, world, findings, ask_cloud)]
         if findings.known.may_open:
             rules += [rule async for rule in limits_of(section, findings, world, unseen)]
+            folder, key = loaded.config.main.state_dir, world.state.key.reveal()
+            rules += primary_only_rule(section, folder, key, findings)
     finally:
         await built.close(None)
         world.resolver.close()

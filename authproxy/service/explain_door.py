@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from authproxy.backends.allowance import Limits
+from authproxy.backends.lasting_clock import this_boot
 from authproxy.backends.never_open import SeenWithin
+from authproxy.backends.primary_only import FILE_NAME, OrderRefused, read
+from authproxy.observe.lines import timestamp
 from authproxy.pipeline.ports import CloudFailure, FailureClass, Verified
 from authproxy.service.build import DirectoryPart, Section, World
 from authproxy.service.doors import who_passes
@@ -14,6 +19,21 @@ from authproxy.service.explain_user import request_of
 from authproxy.service.explanation import Findings, Rule, Word
 
 _OUTAGE = CloudFailure(FailureClass.UNREACHABLE, "")
+
+
+def primary_only_rule(section: Section, folder: Path, key: bytes, findings: Findings) -> list[Rule]:
+    """Read where the daemon reads it, and left as it is."""
+    known = findings.known
+    try:
+        order = read(folder / FILE_NAME, key)
+    except OrderRefused as refused:
+        return [Rule("primary-only", Word.UNKNOWN, f"the order can't be read as this user: {refused}")]
+    if order is None or not order.covers(section.options.name) or not order.holds(time.time(), this_boot()):
+        return []
+    known.primary_only = True
+    return [
+        Rule("primary-only", Word.YES, f"THE SECOND FACTOR IS OFF until {timestamp(order.until)}, by order")
+    ]
 
 
 def proven_rule(section: Section, unseen: str) -> Rule:
@@ -38,7 +58,8 @@ async def limits_of(section: Section, findings: Findings, world: World, unseen: 
         elif shut := await gate(request, verified, _OUTAGE):
             found = True
             known.shut = known.shut or shut
-            yield Rule("limit", Word.NO, f"{shut}: no outage lets this user in")
+            known.never = known.never or shut
+            yield Rule("limit", Word.NO, f"{shut}: neither an outage nor primary-only lets this user in")
     limits = Limits(options.fail_open_max_minutes, options.fail_open_max_per_hour)
     if shut := world.state.allowances.take(options.name, limits):
         found = True

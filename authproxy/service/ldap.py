@@ -41,6 +41,7 @@ class LdapPlan:
 def ldap_policy(options: LdapServerAuto) -> Policy:
     return Policy(
         fail_mode=options.failmode,
+        slow_cloud=options.slow_cloud,
         append=_append(options),
         factors=options.factors,
         exempts=_exemption(options),

@@ -31,7 +31,7 @@ class Outlook:
 @dataclass(slots=True)
 class Known:
     """`refused`: why the primary would say no; `unknown`: why that isn't known; `cloud`: preauth's word, "" unasked;
-    `shut`: the limit that keeps the door shut for this user."""
+    `shut`: the limit that keeps the door shut for this user; `never`: the one that also holds in primary-only."""
 
     policy: Policy
     limits: tuple[str, ...] = ()
@@ -43,6 +43,8 @@ class Known:
     no_primary: bool = False
     cloud: str = ""
     shut: str = ""
+    never: str = ""
+    primary_only: bool = False
     proven: bool = False
     proven_known: bool = True
 
@@ -124,6 +126,12 @@ def _without_the_cloud(known: Known) -> Outlook | None:
         return Outlook(Outcome.REJECT, reason.value, f"refused: {known.refused}")
     if known.exempt:
         return Outlook(Outcome.ACCEPT, Reason.EXEMPT.value, "let in with the right password alone: exempt")
+    if known.primary_only and known.may_open and not known.never and not known.unknown:
+        return Outlook(
+            Outcome.ACCEPT,
+            Reason.PRIMARY_ONLY.value,
+            "LET IN WITH THE RIGHT PASSWORD ALONE: primary-only is on",
+        )
     if known.unknown:
         return Outlook(Outcome.UNKNOWN, "", known.unknown)
     return None

@@ -24,6 +24,7 @@ from authproxy.listeners.radius.clients import Client
 from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.alarms.board import Alarms
 from authproxy.observe.audit import AuditEvent
+from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.request import AuthRequest
 from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World, radius_clients
 from authproxy.service.running import Service
@@ -124,8 +125,18 @@ class ServiceOverview:
             primary=self._primary(section),
             cloud=self._cloud(section),
             pending=len(section.logins),
+            shut_by=section.cloud.watch.shut_by,
+            slow_cloud=section.options.slow_cloud,
+            primary_only_until=self._primary_only(section),
             open_since=self._open_since(section),
+            limits_reached=section.cloud.watch.limits_reached,
         )
+
+    def _primary_only(self, section: Section) -> float | None:
+        options = section.options
+        if options.failmode is not FailMode.SAFE or isinstance(section.primary, NoPart):
+            return None
+        return self._world.primary_only.until(options.name)
 
     def _open_since(self, section: Section) -> float | None:
         since = section.cloud.watch.open_since
@@ -157,6 +168,8 @@ class ServiceOverview:
             health.last_failure_detail if health.state is CloudWord.DOWN else "",
             self._wall(health.since),
             section.cloud.guarded.is_open,
+            section.cloud.slow.is_slow,
+            health.latency,
         )
 
     def _pending(self, request: AuthRequest) -> PendingLogin:

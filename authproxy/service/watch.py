@@ -11,7 +11,6 @@ from authproxy.listeners.admin.words import span
 from authproxy.observe.alarms.alarm import AlarmKind
 from authproxy.observe.alarms.board import Alarms
 from authproxy.observe.log import Log
-from authproxy.observe.metrics import Metrics
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.fail_mode import FailMode
 
@@ -31,7 +30,6 @@ class Watch:
         *,
         alarms: Alarms,
         log: Log,
-        metrics: Metrics,
         sections: Callable[[], Iterable[SectionState]],
         expiries: Callable[[], Mapping[str, float]],
         writers: Sequence[LineWriter],
@@ -46,7 +44,6 @@ class Watch:
         """
         self._alarms = alarms
         self._log = log
-        self._metrics = metrics
         self._sections = sections
         self._expiries = expiries
         self._writers = writers
@@ -74,7 +71,6 @@ class Watch:
         known = set()
         for section in self._sections():
             known.add(section.name)
-            self._metrics.door(section.name, is_open=section.is_open)
             is_open = section.cloud is not None and section.cloud.breaker_open
             if is_open and section.name not in self._breakers:
                 self._breakers.add(section.name)

@@ -52,7 +52,6 @@ def make_watch(state_dir: Path, overview: ServiceOverview, world: World, alarms:
     return Watch(
         alarms=alarms,
         log=log,
-        metrics=world.metrics,
         sections=overview.sections,
         expiries=world.certificates.expiries,
         writers=world.writers,

@@ -117,10 +117,12 @@ def test_a_limit_is_told_once_and_shuts_the_door(world: World) -> None:
     for _ in range(5):
         world.watch.limited("max_minutes")
     assert world.kinds == [OPENED, DoorEventKind.LIMIT_REACHED, CLOSED]
+    assert world.watch.shut_by == "max_minutes"
     world.clock.advance(3600)
     world.watch.limited("max_minutes")
     assert world.kinds[3:] == [DoorEventKind.LIMIT_REACHED], "and again after an hour"
     world.watch.answered()
+    assert world.watch.shut_by == ""
     world.watch.limited("max_minutes")
     assert world.kinds[4:] == [DoorEventKind.LIMIT_REACHED], "and in the next outage"
 
@@ -129,3 +131,22 @@ def test_an_hour_s_limit_shuts_for_some(world: World) -> None:
     world.watch.opened(DOWN)
     world.watch.limited("max_per_hour")
     assert world.kinds == [OPENED, DoorEventKind.LIMIT_REACHED]
+    assert world.watch.shut_by == "", "the next may pass"
+
+
+def test_an_answer_does_not_end_slowness(world: World) -> None:
+    """A slow cloud answers; its own probe says when it is quick."""
+    world.watch.opened(CloudFailure(FailureClass.SLOW, "too slow"))
+    world.watch.answered()
+    world.meets = None
+    world.clock.pump([PROBE_EVERY] * 3)
+    assert world.kinds == [OPENED]
+    world.watch.quick_again()
+    assert world.kinds == [OPENED, CLOSED]
+    assert world.clock.getDelayedCalls() == []
+
+
+def test_quickness_does_not_end_an_outage(world: World) -> None:
+    world.watch.opened(DOWN)
+    world.watch.quick_again()
+    assert world.kinds == [OPENED]

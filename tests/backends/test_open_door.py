@@ -190,3 +190,52 @@ def test_a_limit_keeps_it_shut(world: World) -> None:
         proven=lambda: True, probe=world.probe, reactor=world.clock, take=lambda: "max_minutes"
     )
     assert run(door.may_open(request(), ALICE, DOWN)) == "max_minutes"
+
+
+# ---- by order
+
+
+def ordered(world: World, *further: Any, on: bool = True) -> OpenDoorGates:
+    return OpenDoorGates(
+        proven=lambda: False,
+        probe=world.probe,
+        reactor=world.clock,
+        further=further,
+        is_primary_only=lambda: on,
+    )
+
+
+def test_an_order_needs_no_outage(world: World) -> None:
+    assert run(ordered(world).primary_only(request(), ALICE))
+    assert world.checks == 0
+    assert not run(ordered(world, on=False).primary_only(request(), ALICE))
+    assert not run(ordered(world).primary_only(request(deadline=0.0), ALICE))
+
+
+def test_who_never_passes_doesn_t_by_order(world: World) -> None:
+    async def never(request: AuthRequest, verified: Verified, failure: CloudFailure | None) -> str:
+        return "never_user" if verified.username == "alice" else ""
+
+    assert not run(ordered(world, never).primary_only(request(), ALICE))
+    assert run(ordered(world, never).primary_only(request(), Verified("bob")))
+
+
+def test_an_order_opens_no_outage(world: World) -> None:
+    assert run(ordered(world).may_open(request(), ALICE, DOWN)) == "not_proven"
+
+
+# ---- a slow cloud
+
+SLOW = CloudFailure(FailureClass.SLOW, "too slow")
+
+
+@pytest.mark.parametrize(("slow", "expected"), [(True, ""), (False, "probe_disagrees")])
+def test_slow_is_what_the_probe_has_measured(world: World, slow: bool, expected: str) -> None:
+    """F6: whatever a login says; and a probe that meets an outage is no word on that."""
+    door = OpenDoorGates(
+        proven=lambda: world.proven, probe=world.probe, reactor=world.clock, is_slow=lambda: slow
+    )
+    assert run(door.may_open(request(), ALICE, SLOW)) == expected
+    assert run(door.is_outage(request(), SLOW)) == expected
+    world.proven = False
+    assert run(door.may_open(request(), ALICE, SLOW)) == "not_proven"

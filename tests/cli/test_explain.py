@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from authproxy.backends.lasting_clock import this_boot
+from authproxy.backends.primary_only import Order, give, take_back
 from authproxy.config.load import load
 from authproxy.config.model import ServerSection
 from authproxy.pipeline.fail_mode import FailMode
@@ -116,6 +119,8 @@ def test_now_and_in_an_outage(
 
 @system
 def test_the_rules_of_one_user(world: World) -> None:
+    # What the daemon would tidy up when it reads it.
+    (world.home / "state" / "second-factor-seen").write_text(f"19000 {'0' * 32}\n19001 {'0' * 32}\n")
     state = sorted((path.name, path.read_bytes()) for path in (world.home / "state").iterdir())
     code, said = authproxy(world, "--user", "ALICE", "--section", "vpn")
     assert code == 0
@@ -147,6 +152,28 @@ def test_the_cloud_is_asked_when_that_is_wanted(
         told = on_reactor(explain, loaded, "radius_server_auto2", user, reactor_thread, ask_cloud=True)
         assert (told.now.reason, told.outage.reason) == (expected, "fail_closed")
     assert {request.endpoint for request in world.journal.all(CloudRequest)[before:]} == {"preauth"}
+
+
+@system
+def test_primary_only(world: World, on_reactor: Callable[..., Any], reactor_thread: Any) -> None:
+    """What the order says is told; who never passes is asked for a factor as ever; the order stays where it is."""
+    loaded = load(world.home / "authproxy.yaml")
+    folder = loaded.config.main.state_dir
+    give(folder, Order(time.time(), 5, this_boot()))
+    try:
+        for section, reason in (
+            ("radius_server_auto", "primary_only"),
+            ("radius_server_auto2", "both_factors"),  # secure
+            ("radius_server_auto3", "both_factors"),  # alice is in a group that never passes
+            ("radius_server_duo_only", "duo_only"),
+        ):
+            told = on_reactor(explain, loaded, section, "alice", reactor_thread)
+            assert told.now.reason == reason, section
+        assert (folder / "primary-only.json").exists()
+    finally:
+        take_back(folder)
+    told = on_reactor(explain, loaded, "radius_server_auto", "alice", reactor_thread)
+    assert told.now.reason == "both_factors"
 
 
 @system

@@ -160,11 +160,19 @@ def test_radius_primaries(world: World) -> None:
     _, found = findings(world)
     assert found["radius"]["level"] == "ok"
     assert "the secret is right" in found["radius"]["detail"]
+    # F11: the NAS before us has the primary's secret.
+    assert found["bypass"]["level"] == "warn"
+    assert found["bypass"]["name"] == "radius_client: client nas of front"
+    assert "has the primary's own secret" in found["bypass"]["detail"]
     world.config["radius_client"]["secret"] = world.canaries.new("another secret")
     code, found = findings(world)
     assert code == 0
     assert found["radius"]["level"] == "warn"
     assert "compare secret" in found["radius"]["detail"]
+    # The primary takes the NAS's secret, though it isn't ours.
+    assert "the primary takes its secret" in found["bypass"]["detail"]
+    world.options(world.sections[1])["clients"][0]["secret"] = world.canaries.new("the NAS's own secret")
+    assert "bypass" not in findings(world)[1]
 
 
 def test_with_the_daemon_running(world: World) -> None:

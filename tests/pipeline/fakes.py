@@ -31,6 +31,7 @@ from authproxy.secret import Secret
 
 T = TypeVar("T")
 
+OPEN = (Reason.FAIL_OPEN, Reason.PRIMARY_ONLY)
 PHONE = Device("DP1", "phone", frozenset({"auto", "push", "sms", "phone", "mobile_otp"}))
 TABLET = Device("DP2", "phone", frozenset({"auto", "push"}))
 TOKEN = Device("DT1", "token")
@@ -104,11 +105,15 @@ class Door:
     shut: str = ""
     disagrees: str = ""  # what the independent look says against an outage
     asked: list[str] = field(default_factory=list)
+    ordered: bool = False  # primary-only
     seen: list[str] = field(default_factory=list)  # with both factors
 
     async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         self.asked.append(verified.username)
         return self.shut
+
+    async def primary_only(self, request: AuthRequest, verified: Verified) -> bool:
+        return self.ordered
 
     def passed(self, username: str) -> None:
         self.seen.append(username)
@@ -129,7 +134,7 @@ class Record:
         self.primary.append(verified)
 
     def decided(self, request: AuthRequest, facts: Facts, decision: Decision) -> None:
-        if self.full and isinstance(decision, Accept) and decision.reason is Reason.FAIL_OPEN:
+        if self.full and isinstance(decision, Accept) and decision.reason in OPEN:
             raise AuditUnavailable("disk full")
         self.decisions.append((decision, facts))
 

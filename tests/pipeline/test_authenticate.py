@@ -48,8 +48,9 @@ class Desk:
         self.directory = directory or Directory()
         self.cloud = cloud or Cloud()
         self.record = record or Record()
+        self.door = door or Door()
         second = SecondStep(
-            policy, self.cloud, door or Door(), challenges(), lambda: 0.0, Approvals(b"k").of_section(0)
+            policy, self.cloud, self.door, challenges(), lambda: 0.0, Approvals(b"k").of_section(0)
         )
         self.pipeline = Pipeline(policy, self.directory, second, self.record, clock=lambda: 0.0)
 
@@ -163,7 +164,7 @@ def test_the_factor_denied(status: str, reason: Reason) -> None:
     assert Desk(SAFE, cloud=Cloud(auth_answer=FactorDeny(status))).login() == Reject(reason)
 
 
-OUTAGES = [FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR]
+OUTAGES = [FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR, FailureClass.SLOW]
 NEVER = [failure for failure in FailureClass if failure not in OUTAGES]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
-from authproxy.pipeline.fail_mode import OUTAGE, FailMode
+from authproxy.pipeline.fail_mode import OUTAGE, UNAVAILABLE, FailMode, SlowCloud
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
     FactorDeny,
@@ -15,8 +18,10 @@ from authproxy.pipeline.ports import (
     PrimaryUnavailable,
     Verified,
 )
+from authproxy.pipeline.prompt import ENTER_PASSCODE
+from authproxy.pipeline.second_step import SecondStep
 
-from .fakes import PHONE, Cloud, Directory, Door, request, run
+from .fakes import PHONE, Cloud, Directory, Door, Record, challenges, request, run
 from .test_authenticate import Desk
 
 SILENT = Policy(FailMode.SILENT)
@@ -133,3 +138,140 @@ def test_only_who_passes_an_open_door_is_marked() -> None:
     assert opened == Accept(Reason.FAIL_OPEN, mark="restricted")
     assert Desk(policy, cloud=Cloud()).login() == Accept(Reason.BOTH_FACTORS)
     assert Desk(policy, cloud=Cloud(PreauthAllow())).login() == Accept(Reason.CLOUD_ALLOW)
+
+
+# ---- primary-only
+
+
+def test_by_order_the_password_is_enough() -> None:
+    desk = Desk(Policy(FailMode.SAFE, mark="restricted"), door=Door(ordered=True))
+    assert desk.login(b"right,123456") == Accept(Reason.PRIMARY_ONLY, mark="restricted")
+    assert desk.cloud.preauths == []
+    facts = desk.record.decisions[-1][1]
+    assert (facts.factor, facts.detail) == ("passcode", "passcode was typed and went unchecked")
+
+
+@pytest.mark.parametrize("fail_mode", [FailMode.SECURE, FailMode.SILENT])
+def test_no_order_opens_another_section(fail_mode: FailMode) -> None:
+    desk = Desk(Policy(fail_mode), door=Door(ordered=True))
+    assert desk.login().reason is Reason.BOTH_FACTORS
+    assert desk.cloud.preauths == ["alice"]
+
+
+def test_an_order_is_behind_a_right_password() -> None:
+    for typed, reason in ((b"wrong", Reason.PRIMARY_REJECTED), (b"", Reason.EMPTY_PASSWORD)):
+        assert Desk(Policy(FailMode.SAFE), door=Door(ordered=True)).login(typed).reason is reason
+    unavailable = Desk(Policy(FailMode.SAFE), Directory(PrimaryUnavailable("dc1")), door=Door(ordered=True))
+    assert unavailable.login().reason is Reason.PRIMARY_UNAVAILABLE
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_an_order_opens_nothing_without_a_primary(mode: Mode) -> None:
+    desk = Desk(Policy(FailMode.SAFE, mode, no_primary=True), door=Door(ordered=True))
+    assert desk.login(b"123456").reason is not Reason.PRIMARY_ONLY
+
+
+def test_an_order_answers_no_challenge() -> None:
+    """The factor was asked for before it."""
+    desk = Desk(
+        Policy(FailMode.SAFE, Mode.CHALLENGE), cloud=Cloud(auth_answer=FactorDeny("deny")), door=Door()
+    )
+    asked = run(desk.pipeline.authenticate(request(can_challenge=True)))
+    assert isinstance(asked, Challenge)
+    desk.door.ordered = True
+    assert run(desk.pipeline.authenticate(request(b"1", state=asked.state))).reason is Reason.FACTOR_DENIED
+
+
+def test_no_record_no_entry_by_order() -> None:
+    """F8."""
+    desk = Desk(Policy(FailMode.SAFE), door=Door(ordered=True), record=Record(full=True))
+    assert desk.login() == Reject(Reason.FAIL_CLOSED)
+
+
+# ---- a slow cloud
+
+
+class SlowDesk(Desk):
+    """The cloud is slow; `slow_cloud` says what comes of it."""
+
+    def __init__(self, policy: Policy, cloud: Cloud | None = None, door: Door | None = None) -> None:
+        super().__init__(policy, cloud=cloud, door=door)
+        self.slow = True
+        second = SecondStep(
+            policy, self.cloud, self.door, challenges(), lambda: 0.0, is_slow=lambda: self.slow
+        )
+        self.pipeline = Pipeline(policy, self.directory, second, self.record, clock=lambda: 0.0)
+
+    def ask(self, password: bytes = b"right", **changes: Any) -> Decision:
+        return run(self.pipeline.authenticate(request(password, **{"can_challenge": True} | changes)))
+
+
+def slow(mode: SlowCloud, fail_mode: FailMode = FailMode.SAFE, **more: Any) -> SlowDesk:
+    return SlowDesk(Policy(fail_mode, slow_cloud=mode), **more)
+
+
+def test_wait_waits() -> None:
+    desk = slow(SlowCloud.WAIT)
+    assert desk.ask().reason is Reason.BOTH_FACTORS
+    assert desk.cloud.calls[0][1].factor == "auto"
+
+
+@pytest.mark.parametrize(
+    ("fail_mode", "expected"),
+    [
+        (FailMode.SAFE, Accept(Reason.FAIL_OPEN)),
+        (FailMode.SILENT, Silence(Reason.FAIL_CLOSED)),
+        (FailMode.SECURE, Reject(Reason.FAIL_CLOSED, UNAVAILABLE)),
+    ],
+)
+def test_as_in_an_outage(fail_mode: FailMode, expected: Decision) -> None:
+    desk = slow(SlowCloud.FAILMODE, fail_mode)
+    assert desk.ask() == expected
+    assert desk.cloud.preauths == []
+    assert desk.record.decisions[-1][1].cause == "slow"
+    desk.slow = False
+    assert desk.ask().reason is Reason.BOTH_FACTORS
+
+
+def test_the_gates_have_their_say_on_a_slow_cloud() -> None:
+    decision = slow(SlowCloud.FAILMODE, door=Door("max_minutes")).ask()
+    assert isinstance(decision, Reject)
+    assert decision.reason is Reason.FAIL_CLOSED
+
+
+@pytest.mark.parametrize("mode", list(SlowCloud))
+def test_a_cloud_that_becomes_slow_answers_no_challenge(mode: SlowCloud) -> None:
+    """Once a factor was asked for, nothing but an allow lets anyone in (F3)."""
+    desk = SlowDesk(
+        Policy(FailMode.SAFE, Mode.CHALLENGE, slow_cloud=mode), Cloud(auth_answer=FactorDeny("deny"))
+    )
+    desk.slow = False
+    asked = desk.ask()
+    assert isinstance(asked, Challenge)
+    desk.slow = True
+    assert desk.ask(b"1", state=asked.state).reason is Reason.FACTOR_DENIED
+
+
+def test_a_slow_cloud_opens_nothing_without_a_primary() -> None:
+    desk = SlowDesk(Policy(FailMode.SAFE, Mode.FACTOR_ONLY, no_primary=True, slow_cloud=SlowCloud.FAILMODE))
+    assert desk.ask(b"123456").reason is Reason.FAIL_CLOSED
+
+
+def test_rather_a_passcode_than_a_push() -> None:
+    desk = slow(SlowCloud.PASSCODE)
+    asked = desk.ask()
+    assert isinstance(asked, Challenge)
+    assert (asked.reason, asked.message) == (Reason.FACTOR_PROMPT, ENTER_PASSCODE)
+    assert desk.ask(b"123456", state=asked.state).reason is Reason.BOTH_FACTORS
+    assert desk.cloud.calls[0][1].factor == "passcode"
+
+
+def test_a_factor_that_was_typed_is_asked_for() -> None:
+    desk = slow(SlowCloud.PASSCODE)
+    assert desk.ask(b"right,push").reason is Reason.BOTH_FACTORS
+    assert desk.cloud.calls[0][1].factor == "push"
+
+
+def test_who_can_t_be_asked_waits() -> None:
+    desk = slow(SlowCloud.PASSCODE)
+    assert desk.ask(can_challenge=False).reason is Reason.BOTH_FACTORS

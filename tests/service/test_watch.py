@@ -10,7 +10,6 @@ import pytest
 from authproxy.listeners.admin.overview import SectionState
 from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.alarms.board import Alarms
-from authproxy.observe.metrics import Metrics
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.service.watch import EXPIRES_SOON, Watch
@@ -31,7 +30,6 @@ class Watched:
         self.expiries: dict[str, float] = {}
         self.disk = ""
         self.hanging: list[Callable[[str], None]] | None = None
-        self.metrics = Metrics()
         self.writer = LineWriter(Paper(), name="audit", told=Ignored(), gap=lambda count, problem: b"")
         self.alarms = Alarms(
             hostname="proxy1",
@@ -43,7 +41,6 @@ class Watched:
         self.watch = Watch(
             alarms=self.alarms,
             log=Remembered(),
-            metrics=self.metrics,
             sections=lambda: self.sections,
             expiries=lambda: self.expiries,
             writers=[self.writer],
@@ -88,14 +85,8 @@ def test_a_breaker(watched: Watched, mode: FailMode, words: str) -> None:
     assert words in opened.text
     assert opened.detail["api_host"] == "api-1.example.com"
     assert watched.look() == []
-    assert f'authproxy_door_open{{section="vpn"}} {float(mode is FailMode.SAFE)}' in text_of(watched.metrics)
     watched.sections = [section(fail_mode=mode)]
     assert [alarm.kind for alarm in watched.look()] == ["breaker_closed"]
-    assert 'authproxy_door_open{section="vpn"} 0.0' in text_of(watched.metrics)
-
-
-def text_of(metrics: Metrics) -> str:
-    return metrics.render().decode()
 
 
 def test_a_log_that_fails(watched: Watched) -> None:

@@ -246,6 +246,25 @@ def test_joined_fail_open(story: Story) -> None:
     assert story.problems() == []
 
 
+def test_primary_only_by_order(story: Story) -> None:
+    """And not without one, nor before it, nor behind it, nor where the section isn't safe."""
+    request = story.request(section=SAFE)
+    story.bind()
+    story.record("primary_only", section="safe")
+    story.reply(request)
+    assert story.problems(orders=[(0, 1e12)]) == []
+    assert story.problems()
+    assert story.problems(orders=[(-2, -1), (1e12, 2e12)])
+
+
+def test_primary_only_in_a_secure_section(story: Story) -> None:
+    request = story.request()
+    story.bind()
+    story.record("primary_only")
+    story.reply(request)
+    assert story.problems(orders=[(0, 1e12)])
+
+
 def test_exempt(story: Story) -> None:
     request = story.request("robot", section=SAFE)
     story.bind("robot")

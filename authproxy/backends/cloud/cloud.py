@@ -49,6 +49,10 @@ FIRST_CHECK_AGAIN = 2.0
 MOST_CHECK_AGAIN = 30.0
 
 
+# What the service answers by itself: preauth, a passcode's verdict, the name of a transaction that has begun.
+_AT_ONCE = frozenset({"preauth", "auth"})
+
+
 class Cloud:
     """One section's application at its service (pipeline.ports.SecondFactor)."""
 
@@ -88,6 +92,7 @@ class Cloud:
         self._api = Api(settings, self._pool, reactor=reactor, log=log, wall_clock=wall_clock)
         self._health = HealthRecord(settings.section, log, reactor.seconds())
         self._proving: Deferred[None] | None = None
+        self._took: Callable[[float], None] = lambda seconds: None
 
     # ---- the port
 
@@ -147,6 +152,10 @@ class Cloud:
         """Tell it of every answer, and of every failure."""
         self._health.watcher = watcher
 
+    def timed_by(self, took: Callable[[float], None]) -> None:
+        """Tell it the seconds of each answer to a login that the service owes at once, without a user in it."""
+        self._took = took
+
     def start(self) -> None:
         """Check the credentials in the background, until they have worked once."""
         if self._proving is None:
@@ -182,6 +191,8 @@ class Cloud:
             raise CloudFailure(FailureClass.INTERNAL, type(bug).__name__) from None
         now = self._reactor.seconds()
         self._health.succeeded(now, None if held else now - began)
+        if call.endpoint in _AT_ONCE:
+            self._took(now - began)
         if call.signed:
             self._proven.prove()
         return answer

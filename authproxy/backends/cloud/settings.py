@@ -30,4 +30,5 @@ class CloudSettings:
     # One poll. Services hold them for 15 to 25 seconds, or until the user decides, which takes a push's life at most.
     # To give one up costs a connection, at 10,000 pending pushes half a processor; a network that is dead shows sooner.
     poll_seconds: float = 65.0
+    slow_seconds: float = 3.0  # from which an answer that is owed at once is slow
     limits: PoolLimits = field(default_factory=PoolLimits)

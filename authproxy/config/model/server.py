@@ -19,7 +19,7 @@ from authproxy.config.options.reads import wrong
 from authproxy.config.options.secrets import SecretOption
 from authproxy.config.options.simple import Flag, Listed, Port, Text, matching, one_of, seconds, whole
 from authproxy.config.options.users import UserName
-from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 from authproxy.secret import Secret
 
 # Seconds: the longest that most appliances can be set to wait is 60, and a login has two calls and a user in it.
@@ -105,6 +105,16 @@ class ServerSection(Outbound):
         description="`safe`: an outage lets in only users who have passed a second factor here in so many days. "
         "0: all.",
     )
+    slow_cloud: Annotated[SlowCloud, one_of(SlowCloud)] = Field(
+        default=SlowCloud.WAIT,
+        description="While the cloud answers too slowly, and an independent probe finds it slow as well: `wait` as "
+        "ever; `passcode` asks for a passcode where the user can be asked, instead of waiting for a push; `failmode` "
+        "does as in an outage, past all gates, and asks for no factor.",
+    )
+    slow_cloud_seconds: Annotated[float, seconds(0.5, 30)] = Field(
+        default=3,
+        description="From how long on an answer of the cloud's, without its user's time, is too slow.",
+    )
     client: SectionName = Field(
         default="",
         examples=["ad_client"],
@@ -166,6 +176,9 @@ class ServerSection(Outbound):
             yield Finding(
                 "failmode", "safe: while the cloud can't be reached, a right password alone lets anyone in"
             )
+            if self.slow_cloud is SlowCloud.FAILMODE:
+                what = "failmode, which is safe: a slow cloud lets a right password in, too"
+                yield Finding("slow_cloud", what)
             if not self.fail_open_max_minutes:
                 yield Finding(
                     "fail_open_max_minutes", "0: the door stays open for as long as the outage lasts"

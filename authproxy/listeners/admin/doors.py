@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from authproxy.listeners.admin.markup import Child, Markup, element, join
@@ -24,17 +24,24 @@ def banner(sections: Sequence[SectionState], now: float) -> Markup | None:
     return element(
         "section",
         element("h2", f"The door is open: {', '.join(section.name for section in doors)}"),
-        element("p", "The cloud is out of reach and failmode is safe: a right password lets anyone in."),
-        [_since(section, now) for section in doors],
+        element("p", "A right password alone lets anyone in."),
+        [element("p", f"{section.name}: {'; '.join(_why(section, now))}.") for section in doors],
         class_="alarm filled",
         role="alert",
     )
 
 
-def _since(section: SectionState, now: float) -> Markup | None:
-    if section.open_since is None:
-        return None
-    return element("p", f"{section.name}: somebody came in, first {span(now - section.open_since)} ago")
+def _why(section: SectionState, now: float) -> Iterator[str]:
+    if section.primary_only_until is not None:
+        yield f"the second factor is off, by order, for {span(section.primary_only_until - now)} more"
+    if section.cloud is not None and section.cloud.is_out:
+        yield "the cloud is out of reach and failmode is safe"
+    elif section.cloud is not None and section.cloud.slow:
+        yield "the cloud is too slow, and slow_cloud says failmode, which is safe"
+    if section.open_since is not None:
+        yield f"somebody came in, first {span(now - section.open_since)} ago"
+    if section.limits_reached:
+        yield f"limits reached: {', '.join(section.limits_reached)}"
 
 
 def fail_opens(overview: Overview, started: float) -> Markup:

@@ -19,7 +19,8 @@ from typing import Protocol
 
 from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.audit import AuditEvent
-from authproxy.pipeline.fail_mode import FailMode
+from authproxy.observe.lines import timestamp
+from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 
 
 class Health(StrEnum):
@@ -61,6 +62,8 @@ class CloudState:
     why: str = ""
     since: float | None = None
     breaker_open: bool = False
+    slow: bool = False  # it answers, too slowly
+    latency: float | None = None  # seconds, of late
 
     @property
     def is_out(self) -> bool:
@@ -76,16 +79,24 @@ class SectionState:
     primary: PrimaryState | None  # None: there is none to ask
     cloud: CloudState | None  # None: there is none to ask
     pending: int = 0
-    open_since: float | None = (
-        None  # somebody has passed the open door, and the cloud is not back; since 1970
-    )
+    slow_cloud: SlowCloud = SlowCloud.WAIT
+    shut_by: str = ""  # the limit that keeps a safe section shut although its cloud is away
+    primary_only_until: float | None = None  # seconds since 1970; None: the second factor is on
+    open_since: float | None = None  # since 1970: somebody passed the open door, and the cloud isn't back
+    limits_reached: tuple[str, ...] = ()  # of the open door
 
     @property
     def is_open(self) -> bool:
         """A right password alone lets anyone in, now. Without a primary there is none, and nothing opens (F3)."""
         if self.primary is None or self.cloud is None or self.fail_mode is not FailMode.SAFE:
             return False
-        return self.cloud.is_out or self.open_since is not None
+        if self.primary_only_until is not None:
+            return True
+        if self.shut_by:
+            return False
+        if self.cloud.is_out or self.open_since is not None:
+            return True
+        return self.cloud.slow and self.slow_cloud is SlowCloud.FAILMODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,26 +182,47 @@ class Readiness:
 
 
 def section_readiness(section: SectionState) -> Readiness:
-    why, warnings = [], []
+    why: list[str] = []
+    warnings: list[str] = []
     if not section.listening:
         why.append("not listening")
     if section.primary is not None:
-        down = [
-            f"{host.name}: {host.why or 'down'}"
-            for host in section.primary.hosts
-            if host.health is Health.DOWN
-        ]
-        if section.primary.health is Health.DOWN:
-            why.append(f"primary {section.primary.name} is down ({'; '.join(down)})")
-        elif down:
-            warnings.append(f"primary {section.primary.name} lost a host ({'; '.join(down)})")
-    if section.cloud is not None and (section.cloud.is_out or section.is_open):
-        problem = f"cloud {section.cloud.api_host} is out of reach ({section.cloud.why or 'breaker open'})"
+        _look_at_primary(section.primary, why, warnings)
+    if section.primary_only_until is not None:
+        until = timestamp(section.primary_only_until)
+        warnings.append(f"primary-only until {until}: THE DOOR IS OPEN, a right password lets anyone in")
+    if section.cloud is not None:
+        _look_at_cloud(section, section.cloud, why, warnings)
+    if section.limits_reached:
+        warnings.append(f"limits of the open door reached: {', '.join(section.limits_reached)}")
+    return Readiness(not why, tuple(why), tuple(warnings))
+
+
+def _look_at_primary(primary: PrimaryState, why: list[str], warnings: list[str]) -> None:
+    down = [f"{host.name}: {host.why or 'down'}" for host in primary.hosts if host.health is Health.DOWN]
+    if primary.health is Health.DOWN:
+        why.append(f"primary {primary.name} is down ({'; '.join(down)})")
+    elif down:
+        warnings.append(f"primary {primary.name} lost a host ({'; '.join(down)})")
+
+
+def _look_at_cloud(section: SectionState, cloud: CloudState, why: list[str], warnings: list[str]) -> None:
+    if cloud.is_out or (section.open_since is not None and not cloud.slow):
+        problem = f"cloud {cloud.api_host} is out of reach ({cloud.why or 'breaker open'})"
         if section.is_open:
             warnings.append(f"{problem}; failmode safe: THE DOOR IS OPEN, a right password lets anyone in")
         else:
+            limit = f" any more ({section.shut_by})" if section.shut_by else ""
+            why.append(f"{problem}: nobody is let in{limit}")
+    elif cloud.slow:
+        took = "" if cloud.latency is None else f", {cloud.latency:.1f} s of late"
+        problem = f"degraded: cloud {cloud.api_host} answers slowly{took}; slow_cloud: {section.slow_cloud}"
+        if section.is_open:
+            warnings.append(f"{problem}; THE DOOR IS OPEN, a right password lets anyone in")
+        elif section.slow_cloud is SlowCloud.FAILMODE:
             why.append(f"{problem}: nobody is let in")
-    return Readiness(not why, tuple(why), tuple(warnings))
+        else:
+            warnings.append(problem)
 
 
 def readiness(overview: Overview) -> Readiness:

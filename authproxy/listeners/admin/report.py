@@ -113,7 +113,10 @@ def _section(section: SectionState) -> Json:
         "listening": list(section.listening),
         "failmode": section.fail_mode.value,
         "open": section.is_open,
+        "shut_by": section.shut_by,
+        "primary_only_until": _time(section.primary_only_until),
         "open_since": _time(section.open_since),
+        "limits_reached": list(section.limits_reached),
         "primary": _primary(section.primary),
         "cloud": _cloud(section.cloud),
         "pending": section.pending,
@@ -138,6 +141,8 @@ def _cloud(cloud: CloudState | None) -> Json | None:
         "state": cloud.health.value,
         "why": cloud.why,
         "since": _time(cloud.since),
+        "slow": cloud.slow,
+        "latency": cloud.latency,
         "breaker": "open" if cloud.breaker_open else "closed",
     }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from authproxy.listeners.admin.overview import (
+    CloudState,
     Health,
     HostState,
     PrimaryState,
@@ -15,7 +17,7 @@ from authproxy.listeners.admin.overview import (
     section_readiness,
 )
 from authproxy.listeners.admin.report import readyz, status
-from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 from tests.listeners.admin.fakes import CLOUD_DOWN, CLOUD_UP, DOWN, UP, Told, section
 
 UNKNOWN = HostState("dc3:636", Health.UNKNOWN)
@@ -95,7 +97,57 @@ def test_the_report_has_what_the_contract_says() -> None:
         "state": "down",
         "why": "connect timeout",
         "since": "2025-01-31T11:58:20.000000Z",
+        "slow": False,
+        "latency": None,
         "breaker": "open",
     }
     assert found["why"]
     assert body["decisions"][0]["login"] == "L1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_open", "warned"),
+    [
+        ({"primary_only_until": 3600.0}, True, "primary-only until 1970-01-01T01:00:00"),
+        (
+            {"slow": True, "slow_cloud": SlowCloud.WAIT},
+            False,
+            "degraded: cloud api answers slowly, 4.2 s of late",
+        ),
+        ({"slow": True, "slow_cloud": SlowCloud.PASSCODE}, False, "slow_cloud: passcode"),
+        ({"slow": True, "slow_cloud": SlowCloud.FAILMODE}, True, "THE DOOR IS OPEN"),
+    ],
+)
+def test_other_ways_to_an_open_door(changes: dict[str, Any], is_open: bool, warned: str) -> None:
+    changes = dict(changes)
+    cloud = CloudState("api", Health.UP, slow=changes.pop("slow", False), latency=4.2)
+    primary = PrimaryState("ad_client", (HostState("dc1:636", Health.UP),))
+    state = SectionState(
+        "vpn", "radius_server_auto", ("[::]:1812",), FailMode.SAFE, primary, cloud, **changes
+    )
+    assert state.is_open is is_open
+    (warning,) = section_readiness(state).warnings
+    assert warned in warning
+    assert section_readiness(state).ready
+
+
+@pytest.mark.parametrize(
+    ("fail_mode", "cloud", "changes", "expected"),
+    [
+        (
+            SECURE,
+            CloudState("api", Health.UP, slow=True),
+            {"slow_cloud": SlowCloud.FAILMODE},
+            "slow_cloud: failmode",
+        ),
+        (SAFE, CLOUD_DOWN, {"shut_by": "max_minutes"}, "nobody is let in any more (max_minutes)"),
+    ],
+)
+def test_other_ways_to_a_shut_one(
+    fail_mode: FailMode, cloud: CloudState, changes: dict[str, Any], expected: str
+) -> None:
+    primary = PrimaryState("ad_client", (HostState("dc1:636", Health.UP),))
+    state = SectionState("vpn", "radius_server_auto", ("[::]:1812",), fail_mode, primary, cloud, **changes)
+    assert not state.is_open
+    (why,) = section_readiness(state).why
+    assert expected in why

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from authproxy.listeners.admin.markup import element, join, visible
-from authproxy.listeners.admin.overview import CertificateState, PendingLogin, PrimaryState
+from authproxy.listeners.admin.overview import CertificateState, PendingLogin, PrimaryState, readiness
 from authproxy.listeners.admin.page import About, page, parts
 from authproxy.listeners.admin.words import span
 from authproxy.observe.alarms.alarm import Alarm, AlarmKind
-from authproxy.pipeline.fail_mode import FailMode
-from tests.listeners.admin.fakes import CLOUD_DOWN, DOWN, Told, section
+from authproxy.pipeline.fail_mode import FailMode, SlowCloud
+from tests.listeners.admin.fakes import CLOUD_DOWN, CLOUD_UP, DOWN, Told, section
 from tests.observe.test_audit import EVENT
 
 ABOUT = About("proxy1", "0.1.0", 1_738_300_000.0)
@@ -165,6 +166,23 @@ def test_an_open_door_that_nobody_can_overlook() -> None:
     shut = parts(Told(of_sections=[section(fail_mode=FailMode.SECURE, open_since=NOW)]), ABOUT, NOW)
     assert shut["banner"] == ""
     assert "<title>authproxy on" in page(shut, "proxy1")
+
+
+def test_why_a_door_is_open() -> None:
+    def banner(**changes: object) -> str:
+        return parts(Told(of_sections=[section(fail_mode=FailMode.SAFE, **changes)]), ABOUT, NOW)["banner"]
+
+    assert "off, by order, for 10 min more" in banner(primary_only_until=NOW + 600)
+    assert "out of reach" in banner(cloud=CLOUD_DOWN)
+    slow = banner(cloud=replace(CLOUD_UP, slow=True), slow_cloud=SlowCloud.FAILMODE)
+    assert "too slow" in slow
+    assert "limits reached: max_per_hour" in banner(cloud=CLOUD_DOWN, limits_reached=("max_per_hour",))
+    # One that keeps everybody out: no door is open, and the section isn't ready.
+    shut = {"cloud": CLOUD_DOWN, "limits_reached": ("max_minutes",), "shut_by": "max_minutes"}
+    assert banner(**shut) == ""
+    told = Told(of_sections=[section(fail_mode=FailMode.SAFE, **shut)])
+    assert not readiness(told).ready
+    assert "limits of the open door reached: max_minutes" in parts(told, ABOUT, NOW)["notes"]
 
 
 def test_alarms() -> None:

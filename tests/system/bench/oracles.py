@@ -139,6 +139,7 @@ class Oracle:
 
     the daemon's clock is faked. `audit_works` False: the test has broken the audit, so it can't be asked for.
     `passwords`: the right ones, where a real directory keeps no journal: whoever types the right one has had a success.
+    `orders`: from when to when (monotonic) primary-only was ordered.
     """
 
     sections: Sequence[Section]
@@ -146,6 +147,7 @@ class Oracle:
     epoch: float | None = None
     audit_works: bool = True
     passwords: Mapping[str, bytes] | None = None
+    orders: Sequence[tuple[float, float]] = ()
 
     def unexplained(self, journal: Journal, audit: Sequence[AuditEvent]) -> list[str]:
         """A sentence for each counter-example; empty when all is well."""
@@ -155,7 +157,7 @@ class Oracle:
             for request in (*journal.all(RadiusRequest), *journal.all(LdapBind))
         }
         binds = [*journal.all(PrimaryBind), *self._typed(requests.values())]
-        grounds = _Grounds(journal, binds, requests.values(), canonical, audit, self.epoch)
+        grounds = _Grounds(journal, binds, requests.values(), canonical, audit, self.epoch, self.orders)
         problems: list[str] = []
         admissions: list[Admission] = []
         for reply in _accepts(journal):
@@ -230,8 +232,10 @@ class _Grounds:
         canonical: Callable[[str], str],
         audit: Sequence[AuditEvent],
         epoch: float | None,
+        orders: Sequence[tuple[float, float]],
     ) -> None:
         self._epoch = epoch
+        self._orders = orders
         self._audit = audit
         self._answered: dict[int, int] = {}
         for reply in (*journal.all(RadiusReply), *journal.all(LdapResult)):
@@ -352,7 +356,8 @@ class _Grounds:
             return identity.user in section.exempt or (section.exempts_first and first)
         if event.get("reason") == "recent_approval":
             return self._approved_before(admission, bind)
-        if event.get("reason") != "fail_open" or event.get("fail_open") is not True:
+        by_order = event.get("reason") == "primary_only" and self._ordered(admission)
+        if not by_order and (event.get("reason") != "fail_open" or event.get("fail_open") is not True):
             return False
         # F3: nothing opens behind an answer.
         answered = any(
@@ -378,6 +383,10 @@ class _Grounds:
             for order in self._requests[identity]
         )
         return asked_before and bind.at - approved.at < memory + SLACK
+
+    def _ordered(self, admission: Admission) -> bool:
+        """Whether primary-only was on at any moment of the login."""
+        return any(admission.request.at <= end and begin <= admission.reply.at for begin, end in self._orders)
 
     def _in_window(self, event: AuditEvent, admission: Admission) -> bool:
         if self._epoch is None:

@@ -82,6 +82,7 @@ class World:
         self.expected_refusals = re.compile("(?!)")
         self.expected_failures = re.compile("(?!)")
         self.audit_works = True
+        self.orders: list[tuple[float, float]] = []  # when primary-only was on, in monotonic seconds
         self.clock_is_real = True
         self._nases: list[Nas] = []
         self._taps: list[Tap | LdapTap] = []
@@ -411,7 +412,12 @@ class World:
     def _let_in_wrongly(self) -> list[str]:
         epoch = time.time() - time.monotonic() if self.clock_is_real else None
         oracle = Oracle(
-            (*self.sections, *self.ldap_sections), self.canonical, epoch, self.audit_works, self._passwords
+            (*self.sections, *self.ldap_sections),
+            self.canonical,
+            epoch,
+            self.audit_works,
+            self._passwords,
+            self.orders,
         )
         return oracle.unexplained(self.journal, self.audit())
 

@@ -1,0 +1,69 @@
+"""Whether the cloud answers as quickly as it should: a brown-out, seen by logins and confirmed by a probe.
+
+Logins that are slow send for a probe; only one that is slow, too, makes the cloud slow (F6), and only probes end it:
+nobody has to be made to wait to find out. Pure: times come in as arguments.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from statistics import median
+
+COUNTED = 5  # answers of late that have to be slow, in their median
+WINDOW = 60.0  # seconds that "of late" means
+PAUSE = 15.0  # seconds from one probe to the next that logins send for
+ENOUGH = 2  # quick probes in a row that end it
+_QUICK = 0.5  # of the threshold: between the two nothing changes, so that it doesn't flutter
+
+
+class Tempo(Enum):
+    QUICK = auto()
+    SUSPECT = auto()  # logins were slow; the probe has been sent for
+    SLOW = auto()
+
+
+class Pace:
+    """`now` and durations in monotonic seconds."""
+
+    def __init__(self, threshold: float) -> None:
+        """`threshold`: seconds from which an answer is slow."""
+        self._threshold = threshold
+        self._tempo = Tempo.QUICK
+        self._took: deque[tuple[float, float]] = deque(maxlen=COUNTED)
+        self._quick_probes = 0
+        self._probed_at: float | None = None
+
+    @property
+    def is_slow(self) -> bool:
+        return self._tempo is Tempo.SLOW
+
+    def took(self, seconds: float, now: float) -> bool:
+        """A login's call was answered. True: send for the probe."""
+        self._took.append((now, seconds))
+        if self._tempo is not Tempo.QUICK or len(self._took) < COUNTED:
+            return False
+        if self._probed_at is not None and now - self._probed_at < PAUSE:
+            return False
+        recent = [each for at, each in self._took if now - at <= WINDOW]
+        if len(recent) < COUNTED or median(recent) < self._threshold:
+            return False
+        self._tempo = Tempo.SUSPECT
+        return True
+
+    def probed(self, seconds: float | None, now: float) -> bool:
+        """The probe came back after so many seconds; None: it could not tell. True: slow or quick, from now on."""
+        self._probed_at = now
+        if self._tempo is Tempo.SUSPECT:
+            self._took.clear()
+            slow = seconds is not None and seconds >= self._threshold
+            self._tempo = Tempo.SLOW if slow else Tempo.QUICK
+            self._quick_probes = 0
+            return slow
+        if self._tempo is Tempo.QUICK or seconds is None:
+            return False
+        self._quick_probes = self._quick_probes + 1 if seconds < self._threshold * _QUICK else 0
+        if self._quick_probes < ENOUGH:
+            return False
+        self._tempo = Tempo.QUICK
+        return True

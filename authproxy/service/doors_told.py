@@ -1,0 +1,43 @@
+"""What the daemon says of its safe sections: at its start, every hour, and when an order begins or ends (F2)."""
+
+from __future__ import annotations
+
+from authproxy.config.model import ServerSection
+from authproxy.observe.lines import timestamp
+from authproxy.pipeline.fail_mode import FailMode
+from authproxy.service.build import NoPart, World
+from authproxy.service.running import Service
+
+HOUR = 3600.0
+
+
+class Doors:
+    """Of the configuration that runs."""
+
+    def __init__(self, service: Service, world: World) -> None:
+        self._service = service
+        self._world = world
+
+    def look(self) -> None:
+        """Whether primary-only has begun or ended."""
+        self._world.primary_only.look([options.name for options in self._safe()])
+
+    def tell_safe(self) -> None:
+        """F2: which sections let a right password in while the cloud is away, and within what limits."""
+        for options in self._safe():
+            until = self._world.primary_only.until(options.name)
+            self._world.log.warn(
+                "door.safe_section",
+                section=options.name,
+                effect="while the cloud can't be reached, a right password alone lets users in",
+                max_minutes=options.fail_open_max_minutes or "none",
+                max_per_hour=options.fail_open_max_per_hour or "none",
+                primary_only="off" if until is None else f"until {timestamp(until)}",
+            )
+
+    def _safe(self) -> list[ServerSection]:
+        return [
+            section.options
+            for section in self._service.built.sections.values()
+            if section.options.failmode is FailMode.SAFE and not isinstance(section.primary, NoPart)
+        ]
