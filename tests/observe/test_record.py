@@ -59,9 +59,7 @@ class Bench:
     ) -> Decision:
         policy = Policy(fail_mode, exempt=frozenset({"svc"}))
         clock = iter(range(100)).__next__
-        second = SecondStep(
-            policy, cloud, door or Door(), challenges(), clock, Approvals(b"k").of_section(0)
-        )
+        second = SecondStep(policy, cloud, door or Door(), challenges(), clock, Approvals(b"k").of_section(0))
         pipeline = Pipeline(policy, directory, second, self.recorder, clock)
         return run(pipeline.authenticate(request(client_ip="198.51.100.7", **changes)))
 
