@@ -98,6 +98,14 @@ def _openvpn(world: Waiting, stack: ExitStack, folder: Path, patience: int | Non
     return lambda user, password, _: vpn.log_in(user, password).found == UP
 
 
+def _openvpn_pam(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
+    inside = stack.enter_context(Namespace())
+    port = world.tapped(stack, world.asking, inside)
+    pam = PamRadius(folder / "pam", port, world.secret, timeout=patience or 3)
+    vpn = stack.enter_context(OpenVpn(folder / "vpn", inside, port, world.secret, pam=pam))
+    return lambda user, password, _: vpn.log_in(user, password, "1").found == UP
+
+
 def _ocserv(
     world: Waiting, stack: ExitStack, folder: Path, patience: int | None, *, processes: int = 1
 ) -> LogIn:
@@ -142,6 +150,7 @@ CLIENTS: dict[str, Start] = {
     "postgresql": _postgresql,
     "freeradius": _relay,
     "openvpn": _openvpn,
+    "openvpn-pam": _openvpn_pam,
     "ocserv": _ocserv,
     "ocserv-8": partial(_ocserv, processes=8),
     "strongswan": _strongswan,
