@@ -7,11 +7,12 @@ import json
 import pytest
 
 from tests.system.bench import wire
-from tests.system.bench.journal import PrimaryBind
+from tests.system.bench.journal import CloudRequest, PrimaryBind
 from tests.system.bench.nas import Nas
 from tests.system.bench.wire import (
     ACCESS_ACCEPT,
     ACCESS_REJECT,
+    CALLING_STATION_ID,
     EAP_MESSAGE,
     NAS_IDENTIFIER,
     NAS_IP_ADDRESS,
@@ -189,6 +190,24 @@ def test_a_latched_client_of_the_everyday_world(everyday: Everyday) -> None:
     nas = nas_at(everyday, LATCHING)
     answers = [ask(nas, user.user, user.password, **how) for how in (UNSIGNED, SIGNED, UNSIGNED)]
     assert answers == [ACCESS_ACCEPT, ACCESS_ACCEPT, None]
+
+
+def test_an_address_that_anybody_may_have_written(everyday: Everyday) -> None:
+    """R22: whoever is on the way makes Calling-Station-Id one of a trusted network; unsigned, it isn't passed on.
+
+    Signed, the same change is found out.
+    """
+    user = everyday.user()
+    nas = nas_at(everyday, LAX)
+    station = (CALLING_STATION_ID, b"192.0.2.33")
+    for signed, told in ((False, []), (True, ["192.0.2.33", "192.0.2.33"])):
+        before = len(everyday.journal)
+        reply = nas.ask(user.user, user.password, station, message_authenticator=signed)
+        assert codes([reply]) == [ACCESS_ACCEPT]
+        asked = everyday.journal.all(CloudRequest, lambda request: request.user == user.user, since=before)
+        assert [request.params["ipaddr"] for request in asked if "ipaddr" in request.params] == told
+    changed = nas.login(user.user, user.password, station).octets.replace(b"192.0.2.33", b"10.11.12.1")
+    assert nas.silent(changed, 0.3)
 
 
 def test_a_reject_of_who_is_not_signed_is_signed(everyday: Everyday) -> None:

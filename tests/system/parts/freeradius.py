@@ -35,7 +35,7 @@ logdir = {folder}
 radacctdir = {folder}
 run_dir = {folder}
 libdir = /usr/lib/freeradius
-max_request_time = 30
+max_request_time = {patience}
 log {{
   destination = stdout
   auth = yes
@@ -156,7 +156,7 @@ home_server there {{
   ipaddr = 127.0.0.1
   port = {port}
   secret = "{secret}"
-  response_window = 30
+  response_window = {patience}
 }}
 home_server_pool there {{
   home_server = there
@@ -230,7 +230,7 @@ class FreeRadius:
     """`with FreeRadius(folder, secret, people) as server: …`.
 
     `signs`: Message-Authenticator in every answer (Debian's version puts none into plain ones by itself).
-    `relay_to`: a port and its secret; then it asks there, and adds a Proxy-State.
+    `relay_to`: a port and its secret; then it asks there, and adds a Proxy-State. `patience`: seconds that it waits.
     """
 
     def __init__(
@@ -243,6 +243,7 @@ class FreeRadius:
         requires: bool = False,
         relay_to: tuple[int, str] | None = None,
         port: int | None = None,
+        patience: int = 30,
     ) -> None:
         self._program = needs("freeradius", "freeradius")
         self._probe = needs("radclient", "freeradius-utils")
@@ -255,6 +256,7 @@ class FreeRadius:
         self._files = make_certificate(folder / "pki", "radius.example.test")
         self.authority = self._files.authority
         self._signs, self._requires, self._relay_to = signs, requires, relay_to
+        self._patience = patience
         self.process: Process | None = None
 
     @property
@@ -309,7 +311,9 @@ class FreeRadius:
         sign = _SIGN if self._signs else ""
         upstream, inner, policy, eap = "", "", _RELAY, ""
         if self._relay_to is not None:
-            upstream = _UPSTREAM.format(port=self._relay_to[0], secret=self._relay_to[1])
+            upstream = _UPSTREAM.format(
+                port=self._relay_to[0], secret=self._relay_to[1], patience=self._patience
+            )
         else:
             eap = _EAP.format(key=files.key, certificate=files.certificate, authority=files.authority)
             policy = _POLICY.format(codes=self._codes(), sign=sign)
@@ -329,6 +333,7 @@ class FreeRadius:
             _MAIN.format(
                 folder=self._folder,
                 secret=self.secret,
+                patience=self._patience,
                 requires="yes" if self._requires else "no",
                 port=self.port,
                 accounting_port=self.accounting_port,

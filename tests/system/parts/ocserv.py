@@ -35,6 +35,7 @@ server-cert = {certificate}
 server-key = {key}
 isolate-workers = false
 max-clients = 100
+sec-mod-scale = {processes}
 max-same-clients = 0
 max-ban-score = 0
 auth-timeout = 240
@@ -46,7 +47,10 @@ log-level = 2
 
 
 class Ocserv:
-    """`with Ocserv(folder, namespace, 1812, secret) as vpn: …`. `timeout`: seconds that it waits for an answer."""
+    """`with Ocserv(folder, namespace, 1812, secret) as vpn: …`. `timeout`: seconds that it waits for an answer.
+
+    `processes`: how many of them ask RADIUS; a user always meets the same one.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Ocserv:
         *,
         timeout: int = 30,
         retries: int = 1,
+        processes: int = 1,
     ) -> None:
         self._program = needs("ocserv", "ocserv")
         self._client = needs("openconnect", "openconnect")
@@ -70,7 +75,9 @@ class Ocserv:
             _RADIUS.format(folder=self._folder, port=port, timeout=timeout, retries=retries)
         )
         (self._folder / "ocserv.conf").write_text(
-            _SERVER.format(folder=self._folder, certificate=files.certificate, key=files.key)
+            _SERVER.format(
+                folder=self._folder, certificate=files.certificate, key=files.key, processes=processes
+            )
         )
         self.process: Process | None = None
 

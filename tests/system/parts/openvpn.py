@@ -1,17 +1,21 @@
-"""OpenVPN with openvpn-auth-radius, both sides in a network namespace. No client gets an interface or a route."""
+"""OpenVPN with openvpn-auth-radius or with auth-pam, in a network namespace. No client gets an interface or a route."""
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Self
 
 from tests.system.parts.namespace import Namespace
-from tests.system.parts.needs import missing, needs
+from tests.system.parts.needs import missing, needs, needs_library
+from tests.system.parts.pam_radius import PamRadius
 from tests.system.parts.pki import make_certificate
 from tests.system.parts.process import Process, Watched, watch
 
 UP, DENIED = "Initialization Sequence Completed", "AUTH_FAILED"
-_PLUGIN = Path("/usr/lib/openvpn/radiusplugin.so")
+_RADIUS_PLUGIN = Path("/usr/lib/openvpn/radiusplugin.so")
+# PAM's prompts by how they begin: the password, and our menu, which a code or a number answers.
+_PAM_WORDS = "radius login USERNAME password PASSWORD second OTP"
 _RADIUS = """\
 NAS-Identifier=OpenVpn
 Service-Type=5
@@ -50,7 +54,7 @@ hand-window 120
 keepalive 5 60
 client-config-dir {folder}/clients
 script-security 2
-plugin {plugin} {folder}/radius.cnf
+plugin {plugin}
 verb 3
 """
 
@@ -64,11 +68,18 @@ class OpenVpn:
     """
 
     def __init__(
-        self, folder: Path, namespace: Namespace, port: int, secret: str, *, wait: int = 30, retry: int = 1
+        self,
+        folder: Path,
+        namespace: Namespace,
+        port: int,
+        secret: str,
+        *,
+        wait: int = 30,
+        retry: int = 1,
+        pam: PamRadius | None = None,
     ) -> None:
+        """`pam`: it asks this one instead."""
         self._program = needs("openvpn", "openvpn")
-        if not _PLUGIN.exists():
-            missing(f"{_PLUGIN.name} is not installed: apt-get install openvpn-auth-radius")
         if not Path("/dev/net/tun").exists():
             missing("there is no /dev/net/tun, which OpenVPN's server needs")
         self._folder, self._namespace = folder.resolve(), namespace
@@ -81,6 +92,11 @@ class OpenVpn:
                 folder=self._folder, port=port, accounting=port + 1, secret=secret, wait=wait, retry=retry
             )
         )
+        if pam is None:
+            self._plugin, self._env = f"{_radius_plugin()} {settings}", {}
+        else:
+            plugin = needs_library("openvpn/plugins/openvpn-plugin-auth-pam.so", "openvpn")
+            self._plugin, self._env = f'{plugin} "{_PAM_WORDS}"', pam.env
         self.process: Process | None = None
 
     def __enter__(self) -> Self:
@@ -91,11 +107,12 @@ class OpenVpn:
                 authority=files.authority,
                 certificate=files.certificate,
                 key=files.key,
-                plugin=_PLUGIN,
+                plugin=self._plugin,
             )
         )
         command = [self._program, "--cd", str(self._folder), "--config", str(config)]
-        self.process = Process(self._namespace.inside(command), self._folder / "openvpn.log")
+        log = self._folder / "openvpn.log"
+        self.process = Process(self._namespace.inside(command), log, self._env)
         self.process.wait_for_text(UP)
         return self
 
@@ -107,8 +124,12 @@ class OpenVpn:
     def log(self) -> str:
         return (self._folder / "openvpn.log").read_text(errors="replace")
 
-    def log_in(self, user: str, password: str) -> Watched:
-        """What a real client says: UP or DENIED."""
+    def log_in(self, user: str, password: str, code: str | None = None) -> Watched:
+        """What a real client says: UP or DENIED. `code`: the answer to its static challenge, as the client sends it."""
+        if code is not None:
+            password = ":".join(
+                ("SCRV1", *(base64.b64encode(text.encode()).decode() for text in (password, code)))
+            )
         typed = self._folder / f"{user}.txt"
         typed.touch(mode=0o600)
         typed.write_text(f"{user}\n{password}\n")
@@ -125,3 +146,11 @@ class OpenVpn:
             *("--hand-window", "120", "--ifconfig-noexec", "--route-noexec", "--verb", "3"),
         ]
         return watch(self._namespace.inside(command), [UP, DENIED])
+
+
+def _radius_plugin() -> Path:
+    return (
+        _RADIUS_PLUGIN
+        if _RADIUS_PLUGIN.exists()
+        else missing(f"{_RADIUS_PLUGIN.name} is not installed: apt-get install openvpn-auth-radius")
+    )

@@ -64,6 +64,7 @@ eap-radius {{
             nas_identifier = strongSwan
             accounting = no
             sockets = {sockets}
+            retransmit_timeout = {repeat}
             servers {{
                 one {{
                     address = 127.0.0.1
@@ -127,10 +128,12 @@ secrets {{
 class StrongSwan:
     """`with StrongSwan(folder, namespace, secret) as vpn: …`. It asks 127.0.0.1:1812 there.
 
-    `sockets`: how many logins may wait at once.
+    `sockets`: how many logins may wait at once. `repeat`: seconds to its first repetition.
     """
 
-    def __init__(self, folder: Path, namespace: Namespace, secret: str, *, sockets: int = 1) -> None:
+    def __init__(
+        self, folder: Path, namespace: Namespace, secret: str, *, sockets: int = 1, repeat: float = 2.0
+    ) -> None:
         self._charon = needs("charon-systemd", "charon-systemd")
         self._swanctl = needs("swanctl", "strongswan-swanctl")
         for plugin, package in (
@@ -150,13 +153,13 @@ class StrongSwan:
         key.touch(mode=0o600)
         key.write_bytes(files.key.read_bytes())
         (self._folder / "gateway" / "swanctl.conf").write_text(_GATEWAY)
-        self._sockets = sockets
+        self._sockets, self._repeat = sockets, repeat
         self._processes: list[Process] = []
 
     def __enter__(self) -> Self:
         for name, ports in _PORTS.items():
             radius = (
-                _RADIUS.format(secret=self._secret, sockets=self._sockets)
+                _RADIUS.format(secret=self._secret, sockets=self._sockets, repeat=self._repeat)
                 if name == "gateway"
                 else _NO_RADIUS
             )

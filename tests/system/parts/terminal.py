@@ -28,7 +28,7 @@ def type_in(
     answers: Sequence[tuple[str, str]],
     *,
     env: Mapping[str, str] | None = None,
-    timeout: float = 40,
+    timeout: float = 90,
 ) -> Shown:
     """Each answer when its prompt (a regular expression) is shown; an answer that isn't asked for is left over.
 
