@@ -63,6 +63,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
             yield from ((name, finding) for finding in _passed_to_nobody(section, sections))
+            yield from ((name, finding) for finding in _groups_of_nobody(section, sections))
         if isinstance(section, LdapServerAuto) and not isinstance(sections.get(section.client), AdClient):
             yield name, Finding("client", f"{section.client} is no directory: LDAP needs an ad_client")
 
@@ -109,6 +110,16 @@ def _passed_to_nobody(section: RadiusServer, sections: Mapping[str, Section]) ->
     for option in ("pass_through_attr_names", "pass_through_all"):
         if getattr(section, option):
             yield Finding(option, "shows a radius_client the NAS's attributes, and this section has none")
+
+
+def _groups_of_nobody(section: RadiusServer, sections: Mapping[str, Section]) -> Iterator[Finding]:
+    if isinstance(sections.get(section.client), AdClient):
+        return
+    for index, rule in enumerate(section.attributes):
+        if rule.group is not None:
+            yield Finding(
+                ("attributes", index, "group"), "groups are a directory's, and this section asks no ad_client"
+            )
 
 
 def _in_clear(client: Section | None) -> bool:

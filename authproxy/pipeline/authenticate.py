@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from authproxy.pipeline.credential import Credential, Typed, TypedPasscode, read_factor
-from authproxy.pipeline.decision import Challenge, Decision, Reason, Reject
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.grants import Groups
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
     AuditUnavailable,
@@ -25,18 +28,28 @@ class Pipeline:
     """One section's logins."""
 
     def __init__(
-        self, policy: Policy, primary: Primary, second: SecondStep, recorder: Recorder, clock: Clock
+        self,
+        policy: Policy,
+        primary: Primary,
+        second: SecondStep,
+        recorder: Recorder,
+        clock: Clock,
+        groups: Groups | None = None,
     ) -> None:
+        """`groups` is needed where the policy grants anything by group."""
         self._policy = policy
         self._primary = primary
         self._second = second
         self._recorder = recorder
         self._clock = clock
+        self._groups = groups
 
     async def authenticate(self, request: AuthRequest) -> Decision:
         """Decide and record. Exceptions other than the ports' own are bugs, and the caller's to reject."""
         facts = Facts(username=request.username.canonical)
         decision = await self._decide(request, facts)
+        if isinstance(decision, Accept):
+            decision = await self._granted(request, facts, decision)
         try:
             self._recorder.decided(request, facts, decision)
         except AuditUnavailable:
@@ -45,6 +58,26 @@ class Pipeline:
             decision = Reject(Reason.FAIL_CLOSED)
             self._recorder.decided(request, facts, decision)
         return decision
+
+    async def _granted(self, request: AuthRequest, facts: Facts, accept: Accept) -> Decision:
+        """The one place that every Accept comes through, whatever led to it.
+
+        Who isn't known to be outside a group is not treated as outside: what restricts them would be missing.
+        """
+        grants = self._policy.grants
+        if self._groups is not None and grants.unknown(facts):
+            # An answer to a challenge that another node, an earlier start or an earlier configuration put.
+            try:
+                facts.groups, facts.outside = await self._groups.groups_of(
+                    facts.username, facts.dn, request.deadline
+                )
+            except PrimaryUnavailable as unavailable:
+                facts.cause, facts.detail = "groups_unavailable", str(unavailable)
+                return Reject(Reason.PRIMARY_UNAVAILABLE)
+        if grants.unknown(facts):
+            facts.cause = "groups_unknown"
+            return Reject(Reason.INTERNAL)
+        return replace(accept, granted=(*accept.granted, *grants.of(facts)))
 
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
         """A rejection that needs nobody's word, recorded like any other."""
@@ -145,6 +178,7 @@ class Pipeline:
                 case Verified(username, dn):
                     verified = True
                     facts.username, facts.dn = username, dn
+                    facts.groups, facts.outside = answer.groups, answer.outside
                 case Refused(cause):
                     facts.cause = cause
                 case PrimaryChallenge():

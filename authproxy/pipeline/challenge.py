@@ -43,6 +43,10 @@ class Pending:
     round: int = 1
     dn: str = ""
     carried: object = None
+    groups: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
+    # Read from the seal alone, after a restart or at another node: what the primary's Accept carried is gone.
+    restored: bool = False
 
 
 class Forged(Exception):
@@ -143,7 +147,7 @@ class Challenges:
         name = opened[_SEALED.size :].decode()
         if not name:
             raise Forged("forgotten")
-        return Pending(Kind(kind), name, round_)
+        return Pending(Kind(kind), name, round_, restored=True)
 
     def _forget(self, now: int) -> None:
         while self._answered and next(iter(self._answered.values())) <= now:

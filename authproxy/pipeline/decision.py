@@ -48,6 +48,8 @@ class Accept:
     message: str = ""
     # What the primary's own Accept carried, for the listener to pass through; opaque here.
     carried: object = None
+    # What our own rules add to it (pipeline/grants.py); opaque here, too.
+    granted: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.ports import Verified
 from authproxy.pipeline.prompt import PromptFormat
 from authproxy.pipeline.request import AuthRequest
@@ -37,4 +38,6 @@ class Policy:
     radius_primary: bool = (
         False  # the primary has challenges of its own (R38), and checks proofs that we can't
     )
+    carries: bool = False  # sessions get attributes of the primary's Accept
+    grants: Grants = field(default_factory=Grants)
     no_primary: bool = False  # nobody checks a password: what comes is a factor, or nothing

@@ -23,6 +23,8 @@ class Verified:
     dn: str = ""
     groups: frozenset[str] = frozenset()
     carried: object = None
+    # Groups that were asked about and don't have the user.
+    outside: frozenset[str] = frozenset()
 
 
 class RefusalKind(StrEnum):

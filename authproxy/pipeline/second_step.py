@@ -82,7 +82,12 @@ class SecondStep:
         except Forged as forged:
             facts.cause = forged.cause
             return Reject(Reason.BAD_STATE)
+        if pending.restored and self._policy.carries:
+            # A session without the attributes that restrict it is more than the primary granted.
+            facts.cause = "forgotten"
+            return Reject(Reason.BAD_STATE)
         facts.username, facts.dn = pending.username, pending.dn
+        facts.groups, facts.outside = pending.groups, pending.outside
         if pending.kind is Kind.ENROLL:
             return Reject(Reason.ENROLL_REQUIRED, ENROLL_FIRST)
         return await self._timed(facts, self._strict(self._answered(request, pending, facts), facts))
@@ -113,7 +118,15 @@ class SecondStep:
             return await self._cloud_failed(request, typed, verified, facts, failure)
         if not isinstance(devices, tuple):
             return devices
-        pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
+        pending = Pending(
+            Kind.FACTOR,
+            verified.username,
+            1,
+            verified.dn,
+            verified.carried,
+            verified.groups,
+            verified.outside,
+        )
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
         return await self._strict(self._choose(request, typed, pending, devices, facts), facts)

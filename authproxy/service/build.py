@@ -17,6 +17,7 @@ from authproxy.backends.cloud.proven import Proven
 from authproxy.backends.cloud.proxy import OutboundProxy
 from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.directory.directory import Directory
+from authproxy.backends.directory.memberships import GroupingDirectory, Memberships
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
 from authproxy.backends.open_door import OpenDoorGates
 from authproxy.backends.radius.primary import RadiusPrimary
@@ -60,6 +61,7 @@ from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Decision, Reason, Reject
+from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import Primary, Refused
@@ -73,6 +75,7 @@ from authproxy.protocols.radius.relay import Allowed
 from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
 from authproxy.service import ldap
+from authproxy.service.grants import grants
 from authproxy.service.ldap import LdapPlan
 from authproxy.service.ports import radius_endpoints
 from authproxy.service.state import State
@@ -254,7 +257,7 @@ class _Builder:
             self._config.main, sections, primaries, self._ports(sections), self._ldap_ports(sections)
         )
 
-    def _problem(self, section: str, option: str, what: str) -> None:
+    def _problem(self, section: str, option: str | tuple[str | int, ...], what: str) -> None:
         self.problems.append(self._loaded.problem(section, option, what))
 
     # ---- directories
@@ -265,11 +268,17 @@ class _Builder:
             if options.transport is not model.Transport.CLEAR and not self._usable(name, options, trust):
                 continue
             try:
-                settings = directory_settings(name, options, trust)
+                settings = directory_settings(name, options, trust, member_of=self._asks_groups(name))
             except ValueError as wrong:
                 self._problem(name, "", str(wrong))
                 continue
             yield name, self._directory(name, settings)
+
+    def _asks_groups(self, directory: str) -> bool:
+        sections = self._config.all(RadiusServer).values()
+        return any(
+            rule.group for section in sections if section.client == directory for rule in section.attributes
+        )
 
     def _usable(self, name: str, options: AdClient, trust: Trust) -> bool:
         try:
@@ -398,8 +407,10 @@ class _Builder:
         attribute: Key | None,
         tls: ServerTls | None,
     ) -> Section:
-        policy = section_policy(options, primary)
-        pipeline, logins = self._decider(name, options, policy, primary.primary, cloud)
+        policy = replace(section_policy(options, primary), grants=self._grants(name, options))
+        pipeline, logins = self._decider(
+            name, options, policy, self._grouping(primary, policy.grants.groups), cloud
+        )
         radius: RadiusSection | EapSection
         radius = plain = RadiusSection(
             name=options.name,
@@ -447,6 +458,16 @@ class _Builder:
         )
         return Section(options, directory, cloud, pipeline, logins, ldap=section)
 
+    def _grants(self, name: str, options: RadiusServer) -> Grants:
+        if not options.attributes:
+            return Grants()
+        return grants(options, self._attributes, partial(self._problem, name))
+
+    def _grouping(self, primary: PrimaryPart, groups: frozenset[str]) -> Primary:
+        if not groups or not isinstance(primary, DirectoryPart):
+            return primary.primary
+        return GroupingDirectory(primary.primary, Memberships(groups, clock=self._world.clock))
+
     def _decider(
         self, name: str, options: ServerSection, policy: Policy, primary: Primary, cloud: CloudPart
     ) -> tuple[Counted, Logins]:
@@ -461,7 +482,8 @@ class _Builder:
             recent=world.recent,
         )
         second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
-        pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock), world.workload)
+        groups = primary if isinstance(primary, GroupingDirectory) else None
+        pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock, groups), world.workload)
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)
         world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)
@@ -571,6 +593,7 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
         fail_mode=options.failmode,
         exempt=frozenset(canonical(name) for name in options.exempt_usernames),
         radius_primary=isinstance(primary, RadiusPart),
+        carries=isinstance(primary, RadiusPart) and primary.primary.returns,
         no_primary=isinstance(primary, NoPart),
     )
     match options:
@@ -647,8 +670,10 @@ def directory_trust(options: AdClient) -> Trust:
     )
 
 
-def directory_settings(name: str, options: AdClient, trust: Trust) -> DirectorySettings:
-    """Raises ValueError."""
+def directory_settings(
+    name: str, options: AdClient, trust: Trust, *, member_of: bool = False
+) -> DirectorySettings:
+    """`member_of`: a section has rules by group. Raises ValueError."""
     plain = options.auth_type is model.AuthType.PLAIN
     service_name = (options.bind_dn if plain else None) or options.service_account_username or ""
     return DirectorySettings(
@@ -666,5 +691,6 @@ def directory_settings(name: str, options: AdClient, trust: Trust) -> DirectoryS
         at_attribute=options.at_attribute,
         security_group_dn=options.security_group_dn,
         ldap_filter=parse_filter(options.ldap_filter) if options.ldap_filter else None,
+        member_of=member_of,
         timeout=options.timeout,
     )

@@ -32,6 +32,8 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.secret import Secret
 
 T = TypeVar("T")
+# Which groups a user is in, and which of those that were asked about not.
+GroupsOf = Callable[[Server, User, float], Awaitable[tuple[frozenset[str], frozenset[str]]]]
 
 # The same mistake is told once in so many seconds, not once a login (A14).
 _REPEAT = 60.0
@@ -124,8 +126,13 @@ class Directory:
         seconds = self._reactor.seconds() - began
         return HostReport(str(server), problem, warnings, server.root.active_directory, seconds)
 
-    async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
-        """See pipeline.ports.Primary. Within `timeout` and the request's deadline, all hosts together (A6)."""
+    async def verify(
+        self, request: AuthRequest, password: Secret, groups_of: GroupsOf | None = None
+    ) -> Verified | Refused:
+        """See pipeline.ports.Primary. Within `timeout` and the request's deadline, all hosts together (A6).
+
+        `groups_of` is asked once the password is right, at the same server.
+        """
         # The pipeline's rule already; here too because it is this file that would bind anonymously (R25).
         if not password:
             return Refused("empty_password")
@@ -134,7 +141,7 @@ class Directory:
         name = read_name(request.username.typed)
 
         async def ask(server: Server, until: float) -> Verified | Refused:
-            return await self._ask(server, name, password, until)
+            return await self._ask(server, name, password, until, groups_of)
 
         return await self.consult(ask, request.deadline)
 
@@ -168,7 +175,9 @@ class Directory:
                 return answer
         raise PrimaryUnavailable("; ".join(problems) or self._why_nobody())
 
-    async def _ask(self, server: Server, name: Name, password: Secret, deadline: float) -> Verified | Refused:
+    async def _ask(
+        self, server: Server, name: Name, password: Secret, deadline: float, groups_of: GroupsOf | None
+    ) -> Verified | Refused:
         async def find(connection: LdapConnection) -> User | Refused:
             return await self._lookup.find(connection, server.root, name, deadline)
 
@@ -187,12 +196,17 @@ class Directory:
                     self._log.info(
                         "directory.grace_login", section=self._settings.name, entry=user.dn, left=grace_logins
                     )
-                return await self._in_group(server, user, deadline)
+                return await self._in_group(server, user, deadline, groups_of)
 
-    async def _in_group(self, server: Server, user: User, deadline: float) -> Verified | Refused:
+    async def _in_group(
+        self, server: Server, user: User, deadline: float, groups_of: GroupsOf | None
+    ) -> Verified | Refused:
         if not await self.is_admitted(server, user, deadline):
             return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
-        return Verified(user.username.canonical, user.dn)
+        if groups_of is None:
+            return Verified(user.username.canonical, user.dn)
+        inside, outside = await groups_of(server, user, deadline)
+        return Verified(user.username.canonical, user.dn, inside, outside=outside)
 
     def _tell(self, problem: str) -> None:
         """What the administrator has to do, once in a while."""

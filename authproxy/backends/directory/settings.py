@@ -73,6 +73,7 @@ class DirectorySettings:
     at_attribute: str = "userPrincipalName"
     security_group_dn: str | None = None
     ldap_filter: Filter | None = None
+    member_of: bool = False  # somebody asks which groups a user is in
     timeout: float = 10
     limits: Limits = field(default_factory=Limits)
 

@@ -27,6 +27,7 @@ from authproxy.protocols.radius.relay import (
     NAS_IDENTIFIER,
     NAS_IP_ADDRESS,
     NAS_IPV6_ADDRESS,
+    NOTHING,
     FromNas,
     FromPrimary,
     towards_primary,
@@ -67,6 +68,11 @@ class RadiusPrimary:
         self._resolver = resolver
         self._log = log
         self._servers: dict[tuple[str, int], Server] = {}
+
+    @property
+    def returns(self) -> bool:
+        """Whether anything of an Accept goes on to the NAS because the configuration says so."""
+        return self._settings.returned != NOTHING
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         """Raises PrimaryUnavailable: every server was silent, or there was no time left to ask one."""

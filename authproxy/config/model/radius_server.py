@@ -9,6 +9,13 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from authproxy.config.document import Entries, Items, Scalar, Style
+from authproxy.config.model.attributes import (
+    ATTRIBUTES,
+    AttributeRule,
+    AttributesFrom,
+    UserName,
+    rule_faults,
+)
 from authproxy.config.model.main import Main
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
@@ -30,7 +37,6 @@ from authproxy.config.options.simple import (
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.prompt import PromptFormat
-from authproxy.pipeline.username import MalformedUsername, read_username
 from authproxy.secret import Secret
 
 
@@ -49,16 +55,7 @@ def _long_enough(secret: Secret) -> Secret:
     )
 
 
-def _readable_name(name: str) -> str:
-    try:
-        read_username(name.encode())
-    except MalformedUsername as malformed:
-        wrong(str(malformed))
-    return name
-
-
 RadiusSecret = Annotated[SecretOption, AfterValidator(_long_enough)]
-ExemptName = Annotated[Text, AfterValidator(_readable_name)]
 _REQUIRE = one_of(RequireMessageAuthenticator)
 
 
@@ -117,7 +114,7 @@ class RadiusServer(ServerSection):
     force_message_authenticator: Flag = Field(
         default=False, description="What an existing file may have for `require_message_authenticator: yes`."
     )
-    exempt_usernames: Annotated[tuple[ExemptName, ...], Listed] = Field(
+    exempt_usernames: Annotated[tuple[UserName, ...], Listed] = Field(
         default=(),
         examples=[["emergency"]],
         description="Users who need no second factor, by the name that the directory confirms. In a `.cfg`: "
@@ -136,6 +133,16 @@ class RadiusServer(ServerSection):
     )
     pass_through_all: Flag = Field(
         default=False, description="Show a `radius_client` all attributes of a client's request."
+    )
+    attributes: Annotated[tuple[AttributeRule, ...], Listed] = Field(
+        default=(),
+        examples=[[{"user": "alice", "send": ["Class = admins", "Filter-Id = acl-admins"]}]],
+        description="What an Accept carries, by the user's name, or by a group of an `ad_client`'s directory with "
+        "`group`. In a `.cfg`: `attribute_group_1` or `attribute_user_1`, with `attribute_send_1`.",
+    )
+    attributes_from: Annotated[AttributesFrom, one_of(AttributesFrom)] = Field(
+        default=AttributesFrom.FIRST,
+        description="Of several entries of `attributes` that fit a user: `first` in their order, or `all`.",
     )
     trust_unsigned_client_ip: Flag = Field(
         default=False,
@@ -167,6 +174,7 @@ class RadiusServer(ServerSection):
             "clients", {"radius_ip": "ip", "radius_secret": "secret"}, ("radius_ip", "radius_secret")
         ),
         Family("exempt_usernames", "exempt_username"),
+        ATTRIBUTES,
     )
 
     def settled(self, name: str, main: Main) -> Self:
@@ -189,6 +197,7 @@ class RadiusServer(ServerSection):
             and self.require_message_authenticator is RequireMessageAuthenticator.NO
         ):
             yield Finding("force_message_authenticator", "true contradicts require_message_authenticator: no")
+        yield from rule_faults(self.attributes)
         seen: dict[str, int] = {}
         for index, client in enumerate(self.clients):
             if seen.setdefault(client.name, index) != index:

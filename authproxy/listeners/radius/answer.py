@@ -12,6 +12,7 @@ from authproxy.protocols.radius.attributes import reply_messages
 from authproxy.protocols.radius.packet import EAP_MESSAGE, STATE, Attribute, Code, Packet
 from authproxy.protocols.radius.relay import FromPrimary, accepted, challenged, eap_failure, rejected
 from authproxy.protocols.radius.salted import Hop, Salts
+from authproxy.protocols.radius.settings import Granted, granted_over, silent
 from authproxy.secret import Secret
 
 # One for all replies of the process: two of them differ, too (R31).
@@ -24,13 +25,16 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
     Raises UnreadableValue: what the primary hid doesn't open, so its secret is another than ours (R31).
     """
     match decision:
-        case Accept(carried=EapReply() as eap):
-            return Code.ACCESS_ACCEPT, _let_in(eap, Hop(secret, packet.authenticator))
+        case Accept(carried=EapReply() as eap, granted=granted):
+            return Code.ACCESS_ACCEPT, _let_in(eap, _ours(granted), Hop(secret, packet.authenticator))
         case Challenge(state=state, carried=EapReply(message=message)):
             return Code.ACCESS_CHALLENGE, [*eap_messages(message), Attribute(STATE, state)]
-        case Accept(_, message, carried):
+        case Accept(_, message, carried, granted):
             over = accepted(carried, Hop(secret, packet.authenticator), _SALTS) if _is_reply(carried) else []
-            return Code.ACCESS_ACCEPT, [*reply_messages(message), *over]
+            ours = _ours(granted)
+            if any(attribute.type == EAP_MESSAGE for attribute in over):
+                ours = silent(ours)
+            return Code.ACCESS_ACCEPT, granted_over([*reply_messages(message), *over], ours)
         case Challenge(_, message, state, carried):
             if _is_reply(carried):
                 return Code.ACCESS_CHALLENGE, challenged(carried, Hop(secret, packet.authenticator), _SALTS)
@@ -42,11 +46,15 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
             return Code.ACCESS_REJECT, said if ended else [*said, *eap_failure(packet)]
 
 
-def _let_in(eap: EapReply, hop: Hop) -> list[Attribute]:
+def _ours(granted: tuple[object, ...]) -> list[Granted]:
+    return [each for each in granted if isinstance(each, Granted)]
+
+
+def _let_in(eap: EapReply, ours: list[Granted], hop: Hop) -> list[Attribute]:
     """RFC 3579 §2.6.5: no words beside EAP."""
     over = accepted(eap.carried, hop, _SALTS) if _is_reply(eap.carried) else []
     keys = mppe_keys(eap.keys, hop, _SALTS) if eap.keys is not None else []
-    return [*without_keys(over), *keys, *eap_messages(eap.message)]
+    return [*granted_over(without_keys(over), silent(ours)), *keys, *eap_messages(eap.message)]
 
 
 def _is_reply(carried: object) -> TypeGuard[FromPrimary]:
