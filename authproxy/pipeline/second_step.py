@@ -27,11 +27,14 @@ from authproxy.pipeline.ports import (
     Verified,
 )
 from authproxy.pipeline.prompt import ENTER_PASSCODE, menu, prompt, understand
+from authproxy.pipeline.push_limit import Prompts
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
 
 # R40: how often one login is asked; the answer `sms` asks again.
 MOST_ROUNDS = 3
+ONE_AT_A_TIME = "Another login of yours waits for your answer."
+PASSCODES_ONLY = "Too many prompts were not approved. Log in with a passcode."
 ENROLL_FIRST = "Finish enrolling, then log in again."
 
 # What the cloud's status word means as a reason; every other denial is the user's.
@@ -48,13 +51,20 @@ class SecondStep:
     """One section's."""
 
     def __init__(
-        self, policy: Policy, cloud: SecondFactor, door: OpenDoor, challenges: Challenges, clock: Clock
+        self,
+        policy: Policy,
+        cloud: SecondFactor,
+        door: OpenDoor,
+        challenges: Challenges,
+        clock: Clock,
+        prompts: Prompts | None = None,
     ) -> None:
         self._policy = policy
         self._cloud = cloud
         self._door = door
         self._challenges = challenges
         self._clock = clock
+        self._prompts = Prompts() if prompts is None else prompts
 
     async def behind(
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
@@ -186,7 +196,13 @@ class SecondStep:
     async def _ask(self, request: AuthRequest, call: FactorCall, pending: Pending, facts: Facts) -> Decision:
         """Raises CloudFailure."""
         facts.factor = call.factor
-        verdict = await self._cloud.auth(request, pending.username, call)
+        if call.factor == "passcode":
+            verdict = await self._cloud.auth(request, pending.username, call)
+        elif held := self._prompts.begin(pending.username, self._clock()):
+            facts.cause = held
+            return Reject(Reason.PUSH_LIMIT, ONE_AT_A_TIME if held == "push_pending" else PASSCODES_ONLY)
+        else:
+            verdict = await self._prompted(request, pending.username, call)
         facts.txid = verdict.txid
         match verdict:
             case FactorAllow(message):
@@ -195,6 +211,18 @@ class SecondStep:
             case FactorDeny(status, message):
                 facts.cause = status
                 return Reject(_DENIALS.get(status, Reason.FACTOR_DENIED), message)
+
+    async def _prompted(
+        self, request: AuthRequest, username: str, call: FactorCall
+    ) -> FactorAllow | FactorDeny:
+        """Raises CloudFailure, which says nothing about the user."""
+        status = ""
+        try:
+            verdict = await self._cloud.auth(request, username, call)
+            status = verdict.status if isinstance(verdict, FactorDeny) else "allow"
+            return verdict
+        finally:
+            self._prompts.end(username, request.section, status, self._clock())
 
     # ---- asking back
 

@@ -65,6 +65,7 @@ from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import Primary, Refused
+from authproxy.pipeline.push_limit import Prompts, PushLimit, PushRules
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.pipeline.username import canonical
@@ -102,6 +103,7 @@ class World:
     challenges: Challenges
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
+    pushes: PushLimit = field(default_factory=PushLimit)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
     def clock(self) -> float:
@@ -481,7 +483,8 @@ class _Builder:
             log=world.log,
             recent=world.recent,
         )
-        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock)
+        prompts = Prompts(world.pushes, push_rules(self._config.main), options.api_host)
+        second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock, prompts)
         groups = primary if isinstance(primary, GroupingDirectory) else None
         pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock, groups), world.workload)
         logins = self._logins(name, options, pipeline)
@@ -612,6 +615,10 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
             return replace(policy, mode=Mode.FACTOR_ONLY)
         case _:
             raise TypeError(f"no policy for {type(options).__name__}")
+
+
+def push_rules(main: Main) -> PushRules:
+    return PushRules(main.push_limit, main.push_limit_window, main.push_limit_pause, main.push_fraud_pause)
 
 
 def eap_tls(options: RadiusServer) -> ServerTls | None:

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -24,12 +25,14 @@ from authproxy.config.problems import InvalidConfig
 from authproxy.observe import audit, event_log
 from authproxy.observe.bridge import take_over, twisted_observer, with_traceback
 from authproxy.observe.event_log import EventLog, LogSettings, LogUnusable, open_log
+from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.notify import ServiceManager
 from authproxy.observe.pulse import Beat, Pulse
 from authproxy.observe.recent import Recent
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.challenge import Challenges
+from authproxy.pipeline.push_limit import PushLimit
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
 from authproxy.service.build import World, build
@@ -128,6 +131,7 @@ class Daemon:
             state=state,
             challenges=_challenges(state),
             writers=writers,
+            pushes=PushLimit(partial(_spared, log)),
         )
 
     def _audit(self, main: Main) -> tuple[audit.Audit, list[LineWriter]]:
@@ -241,6 +245,12 @@ def run(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
     reactor.run(installSignalHandlers=False)
     daemon.close()
     return 0
+
+
+def _spared(log: Log, event: str, user: str, section: str) -> None:
+    """A11: somebody who isn't the user seems to know the password."""
+    todo = "ask the user; if it wasn't them, change the password"
+    (log.error if event == "push.fraud_reported" else log.warn)(event, user=user, section=section, todo=todo)
 
 
 def _log_settings(main: Main) -> LogSettings:
