@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from authproxy.pipeline.credential import Credential, Typed, TypedPasscode, read_factor
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.failure_limit import Failures
 from authproxy.pipeline.grants import Groups
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
@@ -23,6 +24,12 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.secret import Secret
 
+_REFUSED = {
+    RefusalKind.CREDENTIALS: Reason.PRIMARY_REJECTED,
+    RefusalKind.NOT_IN_GROUP: Reason.NOT_IN_GROUP,
+    RefusalKind.RATE_LIMITED: Reason.RATE_LIMITED,
+}
+
 
 class Pipeline:
     """One section's logins."""
@@ -35,6 +42,7 @@ class Pipeline:
         recorder: Recorder,
         clock: Clock,
         groups: Groups | None = None,
+        failures: Failures | None = None,
     ) -> None:
         """`groups` is needed where the policy grants anything by group."""
         self._policy = policy
@@ -43,6 +51,7 @@ class Pipeline:
         self._recorder = recorder
         self._clock = clock
         self._groups = groups
+        self._failures = Failures() if failures is None else failures
 
     async def authenticate(self, request: AuthRequest) -> Decision:
         """Decide and record. Exceptions other than the ports' own are bugs, and the caller's to reject."""
@@ -150,6 +159,9 @@ class Pipeline:
         # RFC 4513 §5.1.2: a directory takes an empty password for an anonymous bind and says yes (R25).
         if not credential.password:
             return Reject(Reason.EMPTY_PASSWORD)
+        if over := self._failures.refuses(request, self._clock()):
+            facts.cause = over
+            return Reject(Reason.RATE_LIMITED)
         try:
             answer = await self._ask_primary(request, credential.password, facts)
         except PrimaryUnavailable as unavailable:
@@ -159,9 +171,9 @@ class Pipeline:
         match answer:
             case Refused(cause, kind, message, carried):
                 facts.cause = cause
-                not_in_group = kind is RefusalKind.NOT_IN_GROUP
-                reason = Reason.NOT_IN_GROUP if not_in_group else Reason.PRIMARY_REJECTED
-                return Reject(reason, message, carried)
+                if kind is not RefusalKind.NOT_IN_GROUP:
+                    self._failures.failed(request, self._clock())
+                return Reject(_REFUSED[kind], message, carried)
             case PrimaryChallenge(message, state, carried):
                 return Challenge(Reason.PRIMARY_CHALLENGE, message, state, carried)
             case Verified():

@@ -30,6 +30,7 @@ class Verified:
 class RefusalKind(StrEnum):
     CREDENTIALS = "credentials"  # unknown user, wrong password, expired, locked, disabled
     NOT_IN_GROUP = "not_in_group"
+    RATE_LIMITED = "rate_limited"  # not asked: there were too many wrong ones (A10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ from authproxy.backends.cloud.proxy import OutboundProxy
 from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.memberships import GroupingDirectory, Memberships
+from authproxy.backends.directory.names import bare
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
+from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.open_door import OpenDoorGates
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
@@ -61,6 +63,7 @@ from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Decision, Reason, Reject
+from authproxy.pipeline.failure_limit import FailureLimit, FailureRules, Failures
 from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.policy import Mode, Policy
@@ -104,6 +107,7 @@ class World:
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
     pushes: PushLimit = field(default_factory=PushLimit)
+    failures: FailureLimit = field(default_factory=FailureLimit)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
     def clock(self) -> float:
@@ -311,6 +315,7 @@ class _Builder:
 
     def _radius(self, name: str, options: RadiusClient) -> RadiusPart:
         settings = RadiusClientSettings(
+            name=name,
             hosts=options.servers,
             secret=options.secret,
             retries=options.retries,
@@ -320,6 +325,7 @@ class _Builder:
             nas_identifier=options.nas_identifier,
             returned=self._allowed(name, options.pass_through_attr_names, options.pass_through_all),
             hidden=self._attributes.hidden,
+            lockout=LockoutRules(options.failures_per_user, options.failures_window),
         )
         before = self._earlier.primaries.get(name) if self._earlier else None
         if isinstance(before, RadiusPart) and before.made_of == settings:
@@ -445,7 +451,8 @@ class _Builder:
         cloud: CloudPart,
         tls: ServerTls | None,
     ) -> Section:
-        pipeline, logins = self._decider(name, options, ldap.ldap_policy(options), BindPrimary(), cloud)
+        binds = BindPrimary(directory.primary.guard, bare)
+        pipeline, logins = self._decider(name, options, ldap.ldap_policy(options), binds, cloud)
         before = self._earlier.sections.get(name) if self._earlier else None
         same = before is not None and before.primary is directory
         section = LdapSection(
@@ -485,8 +492,11 @@ class _Builder:
         )
         prompts = Prompts(world.pushes, push_rules(self._config.main), options.api_host)
         second = SecondStep(policy, cloud.guarded, cloud.door, world.challenges, world.clock, prompts)
+        failures = Failures(world.failures, failure_rules(options))
         groups = primary if isinstance(primary, GroupingDirectory) else None
-        pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock, groups), world.workload)
+        pipeline = Counted(
+            Pipeline(policy, primary, second, recorder, world.clock, groups, failures), world.workload
+        )
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)
         world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)
@@ -617,6 +627,14 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
             raise TypeError(f"no policy for {type(options).__name__}")
 
 
+def failure_rules(options: ServerSection) -> FailureRules:
+    return FailureRules(
+        station=options.failures_per_station if isinstance(options, RadiusServer) else 0,
+        client=options.failures_per_client,
+        window=options.failures_refill,
+    )
+
+
 def push_rules(main: Main) -> PushRules:
     return PushRules(main.push_limit, main.push_limit_window, main.push_limit_pause, main.push_fraud_pause)
 
@@ -699,5 +717,6 @@ def directory_settings(
         security_group_dn=options.security_group_dn,
         ldap_filter=parse_filter(options.ldap_filter) if options.ldap_filter else None,
         member_of=member_of,
+        lockout=LockoutRules(options.failures_per_user, options.failures_window),
         timeout=options.timeout,
     )

@@ -32,6 +32,7 @@ from authproxy.observe.pulse import Beat, Pulse
 from authproxy.observe.recent import Recent
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.challenge import Challenges
+from authproxy.pipeline.failure_limit import FailureLimit
 from authproxy.pipeline.push_limit import PushLimit
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
@@ -132,6 +133,7 @@ class Daemon:
             challenges=_challenges(state),
             writers=writers,
             pushes=PushLimit(partial(_spared, log)),
+            failures=FailureLimit(partial(_guessing, log)),
         )
 
     def _audit(self, main: Main) -> tuple[audit.Audit, list[LineWriter]]:
@@ -245,6 +247,12 @@ def run(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
     reactor.run(installSignalHandlers=False)
     daemon.close()
     return 0
+
+
+def _guessing(log: Log, which: str, whose: str, section: str) -> None:
+    log.warn(
+        "login.failures_limited", limit=which, of=whose, section=section, todo="find out who guesses there"
+    )
 
 
 def _spared(log: Log, event: str, user: str, section: str) -> None:

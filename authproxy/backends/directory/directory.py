@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from authproxy.backends.directory.binds import Credentials, NoVerdict, Right, Wrong
+from authproxy.backends.directory.binds import Credentials, NoVerdict, Proof, Right, Wrong
 from authproxy.backends.directory.connect import Connector, Unusable
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
 from authproxy.backends.directory.examine import HostReport
@@ -24,6 +24,7 @@ from authproxy.backends.directory.ntlm import PasswordNotText
 from authproxy.backends.directory.pool import Overloaded
 from authproxy.backends.directory.server import Server, ServiceAccount
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Transport
+from authproxy.backends.lockout import LockoutGuard, place_of
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
@@ -83,6 +84,7 @@ class Directory:
         group = settings.security_group_dn
         self._membership = None if group is None else Membership(group, section=settings.name, log=log)
         self._told: dict[str, float] = {}
+        self.guard = LockoutGuard(settings.lockout, section=settings.name, reactor=reactor, log=log)
 
     def start(self) -> None:
         """Ask each host whether it is there."""
@@ -141,7 +143,7 @@ class Directory:
         name = read_name(request.username.typed)
 
         async def ask(server: Server, until: float) -> Verified | Refused:
-            return await self._ask(server, name, password, until, groups_of)
+            return await self._ask(server, name, request, password, until, groups_of)
 
         return await self.consult(ask, request.deadline)
 
@@ -176,7 +178,13 @@ class Directory:
         raise PrimaryUnavailable("; ".join(problems) or self._why_nobody())
 
     async def _ask(
-        self, server: Server, name: Name, password: Secret, deadline: float, groups_of: GroupsOf | None
+        self,
+        server: Server,
+        name: Name,
+        request: AuthRequest,
+        password: Secret,
+        deadline: float,
+        groups_of: GroupsOf | None,
     ) -> Verified | Refused:
         async def find(connection: LdapConnection) -> User | Refused:
             return await self._lookup.find(connection, server.root, name, deadline)
@@ -184,11 +192,19 @@ class Directory:
         user = await server.search(find, deadline)
         if isinstance(user, Refused):
             return user
+
+        async def prove() -> Proof:
+            return await server.prove(Credentials(user.dn, user.account, password), deadline)
+
+        # By the name that the directory confirmed: however else it is typed, it is the same account.
+        whose, place = user.username.canonical, place_of(request)
         try:
-            proof = await server.prove(Credentials(user.dn, user.account, password), deadline)
+            proof = await self.guard.attempt(whose, place, deadline, prove, _cause)
         except PasswordNotText:
             return Refused("password_not_utf8")
         match proof:
+            case Refused():
+                return proof
             case Wrong(cause):
                 return Refused(cause)
             case Right(grace_logins):
@@ -218,6 +234,10 @@ class Directory:
     def _why_nobody(self) -> str:
         down = [f"{host.host}: {host.why}" for host in self._hosts.health() if host.state is State.DOWN]
         return "; ".join(down) or "no time left"
+
+
+def _cause(proof: Proof) -> str | None:
+    return proof.cause if isinstance(proof, Wrong) else None
 
 
 def _doubt(settings: DirectorySettings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.tls import Trust
 from authproxy.protocols.ldap.dn import Subtree, parse_dn
 from authproxy.protocols.ldap.filter import Filter
@@ -76,6 +77,7 @@ class DirectorySettings:
     member_of: bool = False  # somebody asks which groups a user is in
     timeout: float = 10
     limits: Limits = field(default_factory=Limits)
+    lockout: LockoutRules = field(default_factory=LockoutRules)
 
     def __post_init__(self) -> None:
         """Raises ValueError (MalformedDN among them)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+from authproxy.backends.lockout import LockoutGuard, place_of
 from authproxy.backends.radius.server import Build, Server, Silent
 from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import NameUnresolved, Resolver
@@ -68,6 +69,7 @@ class RadiusPrimary:
         self._resolver = resolver
         self._log = log
         self._servers: dict[tuple[str, int], Server] = {}
+        self._guard = LockoutGuard(settings.lockout, section=settings.name, reactor=reactor, log=log)
 
     @property
     def returns(self) -> bool:
@@ -79,6 +81,17 @@ class RadiusPrimary:
         # Another proof than a password is as long as it is.
         if not request.opaque and len(password) > MAX_PASSWORD:
             return Refused("password_too_long")
+
+        async def prove() -> Verified | Refused | PrimaryChallenge:
+            return await self._verify(request, password)
+
+        if isinstance(request.carried, FromNas) and request.carried.kind is CredentialKind.EAP:
+            # The name outside the tunnel is nobody's, and most rounds decide nothing.
+            return await prove()
+        whose = request.username.canonical
+        return await self._guard.attempt(whose, place_of(request), request.deadline, prove, _cause_of)
+
+    async def _verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         build = self._builder(request, password)
         problems: list[str] = []
         servers = await self._candidates(request.deadline, problems)
@@ -214,6 +227,16 @@ class RadiusPrimary:
                 return PrimaryChallenge(message, reply.first(STATE) or b"", answered)
             case _:
                 return Refused(_cause(reply), message=message, carried=answered)
+
+
+def _cause_of(answer: Verified | Refused | PrimaryChallenge) -> str | None:
+    match answer:
+        case Verified():
+            return None
+        case Refused(cause):
+            return cause
+        case PrimaryChallenge():
+            return ""
 
 
 def _message(reply: Packet) -> str:

@@ -155,6 +155,12 @@ class RadiusServer(ServerSection):
     max_pending_per_client: Annotated[int, whole(1, 1_000_000)] = Field(
         default=1_024, description="Requests of one client in progress, at most; more are dropped."
     )
+    failures_per_station: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=200,
+        description="Wrong passwords from one Calling-Station-Id, whoever's they are, in "
+        "`failures_refill`; then logins from there are refused until some are forgotten. 0: any number, for "
+        "clients that send the same one for all users.",
+    )
     reject_delay: Annotated[float, seconds(0, 10)] = Field(
         default=1,
         description="No Access-Reject leaves sooner than this after its request, whatever its reason.",

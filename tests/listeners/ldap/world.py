@@ -11,6 +11,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from authproxy.backends.directory.names import bare
+from authproxy.backends.lockout import LockoutGuard, LockoutRules
 from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.connection import LdapClient
 from authproxy.listeners.ldap.listener import LdapListener
@@ -355,7 +357,10 @@ class Desk:
         self.joined: list[str] = []
         self.policy = Policy(**{"fail_mode": FailMode.SECURE, **(policy or {})})
         second = SecondStep(self.policy, self.phone, door or Door(), None, self.clock.seconds)  # type: ignore[arg-type]
-        self.pipeline = Pipeline(self.policy, BindPrimary(), second, self.record, self.clock.seconds)
+        guard = LockoutGuard(LockoutRules(), section="ad_client", reactor=self.clock, log=self.log)
+        self.pipeline = Pipeline(
+            self.policy, BindPrimary(guard, bare), second, self.record, self.clock.seconds
+        )
         self.logins = Logins(
             self.pipeline,
             key=b"k",
