@@ -46,6 +46,7 @@ from authproxy.config.model import (
 )
 from authproxy.config.options.addresses import Endpoint
 from authproxy.config.problems import InvalidConfig, Problem, suggestion
+from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.section import LdapSection
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
@@ -106,6 +107,7 @@ class World:
     challenges: Challenges
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
+    descriptors: Descriptors = field(default_factory=Descriptors)
     pushes: PushLimit = field(default_factory=PushLimit)
     failures: FailureLimit = field(default_factory=FailureLimit)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
@@ -464,6 +466,7 @@ class _Builder:
             upstreams=ldap.upstreams(directory.primary, before.ldap if before else None, same),
             identities=ldap.identities(options, directory.primary, self._world.log),
             tls=tls,
+            workload=self._world.workload,
         )
         return Section(options, directory, cloud, pipeline, logins, ldap=section)
 

@@ -153,7 +153,8 @@ class RadiusServer(ServerSection):
         default=16_384, description="Requests in progress on the port, at most; more are dropped."
     )
     max_pending_per_client: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=1_024, description="Requests of one client in progress, at most; more are dropped."
+        default=12_288,
+        description="Requests of one client in progress, at most; more are dropped.",
     )
     failures_per_station: Annotated[int, whole(0, 1_000_000)] = Field(
         default=200,

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from authproxy.backends.directory.names import bare
 from authproxy.backends.lockout import LockoutGuard, LockoutRules
+from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.connection import LdapClient
 from authproxy.listeners.ldap.listener import LdapListener
@@ -34,6 +35,7 @@ from authproxy.pipeline.ports import (
 )
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
+from authproxy.pipeline.workload import Workload
 from authproxy.protocols.ldap.controls import Control, decode_controls
 from authproxy.protocols.ldap.framing import Frame, Framer
 from authproxy.protocols.ldap.requests import (
@@ -346,6 +348,8 @@ class Desk:
         tls_at_once: bool = False,
         balancers: tuple[str, ...] = (),
         door: Door | None = None,
+        descriptors: Descriptors | None = None,
+        workload: Workload | None = None,
     ) -> None:
         self.clock = Clock()
         self.directory = FakeDirectory()
@@ -372,6 +376,7 @@ class Desk:
         self.options = replace(Options(append=self.policy.append), **(options or {}))
         self.limits = replace(Limits(), **(limits or {}))
         self.tls = tls
+        self.workload = workload
         self.listener = LdapListener(
             self.section(),
             balancers=[ip_network(network) for network in balancers],
@@ -379,6 +384,7 @@ class Desk:
             reactor=self.clock,
             log=self.log,
             disconnects=self.counted,
+            descriptors=descriptors,
         )
 
     def section(self, **changes: Any) -> LdapSection:
@@ -391,6 +397,7 @@ class Desk:
             "upstreams": self.directory,
             "identities": self.people,
             "tls": self.tls,
+            "workload": self.workload,
         }
         return LdapSection(**(parts | changes))
 
