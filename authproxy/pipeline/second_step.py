@@ -198,7 +198,7 @@ class SecondStep:
         facts.factor = call.factor
         if call.factor == "passcode":
             verdict = await self._cloud.auth(request, pending.username, call)
-        elif held := self._prompts.begin(pending.username, self._clock()):
+        elif held := await self._prompts.begin(pending.username, self._clock, request.deadline):
             facts.cause = held
             return Reject(Reason.PUSH_LIMIT, ONE_AT_A_TIME if held == "push_pending" else PASSCODES_ONLY)
         else:

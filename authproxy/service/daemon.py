@@ -19,6 +19,7 @@ from authproxy import __version__
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.state_dir import StateUnusable
 from authproxy.backends.tls import ServerCertificates
+from authproxy.backends.turns import ReactorTurn
 from authproxy.config.load import Loaded
 from authproxy.config.model import LogFormat, Main
 from authproxy.config.problems import InvalidConfig
@@ -132,7 +133,7 @@ class Daemon:
             state=state,
             challenges=_challenges(state),
             writers=writers,
-            pushes=PushLimit(partial(_spared, log)),
+            pushes=PushLimit(partial(_spared, log), partial(ReactorTurn, self._reactor)),
             failures=FailureLimit(partial(_guessing, log)),
         )
 

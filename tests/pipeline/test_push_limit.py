@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
+from authproxy.backends.turns import ReactorTurn
 from authproxy.pipeline import push_limit
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.decision import Accept, Decision, Reason, Reject
@@ -152,29 +155,93 @@ def test_an_outage_is_not_the_users(desk: Desk) -> None:
     assert isinstance(desk.log_in(), Accept)
 
 
+def begin(prompts: Prompts, user: str = "alice", now: float = 0.0) -> str:
+    return run(prompts.begin(user, lambda: now, now + 60))
+
+
 def test_one_at_a_time() -> None:
     limit = PushLimit()
     prompts, other = Prompts(limit, RULES, "api"), Prompts(limit, RULES, "api")
-    assert prompts.begin("alice", 0.0) == ""
-    assert other.begin("alice", 1.0) == "push_pending"
-    assert other.begin("bob", 1.0) == ""
+    assert begin(prompts) == ""
+    assert begin(other) == "push_pending"
+    assert begin(other, "bob") == ""
     prompts.end("alice", "vpn", "allow", 2.0)
-    assert other.begin("alice", 2.0) == ""
+    assert begin(other) == ""
 
 
 def test_one_at_a_time_also_without_a_limit() -> None:
     prompts = Prompts(rules=PushRules(most=0))
     for now in range(10):
-        assert prompts.begin("alice", now) == ""
-        assert prompts.begin("alice", now) == "push_pending"
+        assert begin(prompts, now=now) == ""
+        assert begin(prompts, now=now) == "push_pending"
         prompts.end("alice", "vpn", "deny", now)
 
 
-def test_a_prompt_whose_work_is_cancelled_waits_no_longer() -> None:
+def test_a_prompt_whose_work_is_cancelled_is_over() -> None:
     prompts = Prompts()
-    assert prompts.begin("alice", 0.0) == ""
+    assert begin(prompts) == ""
     prompts.end("alice", "vpn", "", 1.0)
-    assert prompts.begin("alice", 1.0) == ""
+    assert begin(prompts) == ""
+
+
+class Line:
+    """Logins of one user, on a clock that the test moves."""
+
+    def __init__(self, rules: PushRules = RULES) -> None:
+        self.clock = Clock()
+        self.prompts = Prompts(PushLimit(new_turn=lambda: ReactorTurn(self.clock)), rules)
+
+    def begin(self, patience: float = 60) -> Deferred[str]:
+        now = self.clock.seconds
+        return Deferred.fromCoroutine(self.prompts.begin("alice", now, now() + patience))
+
+    def end(self, status: str = "allow") -> None:
+        self.prompts.end("alice", "vpn", status, self.clock.seconds())
+
+
+def results(waiting: list[Deferred[str]]) -> list[str | None]:
+    return [one.result if one.called else None for one in waiting]
+
+
+def test_the_others_wait_in_line() -> None:
+    """Two applications at once are two prompts, one after the other."""
+    line = Line()
+    waiting = [line.begin() for _ in range(3)]
+    assert results(waiting) == ["", None, None]
+    line.end()
+    assert results(waiting) == ["", "", None]
+    line.end("deny")
+    assert results(waiting) == ["", "", ""]
+    line.end()
+    assert results([line.begin()]) == [""]
+
+
+def test_a_line_has_an_end_and_so_has_its_patience() -> None:
+    line = Line()
+    waiting = [line.begin() for _ in range(12)]
+    assert results(waiting)[9:] == ["push_pending"] * 3
+    line.clock.advance(60)
+    assert results(waiting) == [""] + ["push_pending"] * 11
+    line.end()
+    assert results([line.begin()]) == [""]
+
+
+def test_who_is_spared_is_told_at_once() -> None:
+    """Sixty logins with a stolen password: the third denial ends them all."""
+    line = Line()
+    waiting = [line.begin() for _ in range(9)]
+    for _ in range(3):
+        line.end("deny")
+    assert results(waiting) == [""] * 3 + ["push_paused"] * 6
+
+
+def test_a_cancelled_place_goes_to_the_next() -> None:
+    line = Line()
+    waiting = [line.begin() for _ in range(3)]
+    waiting[1].addErrback(lambda _: "cancelled")
+    waiting[1].cancel()
+    line.end()
+    assert results(waiting) == ["", "cancelled", ""]
 
 
 def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +249,10 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push_limit, "_MOST_USERS", 100)
     prompts = Prompts(rules=RULES)
     for now in range(3):
-        prompts.begin("paused", now)
+        begin(prompts, "paused", now)
         prompts.end("paused", "vpn", "deny", now)
     for number in range(1000):
-        prompts.begin(f"user{number}", 10.0)
+        begin(prompts, f"user{number}", 10.0)
         prompts.end(f"user{number}", "vpn", "deny", 10.0)
     assert len(prompts.limit) <= 101
-    assert prompts.begin("paused", 11.0) == "push_paused"
+    assert begin(prompts, "paused", 11.0) == "push_paused"

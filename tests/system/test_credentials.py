@@ -185,8 +185,7 @@ def test_one_name_for_everybody(everyday: Everyday) -> None:
     nas = everyday.nas()
     composed = ["Müller", "MÜLLER", "müller", "Müller@corp.test", "CORP\\MÜLLER", "  müller "]
     names = [*composed, unicodedata.normalize("NFD", "Müller")]
-    # In turn: a user is asked one thing at a time.
-    replies = [nas.ask(name, password) for name in names]
+    replies = nas.exchange_all([nas.login(name, password) for name in names])
     assert codes(replies) == [ACCESS_ACCEPT] * len(names)
     assert len(everyday.wait_audit(1, user="müller", reason="both_factors")) >= 1
     strangers = [

@@ -32,20 +32,34 @@ def test_twenty_logins_that_the_user_denies(world: World) -> None:
     assert len([call for call in world.asked("alice") if call["factor"] != "passcode"]) == 3
 
 
-def test_fraud_and_a_second_login_meanwhile(world: World) -> None:
-    """One prompt at a time, in all sections; what the user reports as fraud stops them at once, and is told."""
-    one, two = world.add_section("one", denial_memory=0), world.add_section("two")
+def test_one_prompt_at_a_time(world: World) -> None:
+    """Two sections, two prompts, one after the other; what the user reports as fraud ends them, and is told."""
+    one, two = world.add_section("one", denial_memory=0), world.add_section("two", denial_memory=0)
     eve = world.add_user("eve", answer=None)
     world.start()
-    nas = world.nas(one)
-    first = nas.login(eve.user, eve.password)
-    nas.send(first)
-    world.journal.wait(CloudRequest, lambda r: r.user == "eve" and r.endpoint == "auth_status")
-    assert codes([world.nas(two).ask(eve.user, eve.password)]) == [ACCESS_REJECT]
-    (event,) = world.wait_audit(username="eve", reason="push_limit")
-    assert event["cause"] == "push_pending"
-    world.cloud.decide("eve", "fraud")
-    assert codes([nas.receive(first)]) == [ACCESS_REJECT]
-    assert "error push.fraud_reported user=eve section=one" in world.wait_log("push.fraud_reported")
-    assert codes([world.nas(two).ask(eve.user, eve.password)]) == [ACCESS_REJECT]
+    first_nas, second_nas = world.nas(one), world.nas(two)
+
+    def prompted(count: int) -> None:
+        world.journal.wait(CloudRequest, lambda r: r.user == "eve" and r.endpoint == "auth", count=count)
+
+    first, second = first_nas.login(eve.user, eve.password), second_nas.login(eve.user, eve.password)
+    first_nas.send(first)
+    prompted(1)
+    second_nas.send(second)
+    # Its preauth has been answered, and its push would be the next thing.
+    world.journal.wait(CloudRequest, lambda r: r.user == "eve" and r.endpoint == "preauth", count=2)
+    assert second_nas.hears_nothing(0.3)
     assert len(world.asked("eve")) == 1
+    world.cloud.decide("eve", "allow")
+    assert codes([first_nas.receive(first)]) == [ACCESS_ACCEPT]
+    prompted(2)
+    third = first_nas.login(eve.user, eve.password)
+    first_nas.send(third)
+    world.journal.wait(CloudRequest, lambda r: r.user == "eve" and r.endpoint == "preauth", count=3)
+    world.cloud.decide("eve", "fraud")
+    assert codes([second_nas.receive(second), first_nas.receive(third)]) == [ACCESS_REJECT] * 2
+    assert "error push.fraud_reported user=eve section=two" in world.wait_log("push.fraud_reported")
+    assert [event["cause"] for event in world.wait_audit(username="eve", reason="push_limit")] == [
+        "push_fraud"
+    ]
+    assert len(world.asked("eve")) == 2
