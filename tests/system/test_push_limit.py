@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.system.bench.cloud import phone
 from tests.system.bench.journal import CloudRequest
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, CALLING_STATION_ID, codes
 from tests.system.bench.world import World
@@ -63,3 +64,24 @@ def test_one_prompt_at_a_time(world: World) -> None:
         "push_fraud"
     ]
     assert len(world.asked("eve")) == 2
+
+
+def test_a_shared_account(world: World) -> None:
+    """Two people, two telephones, one name: each rings the own one, in turn; one's no isn't the other's."""
+    section = world.add_section("vpn")
+    team = world.add_user("team", answer=None, devices=[phone("DANNA"), phone("DBEN")])
+    world.start()
+    anna, ben = world.nas(section), world.nas(section)
+    of_anna = anna.login(team.user, f"{team.password},push", (CALLING_STATION_ID, b"192.0.2.1"))
+    of_ben = ben.login(team.user, f"{team.password},push2", (CALLING_STATION_ID, b"192.0.2.2"))
+    anna.send(of_anna)
+    world.journal.wait(CloudRequest, lambda r: r.user == "team" and r.endpoint == "auth")
+    ben.send(of_ben)
+    world.cloud.decide("team", "deny")
+    assert codes([anna.receive(of_anna)]) == [ACCESS_REJECT]
+    world.journal.wait(CloudRequest, lambda r: r.user == "team" and r.endpoint == "auth", count=2)
+    world.cloud.decide("team", "allow")
+    assert codes([ben.receive(of_ben)]) == [ACCESS_ACCEPT]
+    assert [call["device"] for call in world.asked("team")] == ["DANNA", "DBEN"]
+    assert codes([ben.ask(team.user, f"{team.password},push3")]) == [ACCESS_REJECT]
+    assert world.wait_audit(username="team", reason="no_usable_factor")

@@ -13,17 +13,10 @@ from authproxy.config.model.section import Finding, GroupFamily, Options
 from authproxy.config.options.directory import DnOption
 from authproxy.config.options.reads import Reads, one_or_more, wrong
 from authproxy.config.options.simple import Text
+from authproxy.config.options.users import UserName
 from authproxy.config.reading import Reading
-from authproxy.pipeline.username import MalformedUsername, canonical, read_username
+from authproxy.pipeline.username import canonical
 from authproxy.protocols.radius.settings import MalformedSetting, read_setting, split_settings
-
-
-def readable_name(name: str) -> str:
-    try:
-        read_username(name.encode())
-    except MalformedUsername as malformed:
-        wrong(str(malformed))
-    return name
 
 
 def _setting(text: str) -> str:
@@ -45,7 +38,6 @@ def _read_settings(node: object, _: Reading) -> tuple[Any, ...]:
     return settings_of(node)
 
 
-UserName = Annotated[Text, AfterValidator(readable_name)]
 Settings = Annotated[
     tuple[Annotated[Text, AfterValidator(_setting)], ...],
     Reads(_read_settings, "`NAME = VALUE`, a list; in a .cfg with commas", items=settings_of),

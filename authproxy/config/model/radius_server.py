@@ -13,7 +13,6 @@ from authproxy.config.model.attributes import (
     ATTRIBUTES,
     AttributeRule,
     AttributesFrom,
-    UserName,
     rule_faults,
 )
 from authproxy.config.model.main import Main
@@ -35,6 +34,7 @@ from authproxy.config.options.simple import (
     whole,
 )
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
+from authproxy.config.options.users import UserName
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.prompt import PromptFormat
 from authproxy.secret import Secret

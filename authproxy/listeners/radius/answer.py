@@ -29,7 +29,7 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
             return Code.ACCESS_ACCEPT, _let_in(eap, _ours(granted), Hop(secret, packet.authenticator))
         case Challenge(state=state, carried=EapReply(message=message)):
             return Code.ACCESS_CHALLENGE, [*eap_messages(message), Attribute(STATE, state)]
-        case Accept(_, message, carried, granted):
+        case Accept(message=message, carried=carried, granted=granted):
             over = accepted(carried, Hop(secret, packet.authenticator), _SALTS) if _is_reply(carried) else []
             ours = _ours(granted)
             if any(attribute.type == EAP_MESSAGE for attribute in over):

@@ -118,6 +118,8 @@ def encode_setting(setting: Setting, definition: Definition, values: Mapping[str
 
 def granted_over(attributes: Sequence[Attribute], granted: Sequence[Granted]) -> list[Attribute]:
     """The attributes of an Accept with what is granted: in the place of those of the same name, or beside them."""
+    if not granted:
+        return list(attributes)
     replaced = frozenset(each.key for each in granted if not each.adds)
     kept = [left for attribute in attributes if (left := _without(attribute, replaced)) is not None]
     return [*kept, *(each.attribute for each in granted)]
