@@ -276,17 +276,16 @@ class _Builder:
             if options.transport is not model.Transport.CLEAR and not self._usable(name, options, trust):
                 continue
             try:
-                settings = directory_settings(name, options, trust, member_of=self._asks_groups(name))
+                settings = directory_settings(name, options, trust, groups=self._groups_asked(name))
             except ValueError as wrong:
                 self._problem(name, "", str(wrong))
                 continue
             yield name, self._directory(name, settings)
 
-    def _asks_groups(self, directory: str) -> bool:
+    def _groups_asked(self, directory: str) -> tuple[str, ...]:
         sections = self._config.all(RadiusServer).values()
-        return any(
-            rule.group for section in sections if section.client == directory for rule in section.attributes
-        )
+        rules = [rule for section in sections if section.client == directory for rule in section.attributes]
+        return tuple(dict.fromkeys(rule.group for rule in rules if rule.group))
 
     def _usable(self, name: str, options: AdClient, trust: Trust) -> bool:
         try:
@@ -699,9 +698,9 @@ def directory_trust(options: AdClient) -> Trust:
 
 
 def directory_settings(
-    name: str, options: AdClient, trust: Trust, *, member_of: bool = False
+    name: str, options: AdClient, trust: Trust, *, groups: tuple[str, ...] = ()
 ) -> DirectorySettings:
-    """`member_of`: a section has rules by group. Raises ValueError."""
+    """`groups`: those that sections have rules about. Raises ValueError."""
     plain = options.auth_type is model.AuthType.PLAIN
     service_name = (options.bind_dn if plain else None) or options.service_account_username or ""
     return DirectorySettings(
@@ -719,7 +718,7 @@ def directory_settings(
         at_attribute=options.at_attribute,
         security_group_dn=options.security_group_dn,
         ldap_filter=parse_filter(options.ldap_filter) if options.ldap_filter else None,
-        member_of=member_of,
+        groups=groups,
         lockout=LockoutRules(options.failures_per_user, options.failures_window),
         timeout=options.timeout,
     )

@@ -74,7 +74,7 @@ class DirectorySettings:
     at_attribute: str = "userPrincipalName"
     security_group_dn: str | None = None
     ldap_filter: Filter | None = None
-    member_of: bool = False  # somebody asks which groups a user is in
+    groups: tuple[str, ...] = ()  # DNs of those that sections ask about a user
     timeout: float = 10
     limits: Limits = field(default_factory=Limits)
     lockout: LockoutRules = field(default_factory=LockoutRules)
@@ -89,8 +89,9 @@ class DirectorySettings:
         if not self.service_name:
             raise ValueError("service_account_username or bind_dn: empty")
         parse_dn(self.search_dn)
-        if self.security_group_dn is not None:
-            parse_dn(self.security_group_dn)
+        for group in (self.security_group_dn, *self.groups):
+            if group is not None:
+                parse_dn(group)
 
     @property
     def subtree(self) -> Subtree:

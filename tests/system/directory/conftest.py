@@ -52,7 +52,9 @@ class Client:
         groups: Collection[str] = (),
         primary: GroupingDirectory | None = None,
     ) -> Verified | Refused:
-        asked_of = primary or (self.grouping(groups) if groups else self.directory)
+        asked_of: Directory | GroupingDirectory = primary or (
+            self.grouping(groups) if groups else self.directory
+        )
         octets = password if isinstance(password, bytes) else password.encode()
 
         async def ask() -> Verified | Refused:
