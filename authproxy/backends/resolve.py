@@ -6,6 +6,8 @@ a sign of tampering (F5), the second an outage.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,20 +27,36 @@ from authproxy.observe.log import Log
 FRESH = 60.0  # seconds that an answer is used without asking again; the system's resolver tells no TTL
 # Seconds that a login waits for a newer answer while an older one is at hand.
 PATIENCE = 2.0
+LOCAL_RETRY = 1.0  # the same, when it was this process that couldn't ask
 RETRY = 10.0  # seconds until a name is looked up again after a failure
 _NOT_THERE = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+_OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 Lookup = Callable[..., Sequence[tuple[Any, ...]]]
 
 
 class NameUnresolved(Exception):
-    """No address. `nxdomain`: the name does not exist; else nobody could say. `known`: it had addresses before."""
+    """No address. `nxdomain`: the name does not exist; else nobody could say. `known`: it had addresses before.
 
-    def __init__(self, name: str, *, nxdomain: bool, known: bool = False) -> None:
-        super().__init__(f"{name}: {'no such name' if nxdomain else 'no answer from the resolver'}")
+    `local`: it is this process that couldn't ask.
+    """
+
+    def __init__(self, name: str, *, nxdomain: bool, known: bool = False, local: bool = False) -> None:
+        why = (
+            "no file descriptor left to ask with: raise LimitNOFILE"
+            if local
+            else "no answer from the resolver"
+        )
+        super().__init__(f"{name}: {'no such name' if nxdomain else why}")
         self.name = name
         self.nxdomain = nxdomain
         self.known = known
+        self.local = local
+
+
+class _NoDescriptors(Exception):
+    """A8: the resolver says that there is no such name, or no answer, when it can't open a socket or a file."""
 
 
 class _Threads(ThreadPool):
@@ -125,9 +143,7 @@ class Resolver:
         if not self._pool.started:
             self._pool.start()
         known.asking = True
-        asked = deferToThreadPool(
-            self._reactor, self._pool, self._lookup, name, None, type=socket.SOCK_STREAM
-        )
+        asked = deferToThreadPool(self._reactor, self._pool, _look_up, self._lookup, name)
         asked.addCallbacks(
             lambda answers: self._found(answers, name, known),
             lambda failure: self._not_found(failure, name, known),
@@ -146,13 +162,20 @@ class Resolver:
 
     def _not_found(self, failure: Failure, name: str, known: _Name) -> None:
         error = failure.value
+        if isinstance(error, _NoDescriptors):
+            self._fail(name, known, nxdomain=False, local=True)
+            return
         if isinstance(error, Exception) and not isinstance(error, (OSError, UnicodeError)):
             self._log.failure("name.lookup_failed", error, name=name)
         self._fail(name, known, nxdomain=isinstance(error, socket.gaierror) and error.errno in _NOT_THERE)
 
-    def _fail(self, name: str, known: _Name, *, nxdomain: bool) -> None:
-        known.failed = NameUnresolved(name, nxdomain=nxdomain, known=bool(known.addresses))
-        known.retry_at = self._reactor.seconds() + RETRY
+    def _fail(self, name: str, known: _Name, *, nxdomain: bool, local: bool = False) -> None:
+        known.failed = NameUnresolved(name, nxdomain=nxdomain, known=bool(known.addresses), local=local)
+        known.retry_at = self._reactor.seconds() + (LOCAL_RETRY if local else RETRY)
+        if local:
+            self._log.error(
+                "process.no_descriptors", needed_for=f"looking {name} up", todo="raise LimitNOFILE"
+            )
         self._log.warn("name.unresolved", name=name, nxdomain=nxdomain, last_good=list(known.addresses))
 
     def _asked(self, _: object, known: _Name) -> None:
@@ -161,12 +184,30 @@ class Resolver:
             _fire(known.waiting, waiting)
 
 
+def _look_up(lookup: Lookup, name: str) -> Sequence[tuple[Any, ...]]:
+    """In a thread. Raises OSError, and _NoDescriptors in place of what the want of them looks like."""
+    try:
+        return lookup(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        if error.errno in _OUT_OF_DESCRIPTORS or _none_is_left():
+            raise _NoDescriptors from None
+        raise
+
+
+def _none_is_left() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno in _OUT_OF_DESCRIPTORS
+    return False
+
+
 def _answer(name: str, known: _Name) -> tuple[str, ...]:
     failed = known.failed
     if failed is not None and failed.nxdomain:
         raise NameUnresolved(name, nxdomain=True, known=failed.known)
     if not known.addresses:
-        raise NameUnresolved(name, nxdomain=False)
+        raise NameUnresolved(name, nxdomain=False, local=failed is not None and failed.local)
     return known.addresses
 
 

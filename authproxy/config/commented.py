@@ -41,7 +41,8 @@ def _options(model: type[BaseModel], indent: str, shown: Mapping[str, str | int]
         off = "" if field.is_required() or option in _IN_EFFECT or option in shown else "# "
         yield from _wrapped(field.description or "", indent)
         items = item_model(field)
-        if items is None:
+        # A list that may be left out is shown on one line, so that one mark switches it on.
+        if items is None or off:
             yield f"{indent}{off}{option}: {as_yaml(shown.get(option, example(field)))}"
         else:
             yield f"{indent}{off}{option}:"

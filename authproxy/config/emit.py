@@ -94,7 +94,7 @@ def _value(node: Node, field: FieldInfo, path: Callable[[str], str]) -> str:
     if is_secret(field):
         return quoted(_text(node))
     if not how.schema:
-        items = words_of(node)
+        items = (how.items or words_of)(node)
         return "[" + ", ".join(_scalar(item, item_reads(field), path) for item in items) + "]"
     return _scalar(node, how, path)
 

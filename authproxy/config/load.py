@@ -30,11 +30,12 @@ class Loaded:
     warnings: tuple[Problem, ...]
     places: Mapping[str, Entries] = field(default_factory=dict, repr=False)
 
-    def problem(self, section: str, option: str, what: str) -> Problem:
+    def problem(self, section: str, option: str | tuple[str | int, ...], what: str) -> Problem:
         """A problem that shows only when the service is built, at the option's place."""
+        location = Finding(option, what).location
         if section not in self.places:
-            return Problem(str(self.path), 0, section, option, what)
-        mark = locate(self.places[section], (option,) if option else ())
+            return Problem(str(self.path), 0, section, ".".join(map(str, location)), what)
+        mark = locate(self.places[section], location)
         return Problem(str(self.path), mark.line, section, mark.path, what)
 
 

@@ -63,6 +63,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
             yield from ((name, finding) for finding in _passed_to_nobody(section, sections))
+            yield from ((name, finding) for finding in _groups_of_nobody(section, sections))
         if _asks_nobody_for_groups(section, sections):
             what = "only a directory knows groups: this section needs an ad_client"
             yield name, Finding("fail_open_never_groups", what)
@@ -118,6 +119,16 @@ def _asks_nobody_for_groups(section: ServerSection, sections: Mapping[str, Secti
     """Without effect in a section that isn't safe, and warned of there."""
     applies = section.failmode is FailMode.SAFE and bool(section.fail_open_never_groups)
     return applies and not isinstance(sections.get(section.client), AdClient)
+
+
+def _groups_of_nobody(section: RadiusServer, sections: Mapping[str, Section]) -> Iterator[Finding]:
+    if isinstance(sections.get(section.client), AdClient):
+        return
+    for index, rule in enumerate(section.attributes):
+        if rule.group is not None:
+            yield Finding(
+                ("attributes", index, "group"), "groups are a directory's, and this section asks no ad_client"
+            )
 
 
 def _in_clear(client: Section | None) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from authproxy.pipeline.credential import Credential, Typed, TypedPasscode, read_factor
-from authproxy.pipeline.decision import Challenge, Decision, Reason, Reject
+from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.failure_limit import Failures
+from authproxy.pipeline.grants import Groups
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
     AuditUnavailable,
@@ -20,23 +24,41 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.secret import Secret
 
+_REFUSED = {
+    RefusalKind.CREDENTIALS: Reason.PRIMARY_REJECTED,
+    RefusalKind.NOT_IN_GROUP: Reason.NOT_IN_GROUP,
+    RefusalKind.RATE_LIMITED: Reason.RATE_LIMITED,
+}
+
 
 class Pipeline:
     """One section's logins."""
 
     def __init__(
-        self, policy: Policy, primary: Primary, second: SecondStep, recorder: Recorder, clock: Clock
+        self,
+        policy: Policy,
+        primary: Primary,
+        second: SecondStep,
+        recorder: Recorder,
+        clock: Clock,
+        groups: Groups | None = None,
+        failures: Failures | None = None,
     ) -> None:
+        """`groups` is needed where the policy grants anything by group."""
         self._policy = policy
         self._primary = primary
         self._second = second
         self._recorder = recorder
         self._clock = clock
+        self._groups = groups
+        self._failures = Failures() if failures is None else failures
 
     async def authenticate(self, request: AuthRequest) -> Decision:
         """Decide and record. Exceptions other than the ports' own are bugs, and the caller's to reject."""
         facts = Facts(username=request.username.canonical)
         decision = await self._decide(request, facts)
+        if isinstance(decision, Accept):
+            decision = await self._granted(request, facts, decision)
         try:
             self._recorder.decided(request, facts, decision)
         except AuditUnavailable:
@@ -47,6 +69,28 @@ class Pipeline:
         if isinstance(decision, Reject):
             self._second.refused(request, facts)
         return decision
+
+    async def _granted(self, request: AuthRequest, facts: Facts, accept: Accept) -> Decision:
+        """The one place that every Accept comes through, whatever led to it.
+
+        Who isn't known to be outside a group is not treated as outside: what restricts them would be missing.
+        """
+        grants = self._policy.grants
+        if not grants.rules:
+            return accept
+        if self._groups is not None and grants.unknown(facts):
+            # An answer to a challenge that another node, an earlier start or an earlier configuration put.
+            try:
+                facts.groups, facts.outside = await self._groups.groups_of(
+                    facts.username, facts.dn, request.deadline
+                )
+            except PrimaryUnavailable as unavailable:
+                facts.cause, facts.detail = "groups_unavailable", str(unavailable)
+                return Reject(Reason.PRIMARY_UNAVAILABLE)
+        if grants.unknown(facts):
+            facts.cause = "groups_unknown"
+            return Reject(Reason.INTERNAL)
+        return replace(accept, granted=(*accept.granted, *grants.of(facts)))
 
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
         """A rejection that needs nobody's word, recorded like any other."""
@@ -119,6 +163,9 @@ class Pipeline:
         # RFC 4513 §5.1.2: a directory takes an empty password for an anonymous bind and says yes (R25).
         if not credential.password:
             return Reject(Reason.EMPTY_PASSWORD)
+        if over := self._failures.refuses(request, self._clock()):
+            facts.cause = over
+            return Reject(Reason.RATE_LIMITED)
         try:
             answer = await self._ask_primary(request, credential.password, facts)
         except PrimaryUnavailable as unavailable:
@@ -128,9 +175,9 @@ class Pipeline:
         match answer:
             case Refused(cause, kind, message, carried):
                 facts.cause = cause
-                not_in_group = kind is RefusalKind.NOT_IN_GROUP
-                reason = Reason.NOT_IN_GROUP if not_in_group else Reason.PRIMARY_REJECTED
-                return Reject(reason, message, carried)
+                if kind is not RefusalKind.NOT_IN_GROUP:
+                    self._failures.failed(request, self._clock())
+                return Reject(_REFUSED[kind], message, carried)
             case PrimaryChallenge(message, state, carried):
                 return Challenge(Reason.PRIMARY_CHALLENGE, message, state, carried)
             case Verified():
@@ -147,6 +194,7 @@ class Pipeline:
                 case Verified(username, dn):
                     verified = True
                     facts.username, facts.dn = username, dn
+                    facts.groups, facts.outside = answer.groups, answer.outside
                 case Refused(cause):
                     facts.cause = cause
                 case PrimaryChallenge():

@@ -44,6 +44,10 @@ class Pending:
     round: int = 1
     dn: str = ""
     carried: object = None
+    groups: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
+    # Read from the seal alone, after a restart or at another node: what the primary's Accept carried is gone.
+    restored: bool = False
 
 
 class Forged(Exception):
@@ -155,7 +159,7 @@ class Challenges:
         name = opened[_SEALED.size :].decode()
         if not name:
             raise Forged("forgotten")
-        return Pending(Kind(kind), name, round_)
+        return Pending(Kind(kind), name, round_, restored=True)
 
     def _forget(self, now: int) -> None:
         # A15: by the wall clock alone, one that is set forth and back would let a State be answered twice.

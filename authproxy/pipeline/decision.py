@@ -51,6 +51,8 @@ class Accept:
     carried: object = None
     # What the listener adds because no second factor stands behind it; opaque here.
     mark: object = None
+    # What our own rules add to it (pipeline/grants.py); opaque here, too.
+    granted: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
+from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.ports import Verified
 from authproxy.pipeline.prompt import PromptFormat
 from authproxy.pipeline.request import AuthRequest
@@ -39,4 +40,6 @@ class Policy:
     )
     slow_cloud: SlowCloud = SlowCloud.WAIT
     mark: object = None  # on the session of whoever passes without a second factor (F9); the listener's
+    carries: bool = False  # sessions get attributes of the primary's Accept
+    grants: Grants = field(default_factory=Grants)
     no_primary: bool = False  # nobody checks a password: what comes is a factor, or nothing

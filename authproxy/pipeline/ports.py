@@ -23,11 +23,14 @@ class Verified:
     dn: str = ""
     groups: frozenset[str] = frozenset()
     carried: object = None
+    # Groups that were asked about and don't have the user.
+    outside: frozenset[str] = frozenset()
 
 
 class RefusalKind(StrEnum):
     CREDENTIALS = "credentials"  # unknown user, wrong password, expired, locked, disabled
     NOT_IN_GROUP = "not_in_group"
+    RATE_LIMITED = "rate_limited"  # not asked: there were too many wrong ones (A10)
 
 
 @dataclass(frozen=True, slots=True)

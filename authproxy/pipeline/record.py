@@ -15,6 +15,8 @@ class Facts:
 
     username: str = ""
     dn: str = ""
+    groups: frozenset[str] = frozenset()  # of those that somebody asked about
+    outside: frozenset[str] = frozenset()  # the others of these
     factor: str | None = None  # a factor's name, never a passcode
     primary_ms: float | None = None
     cloud_ms: float | None = None

@@ -30,11 +30,14 @@ from authproxy.pipeline.ports import (
     Verified,
 )
 from authproxy.pipeline.prompt import ENTER_PASSCODE, menu, prompt, understand
+from authproxy.pipeline.push_limit import Prompts
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
 
 # R40: how often one login is asked; the answer `sms` asks again.
 MOST_ROUNDS = 3
+ONE_AT_A_TIME = "Another login of yours waits for your answer."
+PASSCODES_ONLY = "Too many prompts were not approved. Log in with a passcode."
 ENROLL_FIRST = "Finish enrolling, then log in again."
 
 # What the cloud's status word means as a reason; every other denial is the user's.
@@ -58,6 +61,7 @@ class SecondStep:
         challenges: Challenges,
         clock: Clock,
         approvals: SectionApprovals,
+        prompts: Prompts | None = None,
         is_slow: Callable[[], bool] = lambda: False,
     ) -> None:
         """`is_slow`: the cloud answers later than anyone should wait."""
@@ -69,6 +73,7 @@ class SecondStep:
         self._clock = clock
         self._approvals = approvals
         self._is_slow = is_slow
+        self._prompts = Prompts() if prompts is None else prompts
 
     async def behind(
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
@@ -96,7 +101,12 @@ class SecondStep:
         except Forged as forged:
             facts.cause = forged.cause
             return Reject(Reason.BAD_STATE)
+        if pending.restored and self._policy.carries:
+            # A session without the attributes that restrict it is more than the primary granted.
+            facts.cause = "forgotten"
+            return Reject(Reason.BAD_STATE)
         facts.username, facts.dn = pending.username, pending.dn
+        facts.groups, facts.outside = pending.groups, pending.outside
         if pending.kind is Kind.ENROLL:
             return Reject(Reason.ENROLL_REQUIRED, ENROLL_FIRST)
         return await self._timed(facts, self._strict(self._answered(request, pending, facts), facts))
@@ -134,7 +144,15 @@ class SecondStep:
             return await self._outage.behind(request, verified, facts, failure)
         if not isinstance(devices, tuple):
             return devices
-        pending = Pending(Kind.FACTOR, verified.username, 1, verified.dn, verified.carried)
+        pending = Pending(
+            Kind.FACTOR,
+            verified.username,
+            1,
+            verified.dn,
+            verified.carried,
+            verified.groups,
+            verified.outside,
+        )
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
         return await self._strict(self._asked_once(request, typed, pending, devices, facts), facts)
@@ -233,7 +251,13 @@ class SecondStep:
     async def _ask(self, request: AuthRequest, call: FactorCall, pending: Pending, facts: Facts) -> Decision:
         """Raises CloudFailure."""
         facts.factor = call.factor
-        verdict = await self._cloud.auth(request, pending.username, call)
+        if call.factor == "passcode":
+            verdict = await self._cloud.auth(request, pending.username, call)
+        elif held := await self._prompts.begin(pending.username, self._clock, request.deadline):
+            facts.cause = held
+            return Reject(Reason.PUSH_LIMIT, ONE_AT_A_TIME if held == "push_pending" else PASSCODES_ONLY)
+        else:
+            verdict = await self._prompted(request, pending.username, call)
         facts.txid = verdict.txid
         match verdict:
             case FactorAllow(message):
@@ -244,6 +268,18 @@ class SecondStep:
             case FactorDeny(status, message):
                 facts.cause = status
                 return Reject(_DENIALS.get(status, Reason.FACTOR_DENIED), message)
+
+    async def _prompted(
+        self, request: AuthRequest, username: str, call: FactorCall
+    ) -> FactorAllow | FactorDeny:
+        """Raises CloudFailure, which says nothing about the user."""
+        status = ""
+        try:
+            verdict = await self._cloud.auth(request, username, call)
+            status = verdict.status if isinstance(verdict, FactorDeny) else "allow"
+            return verdict
+        finally:
+            self._prompts.end(username, request.section, status, self._clock())
 
     # ---- asking back
 

@@ -27,7 +27,7 @@ def serve_admin(sock: socket.socket, main: Main, overview: Overview, world: Worl
         reactor=world.reactor,
         log=world.log,
     )
-    factory = admin_factory(admin, world.reactor)
+    factory = admin_factory(admin, world.reactor, world.descriptors)
     world.reactor.adoptStreamPort(sock.fileno(), sock.family, factory)
     host, port = sock.getsockname()[:2]
     sock.close()  # the reactor has its own of it

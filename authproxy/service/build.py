@@ -18,8 +18,11 @@ from authproxy.backends.cloud.proxy import OutboundProxy
 from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.cloud.slow import SlowWatch
 from authproxy.backends.directory.directory import Directory
+from authproxy.backends.directory.memberships import GroupingDirectory, Memberships
+from authproxy.backends.directory.names import bare
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
 from authproxy.backends.door_watch import DoorWatch
+from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.primary_only import PrimaryOnly
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
@@ -45,6 +48,7 @@ from authproxy.config.model import (
 )
 from authproxy.config.options.addresses import Endpoint
 from authproxy.config.problems import InvalidConfig, Problem, suggestion
+from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.section import LdapSection
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
@@ -66,9 +70,12 @@ from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.failure_limit import FailureLimit, FailureRules, Failures
+from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import Primary, Refused
+from authproxy.pipeline.push_limit import Prompts, PushLimit, PushRules
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.pipeline.username import canonical
@@ -83,6 +90,7 @@ from authproxy.service import ldap
 from authproxy.service.alarms import ways
 from authproxy.service.certificates import expiries_of
 from authproxy.service.doors import section_door
+from authproxy.service.grants import grants
 from authproxy.service.ldap import LdapPlan
 from authproxy.service.ports import radius_endpoints
 from authproxy.service.state import State
@@ -111,6 +119,9 @@ class World:
     primary_only: PrimaryOnly
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
+    descriptors: Descriptors = field(default_factory=Descriptors)
+    pushes: PushLimit = field(default_factory=PushLimit)
+    failures: FailureLimit = field(default_factory=FailureLimit)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
     approvals: Approvals = field(default_factory=lambda: Approvals(os.urandom(32)))
 
@@ -278,7 +289,7 @@ class _Builder:
             self._config.main, sections, primaries, self._ports(sections), self._ldap_ports(sections)
         )
 
-    def _problem(self, section: str, option: str, what: str) -> None:
+    def _problem(self, section: str, option: str | tuple[str | int, ...], what: str) -> None:
         self.problems.append(self._loaded.problem(section, option, what))
 
     # ---- directories
@@ -289,11 +300,16 @@ class _Builder:
             if options.transport is not model.Transport.CLEAR and not self._usable(name, options, trust):
                 continue
             try:
-                settings = directory_settings(name, options, trust)
+                settings = directory_settings(name, options, trust, groups=self._groups_asked(name))
             except ValueError as wrong:
                 self._problem(name, "", str(wrong))
                 continue
             yield name, self._directory(name, settings)
+
+    def _groups_asked(self, directory: str) -> tuple[str, ...]:
+        sections = self._config.all(RadiusServer).values()
+        rules = [rule for section in sections if section.client == directory for rule in section.attributes]
+        return tuple(dict.fromkeys(rule.group for rule in rules if rule.group))
 
     def _usable(self, name: str, options: AdClient, trust: Trust) -> bool:
         try:
@@ -324,6 +340,7 @@ class _Builder:
 
     def _radius(self, name: str, options: RadiusClient) -> RadiusPart:
         settings = RadiusClientSettings(
+            name=name,
             hosts=options.servers,
             secret=options.secret,
             retries=options.retries,
@@ -333,6 +350,7 @@ class _Builder:
             nas_identifier=options.nas_identifier,
             returned=self._allowed(name, options.pass_through_attr_names, options.pass_through_all),
             hidden=self._attributes.hidden,
+            lockout=LockoutRules(options.failures_per_user, options.failures_window),
         )
         before = self._earlier.primaries.get(name) if self._earlier else None
         if isinstance(before, RadiusPart) and before.made_of == settings:
@@ -433,10 +451,11 @@ class _Builder:
         attribute: Key | None,
         tls: ServerTls | None,
     ) -> Section:
-        policy = section_policy(options, primary)
+        policy = replace(section_policy(options, primary), grants=self._grants(name, options))
         directory = primary.primary if isinstance(primary, DirectoryPart) else None
+        asked = self._grouping(primary, policy.grants.groups)
         approvals = self._world.approvals.of_section(0)
-        pipeline, logins = self._decider(name, options, policy, primary.primary, directory, cloud, approvals)
+        pipeline, logins = self._decider(name, options, policy, asked, directory, cloud, approvals)
         radius: RadiusSection | EapSection
         radius = plain = RadiusSection(
             name=options.name,
@@ -473,9 +492,8 @@ class _Builder:
     ) -> Section:
         policy = ldap.ldap_policy(options)
         approvals = self._world.approvals.of_section(options.approval_memory)
-        pipeline, logins = self._decider(
-            name, options, policy, BindPrimary(), directory.primary, cloud, approvals
-        )
+        binds = BindPrimary(directory.primary.guard, bare)
+        pipeline, logins = self._decider(name, options, policy, binds, directory.primary, cloud, approvals)
         before = self._earlier.sections.get(name) if self._earlier else None
         same = before is not None and before.primary is directory
         section = LdapSection(
@@ -488,8 +506,19 @@ class _Builder:
             identities=ldap.identities(options, directory.primary, self._world.log),
             tls=tls,
             approvals=approvals,
+            workload=self._world.workload,
         )
         return Section(options, directory, cloud, pipeline, logins, ldap=section)
+
+    def _grants(self, name: str, options: RadiusServer) -> Grants:
+        if not options.attributes:
+            return Grants()
+        return grants(options, self._attributes, partial(self._problem, name))
+
+    def _grouping(self, primary: PrimaryPart, groups: frozenset[str]) -> Primary:
+        if not groups or not isinstance(primary, DirectoryPart):
+            return primary.primary
+        return GroupingDirectory(primary.primary, Memberships(groups, clock=self._world.clock))
 
     def _decider(
         self,
@@ -531,9 +560,14 @@ class _Builder:
             world.challenges,
             world.clock,
             approvals,
+            Prompts(world.pushes, push_rules(self._config.main), options.api_host),
             is_slow=lambda: cloud.slow.is_slow,
         )
-        pipeline = Counted(Pipeline(policy, primary, second, recorder, world.clock), world.workload)
+        failures = Failures(world.failures, failure_rules(options))
+        groups = primary if isinstance(primary, GroupingDirectory) else None
+        pipeline = Counted(
+            Pipeline(policy, primary, second, recorder, world.clock, groups, failures), world.workload
+        )
         logins = self._logins(name, options, pipeline)
         world.metrics.pending(options.name, logins.__len__)
         world.metrics.door(
@@ -653,6 +687,7 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
         mark=_session_mark(options),
         slow_cloud=options.slow_cloud,
         radius_primary=isinstance(primary, RadiusPart),
+        carries=isinstance(primary, RadiusPart) and primary.primary.returns,
         no_primary=isinstance(primary, NoPart),
     )
     match options:
@@ -681,6 +716,18 @@ def _session_mark(options: RadiusServer) -> SessionMark | None:
     }
     attributes = tuple(Attribute(type, text.encode()) for type, text in given.items() if text)
     return SessionMark(attributes) if attributes else None
+
+
+def failure_rules(options: ServerSection) -> FailureRules:
+    return FailureRules(
+        station=options.failures_per_station if isinstance(options, RadiusServer) else 0,
+        client=options.failures_per_client,
+        window=options.failures_refill,
+    )
+
+
+def push_rules(main: Main) -> PushRules:
+    return PushRules(main.push_limit, main.push_limit_window, main.push_limit_pause, main.push_fraud_pause)
 
 
 def eap_tls(options: RadiusServer) -> ServerTls | None:
@@ -740,8 +787,10 @@ def directory_trust(options: AdClient) -> Trust:
     )
 
 
-def directory_settings(name: str, options: AdClient, trust: Trust) -> DirectorySettings:
-    """Raises ValueError."""
+def directory_settings(
+    name: str, options: AdClient, trust: Trust, *, groups: tuple[str, ...] = ()
+) -> DirectorySettings:
+    """`groups`: those that sections have rules about. Raises ValueError."""
     plain = options.auth_type is model.AuthType.PLAIN
     service_name = (options.bind_dn if plain else None) or options.service_account_username or ""
     return DirectorySettings(
@@ -759,5 +808,7 @@ def directory_settings(name: str, options: AdClient, trust: Trust) -> DirectoryS
         at_attribute=options.at_attribute,
         security_group_dn=options.security_group_dn,
         ldap_filter=parse_filter(options.ldap_filter) if options.ldap_filter else None,
+        groups=groups,
+        lockout=LockoutRules(options.failures_per_user, options.failures_window),
         timeout=options.timeout,
     )

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -20,6 +21,7 @@ from authproxy.backends.primary_only import PrimaryOnly
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.state_dir import StateUnusable
 from authproxy.backends.tls import ServerCertificates
+from authproxy.backends.turns import ReactorTurn
 from authproxy.config.load import Loaded
 from authproxy.config.model import LogFormat, Main
 from authproxy.config.problems import InvalidConfig
@@ -28,12 +30,15 @@ from authproxy.observe.alarms.board import Alarms
 from authproxy.observe.bridge import take_over, twisted_observer, with_traceback
 from authproxy.observe.doors import DoorEvents
 from authproxy.observe.event_log import EventLog, LogSettings, LogUnusable, open_log
+from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.notify import ServiceManager
 from authproxy.observe.pulse import Beat, Pulse
 from authproxy.observe.recent import Recent
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.challenge import Challenges
+from authproxy.pipeline.failure_limit import FailureLimit
+from authproxy.pipeline.push_limit import PushLimit
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
 from authproxy.service.alarms import hooks
@@ -148,6 +153,8 @@ class Daemon:
                 main.state_dir / PRIMARY_ONLY, key=state.key.reveal(), log=log, doors=doors
             ),
             writers=writers,
+            pushes=PushLimit(partial(_spared, log), partial(ReactorTurn, self._reactor)),
+            failures=FailureLimit(partial(_guessing, log)),
         )
 
     def _audit(self, main: Main) -> tuple[audit.Audit, list[LineWriter]]:
@@ -277,6 +284,18 @@ def run(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
     reactor.run(installSignalHandlers=False)
     daemon.close()
     return 0
+
+
+def _guessing(log: Log, which: str, whose: str, section: str) -> None:
+    log.warn(
+        "login.failures_limited", limit=which, of=whose, section=section, todo="find out who guesses there"
+    )
+
+
+def _spared(log: Log, event: str, user: str, section: str) -> None:
+    """A11: somebody who isn't the user seems to know the password."""
+    todo = "ask the user; if it wasn't them, change the password"
+    (log.error if event == "push.fraud_reported" else log.warn)(event, user=user, section=section, todo=todo)
 
 
 def _log_settings(main: Main) -> LogSettings:

@@ -15,6 +15,7 @@ from authproxy.backends.directory.upstream import Upstreams
 from authproxy.config.model import LdapServerAuto
 from authproxy.config.model.ldap_server import CloudUsername
 from authproxy.config.options.addresses import Endpoint
+from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.attempt import Attempt
 from authproxy.listeners.ldap.listener import LdapListener, Networks
 from authproxy.listeners.ldap.section import LdapSection, Limits, Options
@@ -117,7 +118,14 @@ class LdapPort:
     """A listening socket, and what is connected to it."""
 
     def __init__(
-        self, plan: LdapPlan, sock: socket.socket, *, reactor: Any, log: Log, metrics: Metrics
+        self,
+        plan: LdapPlan,
+        sock: socket.socket,
+        *,
+        reactor: Any,
+        log: Log,
+        metrics: Metrics,
+        descriptors: Descriptors,
     ) -> None:
         host, port = sock.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -128,6 +136,7 @@ class LdapPort:
             reactor=reactor,
             log=log,
             disconnects=metrics,
+            descriptors=descriptors,
         )
         metrics.ldap_connections(self.address, lambda: self.listener.connections)
         self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener)

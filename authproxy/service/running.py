@@ -156,7 +156,12 @@ class Service:
         world = self._world
         plan = self._built.ldap[endpoint]
         self._ldap[endpoint] = LdapPort(
-            plan, sock, reactor=world.reactor, log=world.log, metrics=world.metrics
+            plan,
+            sock,
+            reactor=world.reactor,
+            log=world.log,
+            metrics=world.metrics,
+            descriptors=world.descriptors,
         )
 
     def _reload_ldap(self, built: Built, sockets: Sockets) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -191,3 +192,19 @@ def test_the_system_s_resolver(reactor_thread: Any, on_reactor: Callable[..., An
     resolver = Resolver(reactor_thread, log=NullLog())
     assert set(on_reactor(resolver.addresses, "localhost", 5)) <= {"127.0.0.1", "::1"}
     on_reactor(resolver.close)
+
+
+@pytest.mark.parametrize("said", [NXDOMAIN, SERVFAIL, OSError(errno.EMFILE, "Too many open files")])
+def test_a_want_of_descriptors_is_neither_an_outage_nor_tampering(
+    dns: Dns, ask: Ask, monkeypatch: pytest.MonkeyPatch, said: OSError
+) -> None:
+    """A8, F3: the resolver says what it likes when it can't open a socket; no door may open for that."""
+
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(resolve.os, "open", none_left)
+    dns.answer = said
+    with pytest.raises(NameUnresolved, match="no file descriptor left") as failed:
+        ask()
+    assert (failed.value.local, failed.value.nxdomain) == (True, False)

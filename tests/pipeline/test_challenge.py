@@ -107,7 +107,7 @@ def test_a_clock_that_is_ahead_prolongs_nothing() -> None:
 def test_a_restart_forgets_what_the_primary_sent_but_not_the_login() -> None:
     """H3, H4."""
     state = challenges().issue(request(), ALICE)
-    assert challenges().take(answer(state)) == Pending(Kind.FACTOR, "alice", 1)
+    assert challenges().take(answer(state)) == Pending(Kind.FACTOR, "alice", 1, restored=True)
 
 
 def test_the_longest_name_still_fits() -> None:

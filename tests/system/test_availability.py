@@ -20,6 +20,7 @@ from tests.system.bench.journal import CloudRequest
 from tests.system.bench.nas import Nas
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, Request, codes
 from tests.system.bench.world import Login, World, wait_for
+from tests.system.ldap_apps import add_apps
 from tests.system.parts.needs import needs
 
 pytestmark = pytest.mark.system
@@ -197,20 +198,37 @@ def connections(port: int, count: int) -> Iterator[list[socket.socket]]:
 
 
 def test_no_descriptors_left(world: World) -> None:
-    """A8, F3: connections to the endpoint eat them all up. It is our own want, and opens no door; then all is well."""
+    """A8: idle connections to the endpoint and to LDAP can't have them all; who logs in by RADIUS notices nothing."""
     users = only(world, 10, failmode="safe", api_timeout=3)
-    world.expected_failures = re.compile("Too many open files|EMFILE")
+    ldap = add_apps(world, "apps", tls=False).port
     world.start(prefix=[needs("prlimit", "util-linux"), "--nofile=64"])
     nas = world.nas()
-    with connections(world.admin, 200):
+    with connections(world.admin, 200), connections(ldap, 200):
         asked = [nas.login(user.user, user.password) for user in users]
-        answers = codes(nas.exchange_all(asked, 20))
-        # The oracle sees to it that whoever got in had both factors.
-        assert set(answers) <= {ACCESS_ACCEPT, ACCESS_REJECT, None}
-        assert world.audit(reason="fail_open") == []
+        assert codes(nas.exchange_all(asked, 20)) == [ACCESS_ACCEPT] * 10
+        assert "ldap.no_descriptors" in world.wait_log("ldap.no_descriptors")
         assert world.running.running
-    fresh = world.add_user("fresh")
-    wait_for(lambda: codes([nas.ask(fresh.user, fresh.password, timeout=3)]) == [ACCESS_ACCEPT], 30)
+    assert world.audit(reason="fail_open") == []
+
+
+def test_none_at_all_opens_no_door(world: World) -> None:
+    """A8, F3: the daemon may open nothing more. That is no outage of the cloud's, and is told; then all is well."""
+    users = only(world, 2, failmode="safe", api_timeout=3)
+    world.expected_failures = re.compile("Too many open files|EMFILE")
+    world.start()
+    nas = world.nas()
+    assert codes([nas.ask(users[0].user, users[0].password)]) == [ACCESS_ACCEPT]
+    pid, (_, hard) = world.running.pid, resource.prlimit(world.running.pid, resource.RLIMIT_NOFILE)
+    # The directory's connections stay; those to the cloud have to be made anew.
+    world.cloud.become("refused")
+    world.cloud.become("well")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
+    assert codes([nas.ask(users[1].user, users[1].password)]) == [ACCESS_REJECT]
+    (event,) = world.wait_audit(username=users[1].user, decision="reject")
+    assert (event["reason"], event["cause"]) == ("cloud_refused", "internal")
+    assert "Too many open files" in world.wait_log("cloud.cannot_connect_from_here")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+    wait_for(lambda: codes([nas.ask(users[1].user, users[1].password, timeout=3)]) == [ACCESS_ACCEPT], 30)
 
 
 # ---- F8, A14: no disk left

@@ -90,9 +90,11 @@ def test_what_differs_does_not_join(everyday: Everyday) -> None:
     nas.send(wrong)
     nas.send(phone)
     assert codes([nas.receive(wrong)]) == [ACCESS_REJECT]
-    wait_for_push(everyday, user.user, 2)
-    everyday.cloud.decide(user.user, "allow")
-    assert codes([nas.receive(laptop), nas.receive(phone)]) == [ACCESS_ACCEPT] * 2
+    # Of a user's prompts one is out at a time (A11).
+    for count, request in ((1, laptop), (2, phone)):
+        wait_for_push(everyday, user.user, count)
+        everyday.cloud.decide(user.user, "allow")
+        assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
     assert len(everyday.asked(user.user)) == 2
 
 
@@ -102,10 +104,13 @@ def test_nobody_joins_from_another_section(everyday: Everyday) -> None:
     first, second = everyday.nas(), everyday.nas(everyday.safe)
     one, other = first.login(user.user, user.password), second.login(user.user, user.password)
     first.send(one)
+    wait_for_push(everyday, user.user)
     second.send(other)
+    everyday.cloud.decide(user.user, "allow")
+    assert codes([first.receive(one)]) == [ACCESS_ACCEPT]
     wait_for_push(everyday, user.user, 2)
     everyday.cloud.decide(user.user, "allow")
-    assert codes([first.receive(one), second.receive(other)]) == [ACCESS_ACCEPT] * 2
+    assert codes([second.receive(other)]) == [ACCESS_ACCEPT]
 
 
 @pytest.mark.parametrize("verdict", ["deny", "timeout", "fraud"])

@@ -10,7 +10,7 @@ import pyotp
 import pytest
 
 from tests.system.bench.oracles import Section
-from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, codes
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, CALLING_STATION_ID, codes
 from tests.system.bench.world import World
 from tests.system.parts import samba as ad
 from tests.system.parts import slapd as openldap
@@ -280,3 +280,18 @@ def test_groups_that_no_outage_lets_in(world: World, directory: str, request: py
     assert door(not_staff, "carol") == (ACCESS_REJECT, "never_group")
     assert door(not_vpn, "carol") == (ACCESS_ACCEPT, None)
     assert door(typo, "bob") == (ACCESS_REJECT, "groups_unknown")
+
+
+def test_guessing_locks_nobody(world: World, samba: Samba) -> None:
+    """A10: this domain locks an account at the third wrong password; failures_per_user is below it."""
+    world.add_section("vpn", reject_delay=0)
+    at_samba(world, samba, "plain over ldaps")
+    world.config["ad_client"]["failures_per_user"] = 2
+    world.start()
+    nas = world.nas()
+    home = (CALLING_STATION_ID, b"192.0.2.1")
+    assert codes([nas.ask("bob", ad.password_of("bob"), home)]) == [ACCESS_ACCEPT]
+    guesses = [nas.login(name, f"guess {number}") for number in range(5) for name in ("bob", "AD\\bob")]
+    assert codes(nas.exchange_all(guesses)) == [ACCESS_REJECT] * 10
+    assert samba.attribute("bob", "badPwdCount") == "1"
+    assert codes([nas.ask("bob", ad.password_of("bob"), home)]) == [ACCESS_ACCEPT]

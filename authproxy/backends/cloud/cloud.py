@@ -85,6 +85,7 @@ class Cloud:
             peer,
             reactor=reactor,
             resolver=resolver,
+            log=log,
             certificates=certificates,
             has_answered=lambda: bool(proven),
         )

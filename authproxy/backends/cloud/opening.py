@@ -16,6 +16,7 @@ from authproxy.backends.cloud.proxy import OutboundProxy, ask_for_tunnel
 from authproxy.backends.cloud.stream import Stream
 from authproxy.backends.resolve import NameUnresolved, Resolver
 from authproxy.backends.tls import ServerCertificates, describe, host_name, is_untrusted
+from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.envelope import clean_text
 
@@ -43,6 +44,7 @@ class Opener:
         *,
         reactor: Any,
         resolver: Resolver,
+        log: Log,
         certificates: ServerCertificates | None = None,
         has_answered: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -51,6 +53,7 @@ class Opener:
         self._name = host_name(peer.host)
         self._reactor = reactor
         self._resolver = resolver
+        self._log = log
         self._certificates = certificates
         self._has_answered = has_answered
         self._noted_at: float | None = None
@@ -64,8 +67,11 @@ class Opener:
         try:
             connected = await connect(self._reactor, addresses, port, self._left(deadline))
         except NotConnected as error:
-            failure = FailureClass.INTERNAL if error.local else FailureClass.UNREACHABLE
-            raise CloudFailure(failure, f"{host}: {error}") from None
+            if error.local:
+                # A8: whoever pages the administrator must not have to read it out of refused logins.
+                self._log.error("cloud.cannot_connect_from_here", host=host, problem=str(error))
+                raise CloudFailure(FailureClass.INTERNAL, f"{host}: {error}") from None
+            raise CloudFailure(FailureClass.UNREACHABLE, f"{host}: {error}") from None
         stream = Stream(self._reactor, connected)
         try:
             await self._secure(stream, deadline)
@@ -79,6 +85,8 @@ class Opener:
         try:
             return await self._resolver.addresses(host, self._left(deadline))
         except NameUnresolved as error:
+            if error.local:
+                raise CloudFailure(FailureClass.INTERNAL, str(error)) from None
             # F5: a name that was there and is gone is somebody's doing.
             gone = error.nxdomain and (error.known or self._has_answered())
             failure = FailureClass.UNTRUSTED if gone else FailureClass.UNREACHABLE

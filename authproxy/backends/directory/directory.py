@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from authproxy.backends.directory.binds import Credentials, NoVerdict, Right, Wrong
+from authproxy.backends.directory.binds import Credentials, NoVerdict, Proof, Right, Wrong
 from authproxy.backends.directory.connect import Connector, Unusable
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
 from authproxy.backends.directory.examine import HostReport
@@ -24,6 +24,7 @@ from authproxy.backends.directory.ntlm import PasswordNotText
 from authproxy.backends.directory.pool import Overloaded
 from authproxy.backends.directory.server import Server, ServiceAccount
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Transport
+from authproxy.backends.lockout import LockoutGuard, place_of
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
@@ -32,6 +33,8 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.secret import Secret
 
 T = TypeVar("T")
+# Which groups a user is in, and which of those that were asked about not.
+GroupsOf = Callable[[Server, User, float], Awaitable[tuple[frozenset[str], frozenset[str]]]]
 
 # The same mistake is told once in so many seconds, not once a login (A14).
 _REPEAT = 60.0
@@ -81,6 +84,7 @@ class Directory:
         group = settings.security_group_dn
         self._membership = None if group is None else Membership(group, section=settings.name, log=log)
         self._told: dict[str, float] = {}
+        self.guard = LockoutGuard(settings.lockout, section=settings.name, reactor=reactor, log=log)
 
     def start(self) -> None:
         """Ask each host whether it is there."""
@@ -124,8 +128,13 @@ class Directory:
         seconds = self._reactor.seconds() - began
         return HostReport(str(server), problem, warnings, server.root.active_directory, seconds)
 
-    async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
-        """See pipeline.ports.Primary. Within `timeout` and the request's deadline, all hosts together (A6)."""
+    async def verify(
+        self, request: AuthRequest, password: Secret, groups_of: GroupsOf | None = None
+    ) -> Verified | Refused:
+        """See pipeline.ports.Primary. Within `timeout` and the request's deadline, all hosts together (A6).
+
+        `groups_of` is asked once the password is right, at the same server.
+        """
         # The pipeline's rule already; here too because it is this file that would bind anonymously (R25).
         if not password:
             return Refused("empty_password")
@@ -134,7 +143,7 @@ class Directory:
         name = read_name(request.username.typed)
 
         async def ask(server: Server, until: float) -> Verified | Refused:
-            return await self._ask(server, name, password, until)
+            return await self._ask(server, name, request, password, until, groups_of)
 
         return await self.consult(ask, request.deadline)
 
@@ -168,18 +177,34 @@ class Directory:
                 return answer
         raise PrimaryUnavailable("; ".join(problems) or self._why_nobody())
 
-    async def _ask(self, server: Server, name: Name, password: Secret, deadline: float) -> Verified | Refused:
+    async def _ask(
+        self,
+        server: Server,
+        name: Name,
+        request: AuthRequest,
+        password: Secret,
+        deadline: float,
+        groups_of: GroupsOf | None,
+    ) -> Verified | Refused:
         async def find(connection: LdapConnection) -> User | Refused:
             return await self._lookup.find(connection, server.root, name, deadline)
 
         user = await server.search(find, deadline)
         if isinstance(user, Refused):
             return user
+
+        async def prove() -> Proof:
+            return await server.prove(Credentials(user.dn, user.account, password), deadline)
+
+        # By the name that the directory confirmed: however else it is typed, it is the same account.
+        whose, place = user.username.canonical, place_of(request)
         try:
-            proof = await server.prove(Credentials(user.dn, user.account, password), deadline)
+            proof = await self.guard.attempt(whose, place, deadline, prove, _cause)
         except PasswordNotText:
             return Refused("password_not_utf8")
         match proof:
+            case Refused():
+                return proof
             case Wrong(cause):
                 return Refused(cause)
             case Right(grace_logins):
@@ -187,12 +212,17 @@ class Directory:
                     self._log.info(
                         "directory.grace_login", section=self._settings.name, entry=user.dn, left=grace_logins
                     )
-                return await self._in_group(server, user, deadline)
+                return await self._in_group(server, user, deadline, groups_of)
 
-    async def _in_group(self, server: Server, user: User, deadline: float) -> Verified | Refused:
+    async def _in_group(
+        self, server: Server, user: User, deadline: float, groups_of: GroupsOf | None
+    ) -> Verified | Refused:
         if not await self.is_admitted(server, user, deadline):
             return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
-        return Verified(user.username.canonical, user.dn)
+        if groups_of is None:
+            return Verified(user.username.canonical, user.dn)
+        inside, outside = await groups_of(server, user, deadline)
+        return Verified(user.username.canonical, user.dn, inside, outside=outside)
 
     def _tell(self, problem: str) -> None:
         """What the administrator has to do, once in a while."""
@@ -204,6 +234,10 @@ class Directory:
     def _why_nobody(self) -> str:
         down = [f"{host.host}: {host.why}" for host in self._hosts.health() if host.state is State.DOWN]
         return "; ".join(down) or "no time left"
+
+
+def _cause(proof: Proof) -> str | None:
+    return proof.cause if isinstance(proof, Wrong) else None
 
 
 def _doubt(settings: DirectorySettings) -> str:

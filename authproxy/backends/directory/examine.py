@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from authproxy.backends.directory.connect import Unusable
 from authproxy.backends.directory.connection import LdapConnection
+from authproxy.backends.directory.names import domain_of
 from authproxy.backends.directory.root import Root
 from authproxy.backends.directory.settings import AuthType, DirectorySettings
+from authproxy.protocols.ldap.dn import parse_dn
 from authproxy.protocols.ldap.filter import Present
 from authproxy.protocols.ldap.requests import NO_ATTRIBUTES, Scope, SearchRequest
 from authproxy.protocols.ldap.result import ResultCode, code_name
@@ -34,6 +36,8 @@ async def examine(
     await _must_be_there(connection, "search_dn", settings.search_dn, deadline)
     if settings.security_group_dn is not None:
         await _must_be_there(connection, "security_group_dn", settings.security_group_dn, deadline)
+    for group in settings.groups:
+        await _must_be_there(connection, "attributes, group", group, deadline)
     return tuple([warning async for warning in _doubts(connection, root, settings, deadline)])
 
 
@@ -63,3 +67,17 @@ async def _doubts(
     )
     if not found.entries:
         yield f"username_attribute {attribute}: no entry below search_dn has it"
+    if root.active_directory:
+        locks_at = await _lockout_threshold(connection, settings, deadline)
+        most = settings.lockout.most
+        if locks_at and not 0 < most < locks_at:
+            yield f"failures_per_user {most}: the domain locks an account at {locks_at} wrong passwords; stay below it"
+
+
+async def _lockout_threshold(connection: LdapConnection, settings: DirectorySettings, deadline: float) -> int:
+    """MS-ADA1 §2.384, of the domain; 0: never, or it can't be read."""
+    domain = str(domain_of(parse_dn(settings.search_dn)))
+    request = SearchRequest(domain, Scope.BASE, attributes=("lockoutThreshold",), size_limit=1)
+    found = await connection.search(request, deadline)
+    values = [value for entry in found.entries for value in entry.values("lockoutThreshold")]
+    return int(values[0]) if values and values[0].isdigit() else 0

@@ -19,9 +19,9 @@ from authproxy.protocols.ldap.requests import NO_ATTRIBUTES, Scope, SearchReques
 from authproxy.protocols.ldap.result import ResultCode, code_name
 
 # MS-ADTS §3.1.1.3.4.4.3: LDAP_MATCHING_RULE_IN_CHAIN.
-_IN_CHAIN = "1.2.840.113556.1.4.1941"
-_MOST_LEVELS = 10
-_MOST_GROUPS = 1000
+IN_CHAIN = "1.2.840.113556.1.4.1941"
+MOST_LEVELS = 10
+MOST_GROUPS = 1000
 _AT_ONCE = 50  # members in one filter
 
 
@@ -48,17 +48,17 @@ class Membership:
     # ---- Active Directory
 
     async def _in_chain(self, connection: LdapConnection, user: User, deadline: float) -> bool:
-        wanted = Extensible(_IN_CHAIN, "memberOf", self._group.encode("utf-8"))
-        if (await _search(connection, user.dn, Scope.BASE, wanted, NO_ATTRIBUTES, deadline)).entries:
+        wanted = Extensible(IN_CHAIN, "memberOf", self._group.encode("utf-8"))
+        if (await search_checked(connection, user.dn, Scope.BASE, wanted, NO_ATTRIBUTES, deadline)).entries:
             return True
         # The primary group, and the groups that it is in, are not in memberOf.
-        group = await _search(connection, self._group, Scope.BASE, _ANYTHING, ("objectSid",), deadline)
+        group = await search_checked(connection, self._group, Scope.BASE, ANYTHING, ("objectSid",), deadline)
         sids = [value for entry in group.entries for value in entry.values("objectSid")]
         if not sids:
             raise Unusable(
                 f"security_group_dn {self._group}: no such group, or the service account can't see it"
             )
-        own = await _search(connection, user.dn, Scope.BASE, _ANYTHING, ("tokenGroups",), deadline)
+        own = await search_checked(connection, user.dn, Scope.BASE, ANYTHING, ("tokenGroups",), deadline)
         return any(sids[0] in entry.values("tokenGroups") for entry in own.entries)
 
     # ---- everybody else
@@ -79,15 +79,15 @@ class Membership:
         base = root.context_of(self._group) or self._group
         seen: set[DN] = set()
         level = [user.dn]
-        for _ in range(_MOST_LEVELS):
-            found = await _groups_of(connection, base, level, deadline)
-            fresh = {parsed: dn for dn in found if (parsed := _parsed(dn)) is not None and parsed not in seen}
+        for _ in range(MOST_LEVELS):
+            found = await groups_of(connection, base, level, deadline)
+            fresh = {name: dn for dn in found if (name := parsed(dn)) is not None and name not in seen}
             if self._dn in fresh:
                 return True
             seen.update(fresh)
             if not fresh:
                 return False
-            if len(seen) > _MOST_GROUPS:
+            if len(seen) > MOST_GROUPS:
                 break
             level = list(fresh.values())
         self._log.warn(
@@ -95,22 +95,26 @@ class Membership:
             section=self._section,
             entry=user.dn,
             groups=len(seen),
-            levels=_MOST_LEVELS,
+            levels=MOST_LEVELS,
         )
         return False
 
 
-_ANYTHING = Present("objectClass")
+ANYTHING = Present("objectClass")
 
 
-async def _groups_of(
-    connection: LdapConnection, base: str, members: Sequence[str], deadline: float
+async def groups_of(
+    connection: LdapConnection,
+    base: str,
+    members: Sequence[str],
+    deadline: float,
+    others: Sequence[Filter] = (),
 ) -> list[str]:
-    """The groups that hold any of these, by DN."""
+    """The groups that hold any of these, by DN, or that match one of `others`."""
     groups: list[str] = []
     for at in range(0, len(members), _AT_ONCE):
-        wanted = Or(tuple(_members(members[at : at + _AT_ONCE])))
-        found = await _search(connection, base, Scope.SUBTREE, wanted, NO_ATTRIBUTES, deadline)
+        wanted = Or((*_members(members[at : at + _AT_ONCE]), *others))
+        found = await search_checked(connection, base, Scope.SUBTREE, wanted, NO_ATTRIBUTES, deadline)
         groups += [entry.dn for entry in found.entries]
     return groups
 
@@ -121,7 +125,7 @@ def _members(dns: Iterable[str]) -> Iterator[Filter]:
             yield Equality(attribute, dn.encode("utf-8"))
 
 
-async def _search(
+async def search_checked(
     connection: LdapConnection,
     base: str,
     scope: Scope,
@@ -141,7 +145,7 @@ def _checked(found: Found) -> Found:
     return found
 
 
-def _parsed(dn: str) -> DN | None:
+def parsed(dn: str) -> DN | None:
     try:
         return parse_dn(dn)
     except MalformedDN:

@@ -65,7 +65,7 @@ class Lookup:
         wanted = [settings.username_attribute]
         if settings.auth_type is AuthType.NTLM2:
             wanted.append(ACCOUNT_NAME)
-        if settings.security_group_dn is not None:
+        if settings.security_group_dn is not None or settings.groups:
             wanted.append("memberOf")
         self._attributes = tuple(dict.fromkeys(wanted))
         self._searches: dict[tuple[bool, int], RepeatedSearch] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from authproxy.pipeline.username import canonical
 from authproxy.protocols.ldap.dn import DN, MalformedDN, parse_dn
 
 
@@ -52,6 +53,17 @@ def read_name(typed: str) -> Name:
     if at and local and suffix:
         return PrincipalName(typed, local, suffix)
     return PlainName(typed)
+
+
+def bare(typed: str) -> str:
+    """The part that all forms of a name have in common, in small letters: for counting, not for looking anybody up."""
+    match read_name(typed):
+        case DomainName(_, name) | PlainName(name):
+            return canonical(name)
+        case PrincipalName(_, local, _):
+            return canonical(local)
+        case EntryName(dn):
+            return canonical(parse_dn(dn).rdns[0][0].value.decode("utf-8", "replace"))
 
 
 def domain_of(dn: DN) -> DN:

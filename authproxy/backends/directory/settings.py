@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.tls import Trust
 from authproxy.protocols.ldap.dn import Subtree, parse_dn
 from authproxy.protocols.ldap.filter import Filter
@@ -73,8 +74,10 @@ class DirectorySettings:
     at_attribute: str = "userPrincipalName"
     security_group_dn: str | None = None
     ldap_filter: Filter | None = None
+    groups: tuple[str, ...] = ()  # DNs of those that sections ask about a user
     timeout: float = 10
     limits: Limits = field(default_factory=Limits)
+    lockout: LockoutRules = field(default_factory=LockoutRules)
 
     def __post_init__(self) -> None:
         """Raises ValueError (MalformedDN among them)."""
@@ -86,8 +89,9 @@ class DirectorySettings:
         if not self.service_name:
             raise ValueError("service_account_username or bind_dn: empty")
         parse_dn(self.search_dn)
-        if self.security_group_dn is not None:
-            parse_dn(self.security_group_dn)
+        for group in (self.security_group_dn, *self.groups):
+            if group is not None:
+                parse_dn(group)
 
     @property
     def subtree(self) -> Subtree:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
+from authproxy.backends.lockout import LockoutGuard, place_of
 from authproxy.backends.radius.server import Build, Server, Silent
 from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import NameUnresolved, Resolver
@@ -28,6 +29,7 @@ from authproxy.protocols.radius.relay import (
     NAS_IDENTIFIER,
     NAS_IP_ADDRESS,
     NAS_IPV6_ADDRESS,
+    NOTHING,
     FromNas,
     FromPrimary,
     towards_primary,
@@ -68,12 +70,29 @@ class RadiusPrimary:
         self._resolver = resolver
         self._log = log
         self._servers: dict[tuple[str, int], Server] = {}
+        self._guard = LockoutGuard(settings.lockout, section=settings.name, reactor=reactor, log=log)
+
+    @property
+    def returns(self) -> bool:
+        """Whether anything of an Accept goes on to the NAS because the configuration says so."""
+        return self._settings.returned != NOTHING
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         """Raises PrimaryUnavailable: every server was silent, or there was no time left to ask one."""
         # Another proof than a password is as long as it is.
         if not request.opaque and len(password) > MAX_PASSWORD:
             return Refused("password_too_long")
+
+        async def prove() -> Verified | Refused | PrimaryChallenge:
+            return await self._verify(request, password)
+
+        if isinstance(request.carried, FromNas) and request.carried.kind is CredentialKind.EAP:
+            # The name outside the tunnel is nobody's, and most rounds decide nothing.
+            return await prove()
+        whose = request.username.canonical
+        return await self._guard.attempt(whose, place_of(request), request.deadline, prove, _cause_of)
+
+    async def _verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         build = self._builder(request, password)
         problems: list[str] = []
         servers = await self._candidates(request.deadline, problems)
@@ -204,6 +223,16 @@ class RadiusPrimary:
 def _nas_address(text: str) -> Attribute:
     address = ip_address(text.partition("%")[0])
     return Attribute(NAS_IP_ADDRESS if address.version == 4 else NAS_IPV6_ADDRESS, address.packed)
+
+
+def _cause_of(answer: Verified | Refused | PrimaryChallenge) -> str | None:
+    match answer:
+        case Verified():
+            return None
+        case Refused(cause):
+            return cause
+        case PrimaryChallenge():
+            return ""
 
 
 def _message(reply: Packet) -> str:

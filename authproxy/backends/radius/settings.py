@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from authproxy.backends.lockout import LockoutRules
 from authproxy.protocols.radius.relay import NOTHING, Allowed
 from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding
 from authproxy.protocols.radius.vendor import Key
@@ -17,6 +18,7 @@ class RadiusClientSettings:
 
     hosts: tuple[tuple[str, int], ...]
     secret: Secret = field(repr=False)
+    name: str = "radius_client"  # the section's, for logs
     retries: int = 3  # beside the first send
     retry_wait: float = 2.0
     require_message_authenticator: bool = True  # in replies (R20)
@@ -24,3 +26,4 @@ class RadiusClientSettings:
     nas_identifier: str | None = None
     returned: Allowed = NOTHING  # what of an Accept goes to the NAS
     hidden: Mapping[Key, Hiding] = field(default_factory=lambda: STANDARD_HIDDEN)
+    lockout: LockoutRules = field(default_factory=LockoutRules)

@@ -99,6 +99,15 @@ class AdClient(Section):
     timeout: Annotated[float, seconds(1, 120)] = Field(
         default=10, description="For one login at the directory, all hosts together."
     )
+    failures_per_user: Annotated[int, whole(0, 1000)] = Field(
+        default=4,
+        description="Wrong passwords of one user that are tried in `failures_window`, all sections together; further "
+        "ones are refused without asking. Keep it below what locks an account at the directory; the last one is "
+        "kept for places that the user has logged in from before. 0: no such limit.",
+    )
+    failures_window: Annotated[float, seconds(10, 86400)] = Field(
+        default=900, description="Over how long wrong passwords are counted together; a right one ends it."
+    )
     ssl_ca_certs_file: FileOption | None = Field(
         default=None,
         examples=["ca.pem"],

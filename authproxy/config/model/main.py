@@ -179,6 +179,21 @@ class Main(Outbound):
         description="The `challenge_key` before this one: what it sealed is still taken, so that nodes can change keys "
         "one after the other.",
     )
+    push_limit: Annotated[int, whole(0, 100)] = Field(
+        default=3,
+        description="After so many pushes, calls or text messages that a user denied or didn't answer, in "
+        "`push_limit_window`, none go to them for `push_limit_pause`; passcodes work all the time. In all sections "
+        "together. 0: no such limit. One prompt at a time is the rule in any case.",
+    )
+    push_limit_window: Annotated[float, seconds(10, 86400)] = Field(
+        default=600, description="Over how long prompts that weren't approved are counted together."
+    )
+    push_limit_pause: Annotated[float, seconds(10, 86400)] = Field(
+        default=900, description="For how long no prompt goes to a user who has had too many."
+    )
+    push_fraud_pause: Annotated[float, seconds(0, 86400)] = Field(
+        default=3600, description="The same for a user who has reported one as fraud, at once."
+    )
     dictionary_dir: FolderOption | None = Field(
         default=None,
         examples=["dictionaries"],

@@ -33,6 +33,15 @@ class RadiusClient(Section):
     retry_wait: Annotated[float, seconds(0.1, 30)] = Field(
         default=2, description="The wait before the first repetition; each later one is twice as long."
     )
+    failures_per_user: Annotated[int, whole(0, 1000)] = Field(
+        default=4,
+        description="Wrong passwords of one user that are tried in `failures_window`, all sections together; further "
+        "ones are refused without asking. Keep it below what locks an account at the server; the last one is kept for "
+        "places that the user has logged in from before. 0: no such limit.",
+    )
+    failures_window: Annotated[float, seconds(10, 86400)] = Field(
+        default=900, description="Over how long wrong passwords are counted together; a right one ends it."
+    )
     require_message_authenticator: Flag = Field(
         default=True,
         description="Take no answer without a Message-Authenticator (CVE-2024-3596). `false` for old servers that "

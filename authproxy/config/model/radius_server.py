@@ -9,6 +9,12 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from authproxy.config.document import Entries, Items, Scalar, Style
+from authproxy.config.model.attributes import (
+    ATTRIBUTES,
+    AttributeRule,
+    AttributesFrom,
+    rule_faults,
+)
 from authproxy.config.model.main import Main
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
@@ -137,6 +143,16 @@ class RadiusServer(ServerSection):
     pass_through_all: Flag = Field(
         default=False, description="Show a `radius_client` all attributes of a client's request."
     )
+    attributes: Annotated[tuple[AttributeRule, ...], Listed] = Field(
+        default=(),
+        examples=[[{"user": "alice", "send": ["Class = admins", "Filter-Id = acl-admins"]}]],
+        description="What an Accept carries, by the user's name, or by a group of an `ad_client`'s directory with "
+        "`group`. In a `.cfg`: `attribute_group_1` or `attribute_user_1`, with `attribute_send_1`.",
+    )
+    attributes_from: Annotated[AttributesFrom, one_of(AttributesFrom)] = Field(
+        default=AttributesFrom.FIRST,
+        description="Of several entries of `attributes` that fit a user: `first` in their order, or `all`.",
+    )
     trust_unsigned_client_ip: Flag = Field(
         default=False,
         description="Believe that address in requests without Message-Authenticator, which anyone on the way can "
@@ -160,7 +176,14 @@ class RadiusServer(ServerSection):
         default=16_384, description="Requests in progress on the port, at most; more are dropped."
     )
     max_pending_per_client: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=1_024, description="Requests of one client in progress, at most; more are dropped."
+        default=12_288,
+        description="Requests of one client in progress, at most; more are dropped.",
+    )
+    failures_per_station: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=200,
+        description="Wrong passwords from one Calling-Station-Id, whoever's they are, in "
+        "`failures_refill`; then logins from there are refused until some are forgotten. 0: any number, for "
+        "clients that send the same one for all users.",
     )
     reject_delay: Annotated[float, seconds(0, 10)] = Field(
         default=1,
@@ -182,6 +205,7 @@ class RadiusServer(ServerSection):
             "clients", {"radius_ip": "ip", "radius_secret": "secret"}, ("radius_ip", "radius_secret")
         ),
         Family("exempt_usernames", "exempt_username"),
+        ATTRIBUTES,
     )
 
     def settled(self, name: str, main: Main) -> Self:
@@ -204,6 +228,7 @@ class RadiusServer(ServerSection):
             and self.require_message_authenticator is RequireMessageAuthenticator.NO
         ):
             yield Finding("force_message_authenticator", "true contradicts require_message_authenticator: no")
+        yield from rule_faults(self.attributes)
         seen: dict[str, int] = {}
         for index, client in enumerate(self.clients):
             if seen.setdefault(client.name, index) != index:

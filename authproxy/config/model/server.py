@@ -132,6 +132,15 @@ class ServerSection(Outbound):
         default=30,
         description="For how long the same login, asked again after the user denied it, is denied without asking.",
     )
+    failures_per_client: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=0,
+        description="Wrong passwords that one client may bring in `failures_refill`; then all its logins "
+        "are refused until so many are forgotten again. 0: any number; whoever is behind a client can use this up for "
+        "all others there.",
+    )
+    failures_refill: Annotated[float, seconds(10, 86400)] = Field(
+        default=600, description="The time in which as many are forgotten as there may be; of stations, too."
+    )
     debug: Flag = Field(default=False, description="As `debug` of `main`, for this section.")
 
     CFG_DEFAULTS: ClassVar[Mapping[str, str]] = {"failmode": "safe"}

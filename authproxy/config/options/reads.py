@@ -34,6 +34,8 @@ class Reads:
     # As JSON Schema; empty: a list, or one of its items.
     schema: Mapping[str, Any] = field(default_factory=dict)
     is_path: bool = False
+    # Of a list whose items aren't told apart as `words_of` does it.
+    items: Callable[[Any], tuple[Any, ...]] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_before_validator_function(self._validate, handler(source))

@@ -25,6 +25,7 @@ from authproxy.listeners.admin.markup import Markup
 from authproxy.listeners.admin.overview import Overview
 from authproxy.listeners.admin.page import About, page, parts
 from authproxy.listeners.admin.report import readyz, status
+from authproxy.listeners.descriptors import Descriptors
 from authproxy.observe.lines import timestamp
 from authproxy.observe.log import Log
 
@@ -182,16 +183,31 @@ class _QuietSite(Site):
 class _Limited(WrappingFactory[Any]):
     """So many connections and no more: nobody is served by running out of descriptors."""
 
+    descriptors: Descriptors
+
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:  # noqa: N802 - Twisted's name
-        return None if len(self.protocols) >= MOST_CONNECTIONS else super().buildProtocol(addr)
+        # Where descriptors are few, most of them are for people who log in.
+        most = min(MOST_CONNECTIONS, max(2, self.descriptors.most // 4))
+        if len(self.protocols) >= most or not self.descriptors.take(1):
+            return None
+        built: Protocol | None = super().buildProtocol(addr)
+        return built
+
+    def unregisterProtocol(self, p: Any) -> None:  # noqa: N802 - Twisted's name
+        self.descriptors.give_back(1)
+        super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
 
 
-def admin_factory(admin: Admin, reactor: IReactorTime) -> WrappingFactory[Any]:
+def admin_factory(
+    admin: Admin, reactor: IReactorTime, descriptors: Descriptors | None = None
+) -> WrappingFactory[Any]:
     """For listenTCP, or listenSSL. Its caller sees to it that only loopback goes without TLS and token."""
     site = _QuietSite(  # type: ignore[no-untyped-call]
         admin, requestFactory=_BodilessRequest, timeout=_IDLE, reactor=reactor
     )
-    return _Limited(site)  # type: ignore[no-untyped-call]
+    limited = _Limited(site)  # type: ignore[no-untyped-call]
+    limited.descriptors = Descriptors() if descriptors is None else descriptors
+    return limited
 
 
 def _header(request: Request, name: bytes) -> bytes | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from authproxy.listeners.ldap.answers import Answered, answered
@@ -118,13 +120,37 @@ class Attempt:
         return name if colon and kind in ("u", "dn") else ""
 
 
+class Guard(Protocol):
+    """Spares accounts that have been tried with too many wrong passwords (A10)."""
+
+    async def attempt(
+        self,
+        user: str,
+        place: str,
+        deadline: float,
+        prove: Callable[[], Awaitable[Verified | Refused]],
+        cause: Callable[[Verified | Refused], str | None],
+    ) -> Verified | Refused:
+        """Raises PrimaryUnavailable."""
+
+
 class BindPrimary:
-    """A pipeline.ports.Primary: each login's own bind."""
+    """A pipeline.ports.Primary: each login's own bind. `counted_as`: what all forms of a bind name have in common."""
+
+    def __init__(self, guard: Guard, counted_as: Callable[[str], str]) -> None:
+        self._guard = guard
+        self._counted_as = counted_as
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
         attempt = request.carried
         assert isinstance(attempt, Attempt)  # noqa: S101 - what section.ask put there
-        return await attempt.verify(password, request.deadline)
+        return await self._guard.attempt(
+            self._counted_as(request.username.typed),
+            request.nas_ip,
+            request.deadline,
+            partial(attempt.verify, password, request.deadline),
+            lambda answer: answer.cause if isinstance(answer, Refused) else None,
+        )
 
 
 def is_dn(name: str) -> bool:

@@ -10,12 +10,14 @@ from typing import Any
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
 
+from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.connection import LdapClient
 from authproxy.listeners.ldap.ports import Disconnects
 from authproxy.listeners.ldap.section import LdapSection
 from authproxy.observe.log import Log
 
 Networks = Sequence[IPv4Network | IPv6Network]
+_OF_A_CONNECTION = 2  # file descriptors: the client's and the directory's
 _LOOK = 1.0  # seconds
 _GRACE = 5.0  # seconds that operations in progress get when we stop
 
@@ -34,6 +36,7 @@ class LdapListener(protocol.ServerFactory):
         reactor: Any,
         log: Log,
         disconnects: Disconnects,
+        descriptors: Descriptors | None = None,
     ) -> None:
         """`balancers`: who begins each connection with a PROXY header, and nobody else does."""
         self.section = section
@@ -43,6 +46,7 @@ class LdapListener(protocol.ServerFactory):
         self._draining_since: float | None = None
         self._balancers = balancers
         self._disconnects = disconnects
+        self._descriptors = Descriptors() if descriptors is None else descriptors
         self._open: set[LdapClient] = set()
         self._by_address: Counter[str] = Counter()
         self._looking: Any = None
@@ -91,6 +95,10 @@ class LdapListener(protocol.ServerFactory):
         ):
             self.disconnected("too_many_connections", address)
             return None
+        if not self._descriptors.take(_OF_A_CONNECTION):
+            self.log.warn("ldap.no_descriptors", most=self._descriptors.most, todo="raise LimitNOFILE")
+            self.disconnected("no_descriptors", address)
+            return None
         client = LdapClient(self, address, behind_balancer=behind_balancer)
         self._open.add(client)
         if not behind_balancer:
@@ -112,7 +120,9 @@ class LdapListener(protocol.ServerFactory):
         self._by_address[client.address] += 1
 
     def closed(self, client: LdapClient) -> None:
-        self._open.discard(client)
+        if client in self._open:
+            self._open.discard(client)
+            self._descriptors.give_back(_OF_A_CONNECTION)
         if client.counted:
             self._by_address[client.address] -= 1
             if not self._by_address[client.address]:

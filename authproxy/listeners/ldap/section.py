@@ -16,6 +16,7 @@ from authproxy.pipeline.decision import Reason, Reject
 from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
+from authproxy.pipeline.workload import Workload
 from authproxy.secret import Secret
 
 # Octets of a bind name. Directories know no limit; the longest DNs that are used are some hundred.
@@ -71,6 +72,7 @@ class LdapSection:
         identities: Identities,
         tls: ServerTls | None,
         approvals: SectionApprovals,
+        workload: Workload | None = None,
         new_login: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         """`tls` None: neither StartTLS nor LDAPS."""
@@ -84,6 +86,7 @@ class LdapSection:
         self._logins = logins
         self._rejecter = rejecter
         self._new_login = new_login
+        self._workload = Workload() if workload is None else workload
         self._pending = 0
 
     def ask(
@@ -99,7 +102,8 @@ class LdapSection:
         if b"\0" in attempt.password.reveal():
             answer(self._reject(attempt, username, address, now, Reason.MALFORMED, "nul_in_password"))
             return None
-        if self._pending >= self.limits.pending:
+        # A1: new work is shed first, with an answer, because LDAP's clients don't ask again by themselves.
+        if self._pending >= self.limits.pending or self._workload.is_full:
             answer(self._reject(attempt, username, address, now, Reason.OVERLOADED, ""))
             return None
         self._pending += 1

@@ -13,6 +13,7 @@ from authproxy.protocols.radius.attributes import reply_messages
 from authproxy.protocols.radius.packet import EAP_MESSAGE, STATE, Attribute, Code, Packet
 from authproxy.protocols.radius.relay import FromPrimary, accepted, challenged, eap_failure, rejected
 from authproxy.protocols.radius.salted import Hop, Salts
+from authproxy.protocols.radius.settings import Granted, granted_over, silent
 from authproxy.secret import Secret
 
 # One for all replies of the process: two of them differ, too (R31).
@@ -25,14 +26,17 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
     Raises UnreadableValue: what the primary hid doesn't open, so its secret is another than ours (R31).
     """
     match decision:
-        case Accept(carried=EapReply() as eap, mark=mark):
-            return Code.ACCESS_ACCEPT, _let_in(eap, Hop(secret, packet.authenticator), mark)
+        case Accept(carried=EapReply() as eap, mark=mark, granted=granted):
+            said = _let_in(eap, _ours(granted), Hop(secret, packet.authenticator))
+            return Code.ACCESS_ACCEPT, _marked(said, mark)
         case Challenge(state=state, carried=EapReply(message=message)):
             return Code.ACCESS_CHALLENGE, [*eap_messages(message), Attribute(STATE, state)]
-        case Accept(_, message, carried, mark):
+        case Accept(message=message, carried=carried, mark=mark, granted=granted):
             over = accepted(carried, Hop(secret, packet.authenticator), _SALTS) if _is_reply(carried) else []
-            said = [*reply_messages(message), *over]
-            return Code.ACCESS_ACCEPT, mark.on(said) if isinstance(mark, SessionMark) else said
+            ours = _ours(granted)
+            if any(attribute.type == EAP_MESSAGE for attribute in over):
+                ours = silent(ours)
+            return Code.ACCESS_ACCEPT, _marked(granted_over([*reply_messages(message), *over], ours), mark)
         case Challenge(_, message, state, carried):
             if _is_reply(carried):
                 return Code.ACCESS_CHALLENGE, challenged(carried, Hop(secret, packet.authenticator), _SALTS)
@@ -46,12 +50,20 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
             raise AssertionError("silence has no octets")
 
 
-def _let_in(eap: EapReply, hop: Hop, mark: object) -> list[Attribute]:
+def _ours(granted: tuple[object, ...]) -> list[Granted]:
+    return [each for each in granted if isinstance(each, Granted)]
+
+
+def _marked(attributes: list[Attribute], mark: object) -> list[Attribute]:
+    """F9: over what the primary and our own rules grant: it is there to restrict."""
+    return mark.on(attributes) if isinstance(mark, SessionMark) else attributes
+
+
+def _let_in(eap: EapReply, ours: list[Granted], hop: Hop) -> list[Attribute]:
     """RFC 3579 §2.6.5: no words beside EAP."""
     over = accepted(eap.carried, hop, _SALTS) if _is_reply(eap.carried) else []
     keys = mppe_keys(eap.keys, hop, _SALTS) if eap.keys is not None else []
-    said = [*without_keys(over), *keys, *eap_messages(eap.message)]
-    return mark.on(said) if isinstance(mark, SessionMark) else said
+    return [*granted_over(without_keys(over), silent(ours)), *keys, *eap_messages(eap.message)]
 
 
 def _is_reply(carried: object) -> TypeGuard[FromPrimary]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from authproxy.backends.directory.settings import AuthType, Transport
+from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.tls import Trust
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused, Verified
@@ -578,7 +579,11 @@ def test_a_wrong_service_password_is_a_problem() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"search_dn": f"OU=nowhere,{BASE}"}, "search_dn"), ({"security_group_dn": GROUP}, "security_group_dn")],
+    [
+        ({"search_dn": f"OU=nowhere,{BASE}"}, "search_dn"),
+        ({"security_group_dn": GROUP}, "security_group_dn"),
+        ({"groups": (GROUP,)}, f"attributes, group {GROUP}"),
+    ],
 )
 def test_what_isnt_there_is_a_problem(changes: dict[str, Any], says: str) -> None:
     problem, _, _ = examined(with_base(active_directory(**changes)))
@@ -591,6 +596,17 @@ def test_options_of_another_directory_are_doubtful() -> None:
     assert "OpenLDAP's is uid" in warnings[0]
     _, warnings, _ = examined(with_base(active_directory(username_attribute="uid")))
     assert "no entry below search_dn has it" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "most", "told"), [("5", 4, False), ("4", 4, True), ("0", 0, False), ("10", 0, True)]
+)
+def test_a_limit_that_does_not_keep_accounts_open(threshold: str, most: int, told: bool) -> None:
+    """A10: the domain says at how many wrong passwords it locks an account."""
+    made = active_directory(lockout=LockoutRules(most))
+    made.one.entries.append(Entry(BASE, {"objectClass": ["domain"], "lockoutThreshold": [threshold]}))
+    _, warnings, _ = examined(made)
+    assert [f"locks an account at {threshold}" in warning for warning in warnings] == [True] * told
 
 
 def test_nobody_there_is_a_problem() -> None:

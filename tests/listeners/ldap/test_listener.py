@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.listener import plain_address
 from authproxy.listeners.ldap.proxy_protocol import Header, read_header
 from authproxy.pipeline.ports import FactorAllow
+from authproxy.pipeline.workload import Workload
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.requests import SearchRequest, encode_request
 from authproxy.protocols.ldap.responses import Result, SearchResultDone
+from authproxy.protocols.ldap.result import ResultCode
 from tests.listeners.ldap.world import ALICE, ROOT, Desk, FakeDirectory, bind, code_of, search
 
 V2 = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -299,3 +302,27 @@ def test_drain() -> None:
     for wire in (idle, binding, searching):
         wire.hang_up()
     assert drained == [None]
+
+
+def test_no_descriptors_left_for_another() -> None:
+    """A8: of all ports together, two for each connection; the rest is for what answers."""
+    desk = Desk(descriptors=Descriptors(5))
+    one, two = desk.connect("192.0.2.1"), desk.connect("192.0.2.2")
+    assert desk.connect("192.0.2.3").refused
+    assert desk.counted.causes == ["no_descriptors"]
+    assert "ldap.no_descriptors" in desk.log.events()
+    one.hang_up()
+    assert not desk.connect("192.0.2.3").refused
+    two.hang_up()
+
+
+def test_more_to_do_than_can_be_done() -> None:
+    """A1: busy, before the directory or a telephone hears of it; what was begun goes on."""
+    workload = Workload(most=1)
+    desk = Desk(workload=workload)
+    wire = desk.connect()
+    workload.begin()
+    assert wire.code(1, bind()) == ResultCode.BUSY
+    assert desk.reasons() == ["overloaded"]
+    workload.end()
+    assert wire.code(2, bind()) == ResultCode.SUCCESS

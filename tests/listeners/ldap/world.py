@@ -11,6 +11,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from authproxy.backends.directory.names import bare
+from authproxy.backends.lockout import LockoutGuard, LockoutRules
+from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.connection import LdapClient
 from authproxy.listeners.ldap.listener import LdapListener
@@ -33,6 +36,7 @@ from authproxy.pipeline.ports import (
 )
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
+from authproxy.pipeline.workload import Workload
 from authproxy.protocols.ldap.controls import Control, decode_controls
 from authproxy.protocols.ldap.framing import Frame, Framer
 from authproxy.protocols.ldap.requests import (
@@ -346,6 +350,8 @@ class Desk:
         balancers: tuple[str, ...] = (),
         door: Door | None = None,
         approval_memory: float = 0,
+        descriptors: Descriptors | None = None,
+        workload: Workload | None = None,
     ) -> None:
         self.clock = Clock()
         self.directory = FakeDirectory()
@@ -366,7 +372,10 @@ class Desk:
             self.clock.seconds,
             self.own_approvals,
         )
-        self.pipeline = Pipeline(self.policy, BindPrimary(), second, self.record, self.clock.seconds)
+        guard = LockoutGuard(LockoutRules(), section="ad_client", reactor=self.clock, log=self.log)
+        self.pipeline = Pipeline(
+            self.policy, BindPrimary(guard, bare), second, self.record, self.clock.seconds
+        )
         self.logins = Logins(
             self.pipeline,
             key=b"k",
@@ -378,6 +387,7 @@ class Desk:
         self.options = replace(Options(append=self.policy.append), **(options or {}))
         self.limits = replace(Limits(), **(limits or {}))
         self.tls = tls
+        self.workload = workload
         self.listener = LdapListener(
             self.section(),
             balancers=[ip_network(network) for network in balancers],
@@ -385,6 +395,7 @@ class Desk:
             reactor=self.clock,
             log=self.log,
             disconnects=self.counted,
+            descriptors=descriptors,
         )
 
     def section(self, **changes: Any) -> LdapSection:
@@ -398,6 +409,7 @@ class Desk:
             "identities": self.people,
             "tls": self.tls,
             "approvals": self.own_approvals,
+            "workload": self.workload,
         }
         return LdapSection(**(parts | changes))
 

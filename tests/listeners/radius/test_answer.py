@@ -17,6 +17,7 @@ from authproxy.protocols.radius.salted import (
     decrypt_salted,
     encrypt_salted,
 )
+from authproxy.protocols.radius.settings import Granted
 from authproxy.secret import Secret
 
 from .world import SECRET, login
@@ -125,3 +126,35 @@ def test_no_words_beside_eap() -> None:
 def test_an_accept_with_both_factors_has_none() -> None:
     _, attributes = reply_of(Accept(Reason.BOTH_FACTORS, "Hi"), login(b"right"), SECRET)
     assert attributes == [(18, b"Hi")]
+
+
+# ---- attributes of our own rules
+
+
+def granted(type: int, value: bytes, *, adds: bool = False) -> Granted:
+    return Granted((None, type), Attribute(type, value), adds)
+
+
+def test_an_accept_has_what_is_granted() -> None:
+    accept = Accept(Reason.BOTH_FACTORS, "Hi", granted=(granted(25, b"admins"), granted(11, b"acl")))
+    assert reply_of(accept, login(b"right"), SECRET) == (
+        Code.ACCESS_ACCEPT,
+        [(18, b"Hi"), (25, b"admins"), (11, b"acl")],
+    )
+
+
+def test_what_is_granted_takes_the_place_of_the_primarys() -> None:
+    reply = carried(CLASS, Attribute(11, b"theirs"), everything=True)
+    accept = Accept(Reason.BOTH_FACTORS, "", reply, (granted(25, b"ours"), granted(11, b"too", adds=True)))
+    assert reply_of(accept, login(b"right"), SECRET)[1] == [(11, b"theirs"), (25, b"ours"), (11, b"too")]
+
+
+def test_what_is_granted_goes_into_an_accept_of_eap() -> None:
+    """RFC 3579 §2.6.5: but no words."""
+    ours = (granted(25, b"ours"), granted(18, b"Welcome"))
+    success = b"\x03\x01\x00\x04"
+    here = Accept(Reason.BOTH_FACTORS, "", EapReply(success, Secret(b"k" * 64)), ours)
+    types = [type for type, _ in reply_of(here, login(b"right"), SECRET)[1]]
+    assert types == [25, 26, 26, 79]
+    through = Accept(Reason.BOTH_FACTORS, "", carried(Attribute(79, success)), ours)
+    assert reply_of(through, login(b"right"), SECRET)[1] == [(79, success), (25, b"ours")]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pytest
 
 from authproxy.backends.directory.directory import Directory
+from authproxy.backends.directory.memberships import GroupingDirectory, Memberships
 from authproxy.backends.directory.settings import DirectorySettings
 from authproxy.backends.resolve import Resolver
 from authproxy.observe.log import NullLog
@@ -40,12 +41,25 @@ class Client:
             lambda: Directory(settings, reactor=reactor, resolver=self._resolver, log=NullLog())
         )
 
-    def verify(self, username: str, password: str | bytes, timeout: float = 30) -> Verified | Refused:
+    def grouping(self, groups: Collection[str]) -> GroupingDirectory:
+        return GroupingDirectory(self.directory, Memberships(groups, clock=self._reactor.seconds))
+
+    def verify(
+        self,
+        username: str,
+        password: str | bytes,
+        timeout: float = 30,
+        groups: Collection[str] = (),
+        primary: GroupingDirectory | None = None,
+    ) -> Verified | Refused:
+        asked_of: Directory | GroupingDirectory = primary or (
+            self.grouping(groups) if groups else self.directory
+        )
         octets = password if isinstance(password, bytes) else password.encode()
 
         async def ask() -> Verified | Refused:
             asked = request(octets, username, deadline=self._reactor.seconds() + timeout)
-            return await self.directory.verify(asked, Secret(octets))
+            return await asked_of.verify(asked, Secret(octets))
 
         return self._on_reactor(ask)  # type: ignore[no-any-return]
 

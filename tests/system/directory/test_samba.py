@@ -216,3 +216,32 @@ def test_unicode_passwords(samba: Samba, client: Make) -> None:
     assert client(settings(samba, **NTLM)).verify("alice", b"Passw\xf6rd") == Refused("password_not_utf8")
     assert client(settings(samba, **PLAIN)).verify("alice", b"Passw\xf6rd") == Refused("bad_password")
     assert client(settings(samba, **PLAIN)).verify("alice", password_of("alice")) == verified("alice")
+
+
+# ---- several groups at once (attributes)
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("user", "inside"),
+    [
+        ("alice", {"vpn", "staff", "outer", "Domain Users", "letters"}),
+        ("carol", {"staff", "outer", "Domain Users"}),
+        ("noupn", {"Domain Users"}),
+    ],
+)
+def test_memberships(samba: Samba, client: Make, way: dict[str, Any], user: str, inside: set[str]) -> None:
+    """Direct, nested, the primary group, and one that isn't security-enabled and so in no token."""
+    names = {"vpn", "staff", "outer", "Domain Users", "Domain Admins", "letters"}
+    groups = tuple(f"CN={name},{USERS_DN}" for name in names)
+    made = client(settings(samba, **way, groups=groups))
+    answer = made.verify(user, password_of(user), groups=groups)
+    assert isinstance(answer, Verified)
+    assert answer.groups == {f"CN={name},{USERS_DN}" for name in inside}
+    assert answer.outside == {f"CN={name},{USERS_DN}" for name in names - inside}
+
+
+def test_a_membership_of_a_group_that_isnt_there(samba: Samba, client: Make) -> None:
+    made = client(settings(samba, **PLAIN))
+    with pytest.raises(PrimaryUnavailable, match=r"attributes, group .*nowhere.*: no such group"):
+        made.verify("alice", password_of("alice"), groups={f"CN=nowhere,{USERS_DN}"})

@@ -211,3 +211,51 @@ def test_result_codes_of_a_real_server(slapd: Slapd, client: Make, code: str) ->
     name = f"cn={code},ou=results,{SUFFIX}"
     with pytest.raises(PrimaryUnavailable):
         client(settings(slapd, service_name=name)).verify("alice", password_of("alice"))
+
+
+# ---- several groups at once (attributes)
+
+
+@pytest.mark.parametrize(
+    ("user", "inside"),
+    [
+        ("alice", {"vpn", "staff", "outer", "Comma\\, Inc"}),
+        ("bob", {"vpn", "staff", "outer", "loop", "loop2"}),
+        ("carol", {"staff", "outer", "posix"}),
+        ("u00001", set()),
+    ],
+)
+def test_memberships(slapd: Slapd, client: Make, user: str, inside: set[str]) -> None:
+    """Direct, nested, in a circle, and as Unix groups have it, however the DN is written."""
+    names = {"vpn", "staff", "outer", "Comma\\, Inc", "loop", "loop2", "posix"}
+    wanted = {name: f"CN={name}, {GROUPS}" for name in names}
+    password = parts.MANY_PASSWORD if user.startswith("u0") else password_of(user)
+    made = client(settings(slapd, groups=tuple(wanted.values())))
+    answer = made.verify(user, password, groups=wanted.values())
+    assert isinstance(answer, Verified)
+    assert answer.groups == {wanted[name] for name in inside}
+    assert answer.outside == {wanted[name] for name in names - inside}
+
+
+def test_memberships_cost_a_search_a_level(slapd: Slapd, client: Make) -> None:
+    """However many groups are asked about, once it is known that they are there."""
+    groups = [f"cn={name},{GROUPS}" for name in ("vpn", "staff", "outer", "loop", "loop2", "posix")]
+    made = client(settings(slapd, groups=tuple(groups)))
+    primary = made.grouping(groups)
+    made.verify("carol", password_of("carol"), primary=primary)
+    before = slapd.log.count(" SRCH base=")
+    made.verify("carol", password_of("carol"), primary=primary)
+    # The user; the groups above; those above these; none above them.
+    assert slapd.log.count(" SRCH base=") - before == 4
+
+
+def test_a_membership_of_a_group_that_isnt_there(slapd: Slapd, client: Make) -> None:
+    made = client(settings(slapd))
+    with pytest.raises(PrimaryUnavailable, match=r"attributes, group .*nowhere.*: no such group"):
+        made.verify("alice", password_of("alice"), groups=[f"cn=nowhere,{GROUPS}"])
+
+
+def test_a_wrong_password_asks_for_no_group(slapd: Slapd, client: Make) -> None:
+    """R48: nor for one that isn't there."""
+    made = client(settings(slapd))
+    assert made.verify("alice", "wrong", groups=[f"cn=nowhere,{GROUPS}"]) == Refused("bad_password")

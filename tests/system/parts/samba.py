@@ -71,7 +71,8 @@ class Samba:
     """`with Samba(folder) as samba: …`. Its ports are fixed (389, 636), so it has an address of its own.
 
     Users in CN=Users: see USERS, and `password_of`. Three wrong passwords lock an account; `locked` is. `noupn` has
-    no userPrincipalName. Groups: vpn (alice, bob), staff (group vpn, carol), outer (group staff): nested three deep.
+    no userPrincipalName. Groups: vpn (alice, bob), staff (group vpn, carol), outer (group staff): nested three deep;
+    letters (group vpn), which isn't security-enabled.
     `strong_auth`: Samba's `ldap server require strong auth`. `users`: that many more, u00000 and so on, password
     MANY_PASSWORD, a few milliseconds each.
     """

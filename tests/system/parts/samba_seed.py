@@ -104,4 +104,6 @@ add_many(int(sys.argv[2]))
 for group, members in (("vpn", ["alice", "bob"]), ("staff", ["vpn", "carol"]), ("outer", ["staff"])):
     database.newgroup(group)
     database.add_remove_group_members(group, members)
+database.newgroup("letters", grouptype=dsdb.GTYPE_DISTRIBUTION_GLOBAL_GROUP)
+database.add_remove_group_members("letters", ["vpn"])
 database.transaction_commit()

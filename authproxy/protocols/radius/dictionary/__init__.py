@@ -57,6 +57,7 @@ class Dictionary:
     _vendors: Mapping[int, str] = field(repr=False)
     # For salted.Crossing: the RFCs' own, whatever a further file says, and the files' others.
     hidden: Mapping[Key, Hiding] = field(repr=False)
+    _values: Mapping[str, Mapping[str, int]] = field(repr=False)
     skipped: tuple[Skipped, ...] = ()
 
     def __len__(self) -> int:
@@ -65,6 +66,10 @@ class Dictionary:
     def find(self, name: str) -> Definition | None:
         """In any case of letters."""
         return self._by_name.get(name.lower())
+
+    def values(self, name: str) -> Mapping[str, int]:
+        """The named values of this attribute, in small letters."""
+        return self._values.get(name.lower(), {})
 
     def names(self) -> Iterable[str]:
         return (definition.name for definition in self._by_name.values())
@@ -98,7 +103,9 @@ def load(further: Mapping[str, str] | None = None) -> Dictionary:
         by_key.setdefault(definition.key, definition)
         if definition.encrypt:
             hidden[definition.key] = _HIDING[definition.encrypt, definition.has_tag]
-    return Dictionary(by_name, by_key, reader.vendors(), {**hidden, **STANDARD_HIDDEN}, reader.skipped())
+    return Dictionary(
+        by_name, by_key, reader.vendors(), {**hidden, **STANDARD_HIDDEN}, reader.values, reader.skipped()
+    )
 
 
 def _own_files() -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,8 @@ class Reader:
         self._files: Mapping[str, str] = {}
         self._begun: set[str] = set()
         self._skipped: list[Skipped] = []
+        # By attribute and name, both in small letters. A value is a number and needs no parser.
+        self.values: dict[str, dict[str, int]] = {}
 
     def read(self, files: Mapping[str, str]) -> None:
         """The file `dictionary` and what it includes, or all of them when none has that name."""
@@ -131,8 +134,17 @@ class Reader:
             elif until:
                 if line.keyword == until[-1]:
                     until.pop()
+            elif line.keyword == "VALUE":
+                self._value(line)
             elif line.keyword in _INCLUDES or line.keyword in _MEANT_FOR_THE_PARSER:
                 yield line
+
+    def _value(self, line: _Line) -> None:
+        if len(line.words) < 4 or not re.fullmatch(r"\d+|0[xX][0-9a-fA-F]+", line.words[3]):
+            return  # of an attribute that isn't a number
+        _, attribute, name, number = line.words[:4]
+        base = 16 if number[:2] in ("0x", "0X") else 10
+        self.values.setdefault(attribute.lower(), {})[name.lower()] = int(number, base)
 
     def _parse(self, lines: list[_Line]) -> None:
         while lines:

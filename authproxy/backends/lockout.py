@@ -1,0 +1,171 @@
+"""Wrong passwords of one user at one primary: fewer than make the directory lock the account (A10).
+
+Attempts that aren't decided count as wrong until they are, so that a thousand at once are no way around it: those
+that may turn out to be too many wait for the others. The last one before the limit is kept for places from which the
+user has logged in before: whoever guesses from elsewhere can't keep them out.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, TimeoutError
+
+from authproxy.observe.log import Log
+from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused
+from authproxy.pipeline.request import AuthRequest
+
+T = TypeVar("T")
+
+_MOST_USERS = 65_536
+_MOST_PLACES = 8  # of a user's
+# What tells that a password was wrong, rather than that the account is expired or closed.
+_WRONG = frozenset({"bad_password", "rejected", "unknown_user"})
+
+
+@dataclass(frozen=True, slots=True)
+class LockoutRules:
+    """At most so many wrong ones in `window` seconds. 0: any number."""
+
+    most: int = 4
+    window: float = 900
+
+
+@dataclass(slots=True)
+class _User:
+    failures: list[float] = field(default_factory=list)
+    undecided: int = 0
+    places: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    waiting: deque[Deferred[None]] = field(default_factory=deque)
+    held: bool = False  # and the log says so
+    waking: bool = False
+
+
+HELD = Refused("too_many_failures", RefusalKind.RATE_LIMITED)
+
+
+def place_of(request: AuthRequest) -> str:
+    """Where the user is, as far as the client tells."""
+    return request.calling_station.decode("utf-8", "backslashreplace") or request.client_ip or ""
+
+
+class LockoutGuard:
+    """Of one primary, whatever sections ask it."""
+
+    def __init__(self, rules: LockoutRules, *, section: str, reactor: Any, log: Log) -> None:
+        self._rules = rules
+        self._section = section
+        self._reactor = reactor
+        self._log = log
+        self._users: OrderedDict[str, _User] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    async def attempt(
+        self,
+        user: str,
+        place: str,
+        deadline: float,
+        prove: Callable[[], Awaitable[T]],
+        cause: Callable[[T], str | None],
+    ) -> T | Refused:
+        """What `prove` says, or HELD without asking.
+
+        `place`: where the user is, '' when nobody knows; `cause`: the audit's word for a refusal, None for a right
+        password, '' when it isn't decided. Raises what `prove` raises, and PrimaryUnavailable: the
+        others weren't decided in time.
+        """
+        if not self._rules.most:
+            return await prove()
+        known = self._user(user)
+        if not await self._turn(user, known, place, deadline):
+            return HELD
+        known.undecided += 1
+        try:
+            proof = await prove()
+            self._decided(known, place, cause(proof))
+            return proof
+        finally:
+            known.undecided -= 1
+            self._wake(known)
+            if not known.failures and not known.undecided and not known.waiting and not known.places:
+                self._users.pop(user, None)
+
+    def _user(self, user: str) -> _User:
+        known = self._users.setdefault(user, _User())
+        self._users.move_to_end(user)
+        if len(self._users) > _MOST_USERS:
+            # The one heard of longest ago.
+            oldest = next((name for name, each in self._users.items() if not each.undecided), None)
+            if oldest is not None and oldest != user:
+                del self._users[oldest]
+        return known
+
+    async def _turn(self, user: str, known: _User, place: str, deadline: float) -> bool:
+        """Raises PrimaryUnavailable."""
+        while True:
+            left = self._left(known, place)
+            if left <= 0:
+                self._tell(user, known)
+                return False
+            if known.undecided < left:
+                return True
+            turn: Deferred[None] = Deferred()
+            turn.addTimeout(max(0.0, deadline - self._reactor.seconds()), self._reactor)
+            known.waiting.append(turn)
+            try:
+                await turn
+            except TimeoutError:
+                raise PrimaryUnavailable("other attempts of this user aren't decided yet") from None
+
+    def _left(self, known: _User, place: str) -> int:
+        now = self._reactor.seconds()
+        known.failures = [at for at in known.failures if now - at < self._rules.window]
+        kept = 0 if place in known.places or self._rules.most == 1 else 1
+        return self._rules.most - kept - len(known.failures)
+
+    def _decided(self, known: _User, place: str, cause: str | None) -> None:
+        if cause is None:
+            # The directory forgets wrong ones now, too.
+            known.failures.clear()
+            known.held = False
+            if place:
+                known.places[place] = None
+                known.places.move_to_end(place)
+                while len(known.places) > _MOST_PLACES:
+                    known.places.popitem(last=False)
+        elif cause in _WRONG:
+            known.failures.append(self._reactor.seconds())
+
+    def _wake(self, known: _User) -> None:
+        """As many as may go now; all, when none may."""
+        if known.waking:
+            return
+        known.waking = True
+        try:
+            for _ in range(len(known.waiting)):
+                left = self._rules.most - len(known.failures)
+                if 0 < left <= known.undecided:
+                    return
+                turn = known.waiting.popleft()
+                if not turn.called:
+                    turn.callback(None)
+        finally:
+            known.waking = False
+
+    def _tell(self, user: str, known: _User) -> None:
+        if known.held:
+            return
+        known.held = True
+        self._log.warn(
+            "login.user_held",
+            section=self._section,
+            user=user,
+            failures=len(known.failures),
+            seconds=int(self._rules.window),
+            todo="find out who guesses this password; failures_per_user has to stay below the directory's own limit",
+        )

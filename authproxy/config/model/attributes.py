@@ -1,0 +1,91 @@
+"""`attributes`: what an Accept carries, by the user's groups and name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from authproxy.config.document import Scalar, Style
+from authproxy.config.model.section import Finding, GroupFamily, Options
+from authproxy.config.options.directory import DnOption
+from authproxy.config.options.reads import Reads, one_or_more, wrong
+from authproxy.config.options.simple import Text
+from authproxy.config.options.users import UserName
+from authproxy.config.reading import Reading
+from authproxy.pipeline.username import canonical
+from authproxy.protocols.radius.settings import MalformedSetting, read_setting, split_settings
+
+
+def _setting(text: str) -> str:
+    try:
+        read_setting(text)
+    except MalformedSetting as malformed:
+        wrong(str(malformed))
+    return text
+
+
+def settings_of(node: object) -> tuple[Any, ...]:
+    """As one_or_more; in a .cfg each part of the line, at the commas outside of quotes."""
+    if isinstance(node, Scalar) and node.style is Style.CFG:
+        return tuple(Scalar(part, node.line, Style.CFG) for part in split_settings(node.text))
+    return one_or_more(node)
+
+
+def _read_settings(node: object, _: Reading) -> tuple[Any, ...]:
+    return settings_of(node)
+
+
+Settings = Annotated[
+    tuple[Annotated[Text, AfterValidator(_setting)], ...],
+    Reads(_read_settings, "`NAME = VALUE`, a list; in a .cfg with commas", items=settings_of),
+]
+
+
+class AttributesFrom(StrEnum):
+    FIRST = "first"
+    ALL = "all"
+
+
+class AttributeRule(Options):
+    """What an Accept carries for the members of a group, for a user, or with neither for those whom no other entry
+    fits."""
+
+    group: DnOption | None = Field(
+        default=None,
+        examples=["CN=VPN-Admins,OU=Groups,DC=corp,DC=example"],
+        description="Members of this group of the directory; membership by nested groups counts.",
+    )
+    user: UserName | None = Field(
+        default=None, examples=["alice"], description="One user, by the name that the directory confirms."
+    )
+    send: Settings = Field(
+        examples=[["Class = admins", "Filter-Id = acl-admins"]],
+        description="Attributes by their dictionary names. `=` takes the place of what a `radius_client` sent under "
+        "that name, `+=` stands beside it; `NAME:1 = …` has a tag; octets may be 0x…; text with a comma, or a space "
+        "at its end, goes in quotes.",
+    )
+
+
+ATTRIBUTES = GroupFamily(
+    "attributes",
+    {"attribute_group": "group", "attribute_user": "user", "attribute_send": "send"},
+    ("attribute_send",),
+)
+
+
+def rule_faults(rules: Sequence[AttributeRule]) -> Iterator[Finding]:
+    """Entries that say two things, or nothing that ever happens."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, rule in enumerate(rules):
+        if rule.group is not None and rule.user is not None:
+            yield Finding(
+                ("attributes", index, "user"), "there is a group already: one of both, or two entries"
+            )
+            continue
+        whose = ("", canonical(rule.user or "")) if rule.group is None else ("group", rule.group.lower())
+        if seen.setdefault(whose, index) != index:
+            named = rule.group or rule.user or "those whom no other fits"
+            yield Finding(("attributes", index), f"there is an entry for {named} already: put both in one")
