@@ -22,7 +22,6 @@ LONGEST_MEMORY = 300.0  # seconds
 @dataclass(frozen=True, slots=True)
 class _Approval:
     at: float
-    section: int
     users: frozenset[str]  # the entry's name and the typed one, canonical
     password: bytes = field(repr=False)  # its keyed hash, without the factor
 
@@ -70,8 +69,9 @@ class Approvals:
     def of_user(self, name: str) -> list[bytes]:
         return list(self._of_user.get(name, ()))
 
-    def of(self, section: int) -> list[bytes]:
-        return [identity for identity, known in self._approvals.items() if known.section == section]
+    def clear(self) -> None:
+        self._approvals.clear()
+        self._of_user.clear()
 
     def hash(self, *parts: bytes) -> bytes:
         lengths = b"".join([len(part).to_bytes(4, "big") for part in parts])
@@ -94,7 +94,7 @@ class SectionApprovals:
         """This login's user has just approved it. `password`: what the primary took."""
         if self.kept:
             users = frozenset((verified.username, request.username.canonical))
-            approval = _Approval(now, self._section, users, self._store.hash(password.reveal()))
+            approval = _Approval(now, users, self._store.hash(password.reveal()))
             self._store.add(self._identify(request, verified), approval)
 
     def recall(self, request: AuthRequest, verified: Verified, password: Secret, now: float) -> bool:
@@ -118,9 +118,8 @@ class SectionApprovals:
                 self._store.drop(identity)
 
     def forget_all(self) -> None:
-        """Somebody's password was changed through this section."""
-        for identity in self._store.of(self._section):
-            self._store.drop(identity)
+        """Somebody's password was changed, and it can't be told whose: of any section, and of any configuration."""
+        self._store.clear()
 
     def _identify(self, request: AuthRequest, verified: Verified) -> bytes:
         return self._store.hash(

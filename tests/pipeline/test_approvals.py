@@ -94,12 +94,15 @@ def test_somebody_else_s_refusal_does_not(section: SectionApprovals) -> None:
     assert section.recall(asked(), ALICE, RIGHT, 101.0)
 
 
-def test_a_change_of_passwords_ends_the_section_s(store: Approvals, section: SectionApprovals) -> None:
+def test_a_change_of_passwords_ends_every_section_s(store: Approvals, section: SectionApprovals) -> None:
+    """Also what was approved since a reload that the changing connection hasn't noticed."""
     other = store.of_section(30)
     other.remember(asked(), ALICE, RIGHT, 100.0)
     section.forget_all()
     assert not section.recall(asked(), ALICE, RIGHT, 101.0)
-    assert other.recall(asked(), ALICE, RIGHT, 101.0)
+    assert not other.recall(asked(), ALICE, RIGHT, 101.0)
+    other.remember(asked(), ALICE, RIGHT, 102.0)
+    assert other.recall(asked(), ALICE, RIGHT, 103.0)
 
 
 def test_off(store: Approvals) -> None:

@@ -8,23 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-
 from authproxy.listeners.ldap import rules
-from authproxy.listeners.ldap.answers import RELAYED, refusal
 from authproxy.listeners.ldap.binding import Binding
 from authproxy.listeners.ldap.held import Held
+from authproxy.listeners.ldap.operations import Operations
 from authproxy.listeners.ldap.ports import Client
 from authproxy.listeners.ldap.relay import GONE, Relay
 from authproxy.listeners.ldap.root import as_served_here
 from authproxy.listeners.ldap.section import LdapSection
 from authproxy.observe.log import Log
-from authproxy.pipeline.ports import PrimaryUnavailable
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.framing import Frame
 from authproxy.protocols.ldap.requests import (
-    EXTENDED,
     START_TLS,
     AbandonRequest,
     BindRequest,
@@ -40,7 +35,7 @@ from authproxy.protocols.ldap.result import ResultCode
 
 
 class Session:
-    """Implements binding.Holder. `section()` is the section as it is configured now."""
+    """Implements binding.Holder and operations.Holder. `section()` is the section as it is configured now."""
 
     def __init__(self, client: Client, section: Callable[[], LdapSection], *, reactor: Any, log: Log) -> None:
         self._client = client
@@ -48,20 +43,21 @@ class Session:
         self.section = section()
         self._reactor = reactor
         self._log = log
-        self._relay = Relay(client, root=self._root, lost=self._upstream_lost, reactor=reactor)
+        self._relay = Relay(client, root=self._root, lost=self.upstream_lost, reactor=reactor)
         self._binding = Binding(self, client, self._relay, reactor=reactor, log=log)
+        self._operations = Operations(self, client, self._relay, log=log)
         self.ended = False
         self._busy = False  # a bind, or connecting to the directory
         self._handling = False  # messages, right now
         self._held = Held()  # what came meanwhile
         self._following = False  # more came with the message that is being handled
-        self._who = self._nobody()
+        self.who = self._nobody()
 
     # ---- what the connection asks
 
     @property
     def bound(self) -> bool:
-        return self._who.bound
+        return self.who.bound
 
     @property
     def busy(self) -> bool:
@@ -119,7 +115,7 @@ class Session:
     def give_up_waiting(self) -> None:
         """The directory has been silent for too long (L29)."""
         self._relay.drop("upstream_silent")
-        self._upstream_lost("silent")
+        self.upstream_lost("silent")
 
     # ---- the client's operations
 
@@ -132,7 +128,7 @@ class Session:
             case 0x50 if not self._held.has(_abandoned(frame)):
                 return
         most_octets = self.section.limits.message_bound
-        if not self._held.add(frame, most=self._most_operations(), most_octets=most_octets):
+        if not self._held.add(frame, most=self._operations.most, most_octets=most_octets):
             self.disconnect("too_many_operations", ResultCode.BUSY, "Too many operations at once.")
 
     def _goodbye(self, frame: Frame) -> None:
@@ -149,7 +145,7 @@ class Session:
 
     def _handle(self, frame: Frame) -> None:
         match frame.tag:
-            case 0x63 if self._is_usual(frame):
+            case 0x63 if self._operations.is_usual(frame):
                 self._relay.forward(frame)
             case 0x60:
                 self._bind(frame)
@@ -157,53 +153,11 @@ class Session:
                 self._goodbye(frame)
             case 0x50:
                 self._relay.abandon(_abandoned(frame), frame.octets)
+            case 0x77 if rules.extended_name(frame) == START_TLS:
+                self._operations.check_id(frame)
+                self._start_tls(frame)
             case _:
-                self._operation(frame)
-
-    def _is_usual(self, frame: Frame) -> bool:
-        """A search about which nothing has to be decided."""
-        outstanding = self._relay.outstanding
-        return (
-            self._who.bound
-            and self._relay.connected
-            and frame.stop == len(frame.octets)
-            and frame.message_id not in outstanding
-            and not rules.is_root_search(frame)
-            and len(outstanding) < self.section.limits.operations_bound
-        )
-
-    def _operation(self, frame: Frame) -> None:
-        if frame.tag not in RELAYED:
-            raise MalformedMessage("operation", f"tag 0x{frame.tag:02x} is no request")
-        self._check_id(frame)
-        if frame.tag == EXTENDED and rules.extended_name(frame) == START_TLS:
-            self._start_tls(frame)
-            return
-        approvals = self.section.approvals
-        if approvals.kept and rules.changes_password(frame):
-            approvals.forget_all()
-        forbidden = rules.forbidden(frame, self._who, secure=self._client.secure)
-        if forbidden is not None:
-            self._relay.say(refusal(frame.message_id, frame.tag, forbidden.code, forbidden.text))
-        elif len(self._relay.outstanding) >= self._most_operations():
-            self.disconnect("too_many_operations", ResultCode.BUSY, "Too many operations at once.")
-        elif not self._relay.connected and self._who.bound:
-            self._upstream_lost("gone")
-        elif not self._relay.connected:
-            self._connect_for(frame)
-        elif rules.is_root_search(frame):
-            self._relay.forward_root(frame)
-        else:
-            self._relay.forward(frame)
-
-    def _check_id(self, frame: Frame) -> None:
-        """L4"""
-        if frame.message_id in self._relay.outstanding:
-            raise MalformedMessage("message_id", "the id of an operation that is in progress")
-
-    def _most_operations(self) -> int:
-        limits = self.section.limits
-        return limits.operations_bound if self._who.bound else limits.operations
+                self._operations.take(frame)
 
     # ---- StartTLS (RFC 4511 §4.14)
 
@@ -224,11 +178,11 @@ class Session:
         self._binding.let_upstream_go()
         self._client.start_tls(_about_tls(frame, ResultCode.SUCCESS))
 
-    # ---- binds (binding.Holder)
+    # ---- binds, and what they and operations do with it (binding.Holder, operations.Holder)
 
     def _bind(self, frame: Frame) -> None:
         self._relay.flush()
-        self._check_id(frame)
+        self._operations.check_id(frame)
         bind = decode_request(frame)
         assert isinstance(bind, BindRequest)  # noqa: S101 - by its tag
         self._binding.begin(frame, bind)
@@ -242,7 +196,7 @@ class Session:
         self.section = section
 
     def become(self, who: rules.Who) -> None:
-        self._who = who
+        self.who = who
         limits = self.section.limits
         self._client.allow(limits.message_bound if who.bound else limits.message)
 
@@ -254,6 +208,12 @@ class Session:
 
     def wait(self) -> None:
         self._busy = True
+
+    def put_back(self, frame: Frame) -> None:
+        self._held.put_back(frame)
+
+    def soon(self) -> float:
+        return self._binding.soon()
 
     def go_on(self) -> None:
         """With what waited, unless whoever called is about to do that."""
@@ -270,29 +230,7 @@ class Session:
 
     # ---- the directory's side
 
-    def _connect_for(self, frame: Frame) -> None:
-        """Connect, then do this operation; it waits in front of what comes meanwhile."""
-        self._busy = True
-
-        async def connect() -> None:
-            try:
-                await self._relay.connect(self.section.upstreams, self._binding.soon())
-            except PrimaryUnavailable as unavailable:
-                self._log.warn("ldap.no_upstream", section=self.section.name, problem=str(unavailable))
-                if not self.ended:
-                    self._relay.say(refusal(frame.message_id, frame.tag, ResultCode.UNAVAILABLE, GONE))
-            else:
-                self._held.put_back(frame)
-            if not self.ended:
-                self.go_on()
-
-        def failed(failure: Failure) -> None:
-            self._log.failure("ldap.connect_failed", failure.value or RuntimeError("cancelled"))
-            self.disconnect("internal", ResultCode.OTHER)
-
-        Deferred.fromCoroutine(connect()).addErrback(failed)
-
-    def _upstream_lost(self, why: str) -> None:
+    def upstream_lost(self, why: str) -> None:
         """L29: another connection would be nobody's, and the client thinks that it is somebody."""
         if not (self._busy or self.ended):
             self._log.info(

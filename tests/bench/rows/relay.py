@@ -138,9 +138,10 @@ def _idle(ours: Path) -> Figure:
     """Each has its connection to the directory, too."""
     assert ours.process is not None
     before = ours.process.rss_kib()
-    clients = [Client(ours.port) for _ in range(IDLE)]
-    for client in clients:
-        client.root()
+    clients = []
+    for _ in range(IDLE):
+        clients.append(Client(ours.port))
+        clients[-1].root()
     each = (ours.process.rss_kib() - before) / IDLE
     for client in clients:
         client.socket.close()
