@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -47,7 +47,9 @@ class Interleaved(World):
         self.wrong = self.canaries.new("a wrong password")
 
 
-class Machine(RuleBasedStateMachine):
+class Calm(RuleBasedStateMachine):
+    """Everybody does what they like, and nothing is broken."""
+
     def __init__(self, world: Interleaved) -> None:
         super().__init__()
         self.world = world
@@ -96,6 +98,23 @@ class Machine(RuleBasedStateMachine):
         nas.send(request)
 
     @precondition(lambda self: self.sent)
+    @rule(
+        which=st.integers(0, 1000),
+        nas=st.integers(0, 1),
+        typed=st.sampled_from(["wrong", "wrong", "right", "other"]),
+    )
+    def almost_the_same(self, which: int, nas: int, typed: str) -> None:
+        """As if it were the last login, or another, again: its user, section and station, perhaps another password."""
+        first, request = self.sent[-1 if which % 2 else which % len(self.sent)]
+        (section,) = [at for at, pair in enumerate(self.nases) if first in pair]
+        user = next(user for user in self.world.users if user.user == request.user)
+        other = self.world.users[self.world.users.index(user) - 1]
+        password = {"wrong": self.world.wrong, "right": user.password, "other": other.password}[typed]
+        sender = self.nases[section][nas]
+        station = (CALLING_STATION_ID, request.station)
+        self._send(sender, sender.login(user.user, password, station))
+
+    @precondition(lambda self: self.sent)
     @rule(which=st.integers(0, 1000), typed=st.sampled_from(["1", "right", "222222", "push", ""]))
     def answer_a_challenge(self, which: int, typed: str) -> None:
         """Of any login's, if one has come; also twice, and also as another user's NAS."""
@@ -141,39 +160,6 @@ class Machine(RuleBasedStateMachine):
     def answer(self, user: int, verdict: str) -> None:
         self.world.cloud.decide(self.world.users[user].user, verdict)  # type: ignore[arg-type]
 
-    @rule(
-        how=st.sampled_from(
-            ["refused", "mute", "alert", "500", "500 in preauth", "429", "reset", "silent polls"]
-        )
-    )
-    def break_cloud(self, how: str) -> None:
-        cloud = self.world.cloud
-        match how:
-            case "500":
-                cloud.break_("*", status(500))
-            case "500 in preauth":
-                cloud.break_("preauth", status(500))
-            case "429":
-                cloud.break_("*", Fault(times=3, octets=failed(42901, "Too Many Requests")))
-            case "reset":
-                cloud.break_("preauth", Fault(times=2, reset=True))
-            case "silent polls":
-                cloud.break_("auth_status", Fault(times=2, silent=True))
-            case _:
-                cloud.become(how)  # type: ignore[arg-type]
-
-    @rule()
-    def heal_cloud(self) -> None:
-        self.world.cloud.heal()
-
-    @rule()
-    def directory_goes_and_comes(self) -> None:
-        if self.directory_is_there:
-            self.world.directory.refuse()
-        else:
-            self.world.directory.listen()
-        self.directory_is_there = not self.directory_is_there
-
     # ---- what the administrator does
 
     @rule(broken=st.booleans())
@@ -211,6 +197,43 @@ class Machine(RuleBasedStateMachine):
         self.world.forget()
 
 
+class Stormy(Calm):
+    """The cloud and the directory go and come as well."""
+
+    @rule(
+        how=st.sampled_from(
+            ["refused", "mute", "alert", "500", "500 in preauth", "429", "reset", "silent polls"]
+        )
+    )
+    def break_cloud(self, how: str) -> None:
+        cloud = self.world.cloud
+        match how:
+            case "500":
+                cloud.break_("*", status(500))
+            case "500 in preauth":
+                cloud.break_("preauth", status(500))
+            case "429":
+                cloud.break_("*", Fault(times=3, octets=failed(42901, "Too Many Requests")))
+            case "reset":
+                cloud.break_("preauth", Fault(times=2, reset=True))
+            case "silent polls":
+                cloud.break_("auth_status", Fault(times=2, silent=True))
+            case _:
+                cloud.become(how)  # type: ignore[arg-type]
+
+    @rule()
+    def heal_cloud(self) -> None:
+        self.world.cloud.heal()
+
+    @rule()
+    def directory_goes_and_comes(self) -> None:
+        if self.directory_is_there:
+            self.world.directory.refuse()
+        else:
+            self.world.directory.listen()
+        self.directory_is_there = not self.directory_is_there
+
+
 @pytest.fixture
 def interleaved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interleaved]:
     world = Interleaved(tmp_path_factory.mktemp("interleaved"))
@@ -220,27 +243,31 @@ def interleaved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interleave
     world.close()
 
 
-def play(world: Interleaved, examples: int, steps: int, *, again: bool) -> None:
+def play(machine: type[Calm], world: Interleaved, examples: int, steps: int, *, again: bool) -> None:
     run_state_machine_as_test(
-        lambda: Machine(world),
+        lambda: machine(world),
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
             derandomize=again,
             database=None,
+            # A shorter one would be nicer to read, and takes minutes to find in a world that goes on meanwhile.
+            phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
-def test_any_order(interleaved: Interleaved) -> None:
+@pytest.mark.parametrize("machine", [Calm, Stormy])
+def test_any_order(interleaved: Interleaved, machine: type[Calm]) -> None:
     """B5 with B2 as the invariant: the same orders every day."""
-    play(interleaved, 6, 40, again=True)
+    play(machine, interleaved, 4, 50, again=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_any_order_at_length(interleaved: Interleaved) -> None:
+@pytest.mark.parametrize("machine", [Calm, Stormy])
+def test_any_order_at_length(interleaved: Interleaved, machine: type[Calm]) -> None:
     """Others each time: pytest -m slow tests/system/test_interleaved.py."""
-    play(interleaved, 60, 60, again=False)
+    play(machine, interleaved, 40, 60, again=False)

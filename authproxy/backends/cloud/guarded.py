@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from authproxy.backends.cloud.breaker import PROBE_EVERY, Breaker, State
 from authproxy.backends.cloud.probe import Probe
 from authproxy.observe.log import Log
+from authproxy.pipeline.fail_mode import OUTAGE
 from authproxy.pipeline.ports import (
     CloudFailure,
     FactorAllow,
@@ -64,6 +65,7 @@ class GuardedCloud:
 
     async def preauth(self, request: AuthRequest, username: str) -> Preauth:
         """Raises CloudFailure: at once while the breaker is open, and as soon as it opens."""
+        self._hear_of_recovery()
         self._refuse_if_open()
         asking = Deferred.fromCoroutine(self._noting(self._cloud.preauth(request, username)))
         self._asking.add(asking)
@@ -86,6 +88,13 @@ class GuardedCloud:
         self._probe.close()
 
     # ---- within
+
+    def _hear_of_recovery(self) -> None:
+        """Whoever sent the probe that was answered: nobody is kept out until our own turn to look."""
+        last = self._probe.last
+        if self.is_open and last is not None and (last.failure is None or last.failure.failure not in OUTAGE):
+            self._breaker.probed(last.failure, self._reactor.seconds())
+            self._changed(last.failure)
 
     def _refuse_if_open(self) -> None:
         met = self._breaker.failure
@@ -126,6 +135,8 @@ class GuardedCloud:
             for asking in list(self._asking):
                 asking.cancel()
         else:
+            if self._timer is not None and self._timer.active():
+                self._timer.cancel()
             self._log.warn("cloud.breaker_closed", section=self._section, met=str(failure or "an answer"))
         if self._outages is not None:
             self._outages.breaker_changed(is_open=self.is_open)

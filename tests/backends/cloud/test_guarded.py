@@ -210,3 +210,30 @@ def test_closing(bench: Bench) -> None:
     bench.fail(3)
     bench.guarded.close()
     assert bench.clock.getDelayedCalls() == []
+
+
+def test_an_answer_to_anybodys_probe_ends_the_outage(bench: Bench) -> None:
+    """A look that somebody else has taken counts: nobody is kept out until the breaker's own turn comes."""
+    bench.cloud.check_meets = DOWN
+    bench.fail(3)
+    assert bench.guarded.is_open
+    bench.clock.advance(5)
+    bench.cloud.check_meets = None
+    run(bench.probe.ask())
+    ended = bench.login()
+    assert bench.changes == [True, False]
+    bench.cloud.preauths[-1].callback(PreauthAllow("hello"))
+    assert ended == [PreauthAllow("hello")]
+    checks = len(bench.cloud.checks)
+    bench.clock.advance(2 * PROBE_EVERY)
+    assert len(bench.cloud.checks) == checks, "nobody looks any more"
+
+
+def test_a_probe_that_fails_again_ends_nothing(bench: Bench) -> None:
+    bench.cloud.check_meets = DOWN
+    bench.fail(3)
+    bench.clock.advance(5)
+    run(bench.probe.ask())
+    ended = bench.login()
+    assert [error.failure for error in ended] == [FailureClass.UNREACHABLE]
+    assert bench.changes == [True]

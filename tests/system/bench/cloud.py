@@ -162,10 +162,9 @@ class Cloud:
         self._faults.clear()
         self.decide(None, "deny")
 
-    def forget(self) -> None:
-        """The pushes, which are all decided."""
-        assert all(push.verdict for push in self._pushes.values())
-        self._pushes.clear()
+    def forget(self, before: int) -> None:
+        """The pushes that the journal's first `before` events began: nobody asks after them any more."""
+        self._pushes = {txid: push for txid, push in self._pushes.items() if push.began > before}
 
     # -- the port ----------------------------------------------------------------------------------
 

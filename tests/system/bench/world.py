@@ -91,7 +91,7 @@ class World:
         self._scanned: dict[str, int] = {}
         self._used: set[tuple[str, str]] = set()
         self._passwords: dict[str, bytes] | None = None
-        self._audit_begin = 0
+        self._audit_begin = self._forgotten = 0
         self._use_directory()
         World.live.append(self)
 
@@ -308,9 +308,10 @@ class World:
     def forget(self) -> None:
         """What `check` has judged, when nobody is waiting: for runs that last hours."""
         self.check()
-        self.journal.forget()
         for cloud in self.clouds.values():
-            cloud.forget()
+            cloud.forget(self._forgotten)
+        self._forgotten = len(self.journal)
+        self.journal.forget()
         self._audit_begin = self._audit_file.stat().st_size
 
     def audit(self, **wanted: object) -> list[AuditEvent]:
