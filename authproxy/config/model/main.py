@@ -176,3 +176,10 @@ class Main(Outbound):
                 "admin",
                 "not a loopback address: give admin_tls_cert, admin_tls_key and admin_token, or listen on 127.0.0.1",
             )
+
+    def risks(self) -> Iterator[Finding]:
+        yield from super().risks()
+        if not self.push_limit:
+            yield Finding(
+                "push_limit", "0: who has a password can send pushes until one is approved by mistake"
+            )
