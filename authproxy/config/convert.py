@@ -123,12 +123,14 @@ def _differences(config: Config) -> Iterator[str]:
     if config.all(ServerSection):
         yield "failmode safe opens in an outage only: never for a wrong certificate, a refused call or a broken answer"
         yield "api_timeout bounds each request to the cloud, not the wait for the user; 0: 10 seconds for the first"
+        yield "a user is prompted once at a time, and after three prompts that weren't approved not for a while"
     for name, section in config.all(RadiusServer).items():
         yield f"{name}: a password is tried once; a factor behind it is recognised by its form, not by a second try"
         yield f"{name}: the user's address goes to the cloud from requests with a Message-Authenticator only"
         if section.exempt_usernames:
             yield f"{name}: exempt users are compared with the name that the directory has, without its case"
     for name, directory in config.all(AdClient).items():
+        yield f"{name}: a user's wrong passwords are tried {directory.failures_per_user} times, then not for a while"
         if directory.security_group_dn:
             yield f"{name}: members of groups inside the security group count, too"
 

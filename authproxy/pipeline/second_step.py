@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from authproxy.pipeline.approvals import SectionApprovals
+from authproxy.pipeline.approvals import Approvals, SectionApprovals
 from authproxy.pipeline.challenge import Challenges, Forged, Kind, Pending
 from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
@@ -60,18 +60,18 @@ class SecondStep:
         door: OpenDoor,
         challenges: Challenges,
         clock: Clock,
-        approvals: SectionApprovals,
         prompts: Prompts | None = None,
+        approvals: SectionApprovals | None = None,
         is_slow: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`is_slow`: the cloud answers later than anyone should wait."""
+        """`approvals` None: none counts twice. `is_slow`: the cloud answers later than anyone should wait."""
         self._policy = policy
         self._cloud = cloud
         self._door = door
         self._outage = Outage(policy, door)
         self._challenges = challenges
         self._clock = clock
-        self._approvals = approvals
+        self._approvals = Approvals(b"").of_section(0) if approvals is None else approvals
         self._is_slow = is_slow
         self._prompts = Prompts() if prompts is None else prompts
 

@@ -559,8 +559,8 @@ class _Builder:
             door,
             world.challenges,
             world.clock,
-            approvals,
             Prompts(world.pushes, push_rules(self._config.main), options.api_host),
+            approvals,
             is_slow=lambda: cloud.slow.is_slow,
         )
         failures = Failures(world.failures, failure_rules(options))

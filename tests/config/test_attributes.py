@@ -88,3 +88,13 @@ def test_groups_need_a_directory(tmp_path: Path) -> None:
 def test_a_gap_in_the_numbers(tmp_path: Path) -> None:
     text = CFG_DIRECTORY + CFG_SERVER + "attribute_send_1=Class = a\nattribute_send_3=Class = b\n"
     assert "attribute_send_2 is missing" in problems(tmp_path, text, "authproxy.cfg")[0]
+
+
+def test_a_push_limit_of_none_is_warned_of(tmp_path: Path) -> None:
+    """A11."""
+    warnings = loaded(tmp_path, f"main:\n  push_limit: 0\n{WHOLE}").warnings
+    assert any("main.push_limit: 0: who has a password" in str(warning) for warning in warnings)
+    text = f"[main]\npush_limit=5\npush_limit_window=60\n{CFG_WHOLE}failures_per_station=7\n"
+    config = loaded(tmp_path, text, "authproxy.cfg").config
+    assert (config.main.push_limit, config.main.push_limit_window) == (5, 60)
+    assert config.all(RadiusServerAuto)["radius_server_auto"].failures_per_station == 7

@@ -12,7 +12,6 @@ from authproxy.observe.audit import AuditLog
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import WITHOUT_FACTOR, Recent
 from authproxy.observe.record import _MESSAGES, SILENT, SectionRecorder
-from authproxy.pipeline.approvals import Approvals
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode
@@ -59,7 +58,7 @@ class Bench:
     ) -> Decision:
         policy = Policy(fail_mode, exempt=frozenset({"svc"}))
         clock = iter(range(100)).__next__
-        second = SecondStep(policy, cloud, door or Door(), challenges(), clock, Approvals(b"k").of_section(0))
+        second = SecondStep(policy, cloud, door or Door(), challenges(), clock)
         pipeline = Pipeline(policy, directory, second, self.recorder, clock)
         return run(pipeline.authenticate(request(client_ip="198.51.100.7", **changes)))
 

@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from authproxy.pipeline.approvals import Approvals
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Accept, Decision, Reason, Reject
@@ -49,9 +48,7 @@ class Desk:
         self.cloud = cloud or Cloud()
         self.record = record or Record()
         self.door = door or Door()
-        second = SecondStep(
-            policy, self.cloud, self.door, challenges(), lambda: 0.0, Approvals(b"k").of_section(0)
-        )
+        second = SecondStep(policy, self.cloud, self.door, challenges(), lambda: 0.0)
         self.pipeline = Pipeline(policy, self.directory, second, self.record, clock=lambda: 0.0)
 
     def login(self, password: bytes = b"right", username: str = "alice") -> Decision:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from authproxy.pipeline.approvals import Approvals
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.factor import Factor
@@ -37,9 +36,7 @@ class Desk:
         self.directory = directory or Directory(Verified("alice", "uid=alice", carried="attributes"))
         self.cloud = cloud or Cloud()
         self.record = Record()
-        second = SecondStep(
-            policy, self.cloud, Door(), challenges(), lambda: 0.0, Approvals(b"k").of_section(0)
-        )
+        second = SecondStep(policy, self.cloud, Door(), challenges(), lambda: 0.0)
         self.pipeline = Pipeline(policy, self.directory, second, self.record, clock=lambda: 0.0)
 
     def login(self, password: bytes = b"right", **changes: Any) -> Decision:

@@ -244,3 +244,10 @@ class Main(Outbound):
             for option in ("alarm_webhook_token", "alarm_webhook_key", "alarm_webhook_ca_certs_file"):
                 if getattr(self, option) is not None:
                     yield Finding(option, "there is no alarm_webhook beside it")
+
+    def risks(self) -> Iterator[Finding]:
+        yield from super().risks()
+        if not self.push_limit:
+            yield Finding(
+                "push_limit", "0: who has a password can send pushes until one is approved by mistake"
+            )

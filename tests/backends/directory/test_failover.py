@@ -9,6 +9,7 @@ import pytest
 
 from authproxy.backends.directory.hosts import State
 from authproxy.backends.directory.settings import Limits
+from authproxy.backends.lockout import LockoutRules
 from authproxy.pipeline.ports import PrimaryUnavailable, Refused, Verified
 from authproxy.protocols.ldap.responses import BindResponse, Result, encode_response, notice_of_disconnection
 
@@ -328,7 +329,8 @@ def test_connections_are_bounded_and_the_rest_waits() -> None:
 
 
 def test_a_full_queue_sheds_and_blames_nobody() -> None:
-    made = desk(limits=Limits(user_connections=1, waiting=2))
+    # One user's attempts would wait for each other before that (A10).
+    made = desk(limits=Limits(user_connections=1, waiting=2), lockout=LockoutRules(0))
     made.one.on_bind = users_only(silence)
     outcomes = [made.network.begin(made.asked()) for _ in range(6)]
     made.network.settle()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from authproxy.backends.lockout import HELD, LockoutRules
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import Resolver
@@ -306,7 +307,8 @@ def test_the_deadline_is_the_logins(server: Make) -> None:
 
 def test_more_than_256_at_once(server: Make) -> None:
     one = server(None)
-    desk = Desk(one)
+    # They are one user's, which would wait for each other (A10).
+    desk = Desk(one, lockout=LockoutRules(0))
     asked = []
     for _ in range(600):
         asked.append(desk.ask())
@@ -323,7 +325,7 @@ def test_more_than_256_at_once(server: Make) -> None:
 
 def test_too_many_are_told_so(server: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("authproxy.backends.radius.server.MOST_SOCKETS", 1)
-    desk = Desk(server(None))
+    desk = Desk(server(None), lockout=LockoutRules(0))
     for _ in range(256):
         desk.ask()
     assert "256 requests are pending" in str(result(desk.ask()).value)
@@ -395,3 +397,32 @@ def test_mschap_says_why(server: Make) -> None:
     error = error[:5] + bytes([len(error) - 4]) + error[6:]
     one = server(lambda request: reply(3, request, Attribute(26, error)))
     assert Desk(one).verify().cause == "expired"
+
+
+# ---- guessed passwords (A10)
+
+
+def refuse(request: Packet) -> bytes:
+    return reply(Code.ACCESS_REJECT, request)
+
+
+def test_wrong_passwords_of_one_user(server: Make) -> None:
+    """After three the server isn't asked, until the window has passed."""
+    one = server(refuse)
+    desk = Desk(one, lockout=LockoutRules(4, 900))
+    assert [type(desk.verify()) for _ in range(3)] == [Refused] * 3
+    assert desk.verify() == HELD
+    assert len(one.seen) == 3
+    desk.reactor.advance(900)
+    desk.verify()
+    assert len(one.seen) == 4
+
+
+def test_eap_counts_where_it_ends(server: Make) -> None:
+    """The name outside the tunnel is anybody's: `anonymous` must not be held for all."""
+    one = server(refuse)
+    desk = Desk(one)
+    outside = Attribute(79, b"\x02\x01\x00\x06\x01a")
+    for _ in range(6):
+        desk.verify(outside, kind=CredentialKind.EAP)
+    assert len(one.seen) == 6

@@ -370,7 +370,7 @@ class Desk:
             door or Door(),
             None,  # type: ignore[arg-type]
             self.clock.seconds,
-            self.own_approvals,
+            approvals=self.own_approvals,
         )
         guard = LockoutGuard(LockoutRules(), section="ad_client", reactor=self.clock, log=self.log)
         self.pipeline = Pipeline(
