@@ -41,7 +41,7 @@ class Pipeline:
             self._recorder.decided(request, facts, decision)
         except AuditUnavailable:
             # F8: nobody passes an open door unrecorded.
-            facts.cause = "audit_unavailable"
+            facts.cause = facts.why = "audit_unavailable"
             decision = Reject(Reason.FAIL_CLOSED)
             self._recorder.decided(request, facts, decision)
         return decision

@@ -11,7 +11,7 @@ import pytest
 from authproxy.observe.audit import AuditLog
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import WITHOUT_FACTOR, Recent
-from authproxy.observe.record import _MESSAGES, SectionRecorder
+from authproxy.observe.record import _MESSAGES, SILENT, SectionRecorder
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode
@@ -49,11 +49,16 @@ class Bench:
         )
 
     def login(
-        self, directory: Directory, cloud: Cloud, fail_mode: FailMode = FailMode.SECURE, **changes: Any
+        self,
+        directory: Directory,
+        cloud: Cloud,
+        fail_mode: FailMode = FailMode.SECURE,
+        door: Door | None = None,
+        **changes: Any,
     ) -> Decision:
         policy = Policy(fail_mode, exempt=frozenset({"svc"}))
         clock = iter(range(100)).__next__
-        second = SecondStep(policy, cloud, Door(), challenges(), clock)
+        second = SecondStep(policy, cloud, door or Door(), challenges(), clock)
         pipeline = Pipeline(policy, directory, second, self.recorder, clock)
         return run(pipeline.authenticate(request(client_ip="198.51.100.7", **changes)))
 
@@ -267,3 +272,35 @@ def test_a_refusal_with_its_cause(bench: Bench) -> None:
     (line,) = bench.lines()
     assert (line["cause"], line["msg"]) == ("locked", "Ask the desk\r\nforged")
     assert len(bench.path.read_text().splitlines()) == 1
+
+
+def test_primary_only_is_written_first_too(bench: Bench) -> None:
+    """F8; and it is no fail open: nothing failed."""
+    bench.login(Directory(), Cloud(), FailMode.SAFE, Door(ordered=True))
+    last = json.loads(bench.path.read_text().splitlines()[-1])  # without a flush
+    assert (last["decision"], last["reason"], last["fail_open"]) == ("accept", "primary_only", False)
+    assert values(bench.metrics)["authproxy_fail_open_total{cause=unreachable,section=vpn}"] == 0
+    assert [event for _, event, _ in bench.log.events] == ["login.let_in_by_primary_only"]
+    assert [event.reason for event in bench.recent.without_factor()] == ["primary_only"]
+
+
+@pytest.mark.parametrize(
+    ("fail_mode", "door", "why", "message"),
+    [
+        (FailMode.SECURE, Door(), "secure", "The second factor can't be checked now."),
+        (FailMode.SAFE, Door("max_minutes"), "max_minutes", "The second factor can't be checked now."),
+        (FailMode.SILENT, Door(), "silent", SILENT),
+    ],
+)
+def test_what_kept_a_login_out_is_said_and_counted(
+    bench: Bench, fail_mode: FailMode, door: Door, why: str, message: str
+) -> None:
+    bench.login(Directory(), Cloud(FailureClass.UNREACHABLE), fail_mode, door)
+    last = bench.lines()[-1]
+    assert (last["decision"], last["reason"], last["why"], last["msg"]) == (
+        "reject",
+        "fail_closed",
+        why,
+        message,
+    )
+    assert values(bench.metrics)[f"authproxy_fail_closed_total{{section=vpn,why={why}}}"] == 1
