@@ -28,7 +28,7 @@ from authproxy.observe.writer import LineWriter, Outlet, OutletFailed
 
 FILE_NAME = "authproxy.log"
 # One line a login, and every open door: these are never too many.
-UNLIMITED = frozenset({"login.decided", "login.let_in_by_fail_open"})
+UNLIMITED = frozenset({"login.decided", "login.let_in_by_fail_open", "login.let_in_by_primary_only"})
 _SWEEP = 5.0  # seconds between looks for floods that are over
 
 Format = Callable[[Event], bytes]

@@ -28,7 +28,7 @@ SECRET_FILES = [
     "radius-secret",
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
     *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret"),
-    *("nps-secret", "ocserv-secret"),
+    *("nps-secret", "ocserv-secret", "challenge-key", "challenge-key-before"),
     *("alarm-url", "alarm-token", "alarm-key"),
 ]
 OTHER_FILES = [

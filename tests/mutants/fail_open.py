@@ -95,8 +95,8 @@ MUTATIONS = (
         ("F3",),
         "a process without descriptors sees an outage",
         _OPENING,
-        "failure = FailureClass.INTERNAL if error.local else FailureClass.UNREACHABLE",
-        "failure = FailureClass.UNREACHABLE",
+        'raise CloudFailure(FailureClass.INTERNAL, f"{host}: {error}") from None',
+        'raise CloudFailure(FailureClass.UNREACHABLE, f"{host}: {error}") from None',
         (f"{_CLOUD_TESTS}::test_no_descriptors_left_is_our_own_lack",),
     ),
     Mutation(
@@ -139,7 +139,7 @@ MUTATIONS = (
         ("F4",),
         "a directory that doesn't answer is an outage too",
         "pipeline/authenticate.py",
-        "            return Reject(Reason.PRIMARY_UNAVAILABLE)\n",
+        "            facts.detail = str(unavailable)\n            return Reject(Reason.PRIMARY_UNAVAILABLE)\n",
         "            return await self._second.behind(\n"
         "                request, credential.typed, Verified(request.username.canonical), facts\n"
         "            )\n",
@@ -229,7 +229,7 @@ MUTATIONS = (
         ("F8",),
         "an open door is a line like any other",
         "observe/record.py",
-        'self._log.warn("login.let_in_by_fail_open", **fields)',
+        'self._log.warn(f"login.let_in_by_{event.reason}", **fields)',
         'self._log.info("login.decided", **fields)',
         ("observe/test_record.py::test_an_open_door_is_written_first_and_everywhere",),
     ),

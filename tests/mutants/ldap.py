@@ -101,7 +101,7 @@ MUTATIONS = (
     Mutation(
         ("L4",),
         "the id of an operation in progress may be used again",
-        _SESSION,
+        "listeners/ldap/operations.py",
         "        if frame.message_id in self._relay.outstanding:\n",
         "        if frame.message_id < 0:\n",
         (f"{_RELAY_TESTS}::test_the_id_of_an_operation_in_progress",),

@@ -145,7 +145,9 @@ def test_an_accept_has_what_is_granted() -> None:
 
 def test_what_is_granted_takes_the_place_of_the_primarys() -> None:
     reply = carried(CLASS, Attribute(11, b"theirs"), everything=True)
-    accept = Accept(Reason.BOTH_FACTORS, "", reply, (granted(25, b"ours"), granted(11, b"too", adds=True)))
+    accept = Accept(
+        Reason.BOTH_FACTORS, "", reply, granted=(granted(25, b"ours"), granted(11, b"too", adds=True))
+    )
     assert reply_of(accept, login(b"right"), SECRET)[1] == [(11, b"theirs"), (25, b"ours"), (11, b"too")]
 
 
@@ -153,8 +155,15 @@ def test_what_is_granted_goes_into_an_accept_of_eap() -> None:
     """RFC 3579 §2.6.5: but no words."""
     ours = (granted(25, b"ours"), granted(18, b"Welcome"))
     success = b"\x03\x01\x00\x04"
-    here = Accept(Reason.BOTH_FACTORS, "", EapReply(success, Secret(b"k" * 64)), ours)
+    here = Accept(Reason.BOTH_FACTORS, "", EapReply(success, Secret(b"k" * 64)), granted=ours)
     types = [type for type, _ in reply_of(here, login(b"right"), SECRET)[1]]
     assert types == [25, 26, 26, 79]
-    through = Accept(Reason.BOTH_FACTORS, "", carried(Attribute(79, success)), ours)
+    through = Accept(Reason.BOTH_FACTORS, "", carried(Attribute(79, success)), granted=ours)
     assert reply_of(through, login(b"right"), SECRET)[1] == [(79, success), (25, b"ours")]
+
+
+def test_a_mark_takes_the_place_of_what_is_granted_too() -> None:
+    """F9: what a group would allow is what the mark is there to restrict."""
+    ours = (granted(25, b"OU=Admins"), granted(11, b"too", adds=True), granted(27, b"\0\0\0\x3c"))
+    accept = Accept(Reason.FAIL_OPEN, mark=MARK, granted=ours)
+    assert reply_of(accept, login(b"right"), SECRET)[1] == [Attribute(27, b"\0\0\0\x3c"), *MARK.attributes]
