@@ -40,6 +40,8 @@ def find_way(
 ) -> Way:
     """What was not said, found out. Raises Unusable."""
     name, found = _section(section, sections)
+    if not found.clients:
+        raise Unusable(f"{name} has clients over TLS only, and this command asks by UDP")
     address = _server(server, found)
     own, client = _client(source, address, found)
     # A little longer than the proxy: its own answer to a login that is given up is worth having.

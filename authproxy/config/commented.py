@@ -24,7 +24,7 @@ _HEAD = """\
 """
 _WIDTH = 110
 # What the default of another option requires.
-_IN_EFFECT = frozenset({"service_account_username"})
+_IN_EFFECT = frozenset({"service_account_username", "clients"})
 
 
 def reference_yaml() -> str:
@@ -41,10 +41,10 @@ def _options(model: type[BaseModel], indent: str, shown: Mapping[str, str | int]
         off = "" if field.is_required() or option in _IN_EFFECT or option in shown else "# "
         yield from _wrapped(field.description or "", indent)
         items = item_model(field)
-        if items is None:
+        if items is None or off:
             yield f"{indent}{off}{option}: {as_yaml(shown.get(option, example(field)))}"
         else:
-            yield f"{indent}{off}{option}:"
+            yield f"{indent}{option}:"
             yield from _item(items, indent + "  ")
 
 

@@ -114,6 +114,15 @@ class Metrics:
         self._connections = Gauge(
             "authproxy_ldap_connections", "Open LDAP connections.", ("address",), registry=registry
         )
+        self._radsec_disconnected = Counter(
+            "authproxy_radsec_disconnected_total",
+            "RadSec connections that were refused or ended from here, by cause.",
+            ("cause",),
+            registry=registry,
+        )
+        self._radsec_connections = Gauge(
+            "authproxy_radsec_connections", "Open RadSec connections.", ("address",), registry=registry
+        )
         self._breaker = Gauge(
             "authproxy_breaker_open",
             "1 while the breaker of this cloud service is open: nobody is asked, the fail mode decides.",
@@ -156,6 +165,10 @@ class Metrics:
         """Implements the LDAP listener's Disconnects."""
         self._disconnected.labels(self.known_cause(cause)).inc()
 
+    def radsec_disconnected(self, cause: str) -> None:
+        """Implements the RadSec listener's Disconnects."""
+        self._radsec_disconnected.labels(self.known_cause(cause)).inc()
+
     def known_cause(self, cause: str) -> str:
         """The cause as a label. Causes come from code, not from peers; that they stay few is made sure of here."""
         if cause in self._causes:
@@ -173,6 +186,10 @@ class Metrics:
     def ldap_connections(self, address: str, count: Callable[[], int]) -> None:
         """`address`: the port's, as HOST:PORT."""
         self._connections.labels(address).set_function(count)
+
+    def radsec_connections(self, address: str, count: Callable[[], int]) -> None:
+        """`address`: the port's, as HOST:PORT."""
+        self._radsec_connections.labels(address).set_function(count)
 
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
         self._breaker.labels(api_host).set_function(is_open)

@@ -48,6 +48,7 @@ from authproxy.listeners.ldap.section import LdapSection
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.eap_section import EapSection
 from authproxy.listeners.radius.listener import Limits, Served
+from authproxy.listeners.radius.radsec import RadSecPlan
 from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
 from authproxy.observe.audit import Audit
@@ -74,7 +75,8 @@ from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
 from authproxy.service import ldap
 from authproxy.service.ldap import LdapPlan
-from authproxy.service.ports import radius_endpoints
+from authproxy.service.ports import radius_endpoints, radsec_endpoints
+from authproxy.service.radsec import Sharing, radsec_plan, radsec_tls
 from authproxy.service.state import State
 
 # Attributes that need no dictionary, whose loading costs the start a tenth of a second.
@@ -199,6 +201,7 @@ class Built:
     primaries: Mapping[str, PrimaryPart]
     radius: Mapping[Endpoint, PortPlan]
     ldap: Mapping[Endpoint, LdapPlan]
+    radsec: Mapping[Endpoint, RadSecPlan]
 
     @property
     def pending(self) -> int:
@@ -251,7 +254,12 @@ class _Builder:
         }
         sections = {**dict(self._sections(primaries)), **dict(self._ldap_sections(primaries))}
         return Built(
-            self._config.main, sections, primaries, self._ports(sections), self._ldap_ports(sections)
+            self._config.main,
+            sections,
+            primaries,
+            self._ports(sections),
+            self._ldap_ports(sections),
+            self._radsec_ports(sections),
         )
 
     def _problem(self, section: str, option: str, what: str) -> None:
@@ -523,6 +531,32 @@ class _Builder:
                     behind.setdefault(endpoint, []).append((section.options, section.radius))
         return {endpoint: port_plan(sharing) for endpoint, sharing in behind.items()}
 
+    def _radsec_ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, RadSecPlan]:
+        behind: dict[Endpoint, list[tuple[RadiusServer, RadiusSection | EapSection]]] = {}
+        tls: dict[Endpoint, ServerTls] = {}
+        for name, section in sections.items():
+            if isinstance(section.options, RadiusServer) and section.radius is not None:
+                mine = self._radsec_tls(name, section.options)
+                if mine is None:
+                    continue
+                for endpoint in radsec_endpoints(section.options):
+                    behind.setdefault(endpoint, []).append((section.options, section.radius))
+                    tls.setdefault(endpoint, mine)
+        return {
+            endpoint: radsec_plan(sharing, port_limits(sharing), tls[endpoint])
+            for endpoint, sharing in behind.items()
+        }
+
+    def _radsec_tls(self, name: str, options: RadiusServer) -> ServerTls | None:
+        try:
+            tls = radsec_tls(options)
+        except UnusableCertificate as unusable:
+            self._problem(name, "radsec_certificate_file", str(unusable))
+            return None
+        if tls is not None:
+            self._world.certificates.note(f"{options.name} (RadSec)", tls.not_after)
+        return tls
+
     def _ldap_ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, LdapPlan]:
         return ldap.plans(
             [
@@ -533,21 +567,24 @@ class _Builder:
         )
 
 
-def port_plan(sections: list[tuple[RadiusServer, RadiusSection | EapSection]]) -> PortPlan:
-    """Sections that share a port share its limits: the strictest of each."""
-    limits = Limits(
-        pending=min(options.max_pending for options, _ in sections),
-        pending_per_client=min(options.max_pending_per_client for options, _ in sections),
-        reject_delay=max(options.reject_delay for options, _ in sections),
-        reply_cache=max(options.reply_cache for options, _ in sections),
-    )
+def port_plan(sharing: Sharing) -> PortPlan:
     served = [
         (network, Served(client, section))
-        for options, section in sections
+        for options, section in sharing
         for client in radius_clients(options)
         for network in client.networks
     ]
-    return PortPlan(PrefixTable(served), limits)
+    return PortPlan(PrefixTable(served), port_limits(sharing))
+
+
+def port_limits(sharing: Sharing) -> Limits:
+    """Sections that share a port share its limits: the strictest of each."""
+    return Limits(
+        pending=min(options.max_pending for options, _ in sharing),
+        pending_per_client=min(options.max_pending_per_client for options, _ in sharing),
+        reject_delay=max(options.reject_delay for options, _ in sharing),
+        reply_cache=max(options.reply_cache for options, _ in sharing),
+    )
 
 
 def radius_clients(options: RadiusServer) -> list[Client]:

@@ -8,11 +8,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from authproxy.config.document import Entries, Items, Scalar, Style
+from authproxy.config.document import Entries
 from authproxy.config.model.main import Main
+from authproxy.config.model.radsec import RADSEC_FAMILY, RadSecServer
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
-from authproxy.config.options.addresses import Networks
+from authproxy.config.options.addresses import Networks, named_after_first
 from authproxy.config.options.files import FileOption, KeyFileOption
 from authproxy.config.options.reads import wrong
 from authproxy.config.options.secrets import SecretOption
@@ -88,21 +89,16 @@ class Client(Options):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, given: Any) -> Any:
-        if not isinstance(given, Entries) or "name" in given:
-            return given
-        ip = given.get("ip")
-        first = ip[0] if isinstance(ip, Items) and ip else ip
-        if not isinstance(first, Scalar):
-            return given
-        return {**given, "name": Scalar(first.text, first.line, Style.QUOTED)}
+        return named_after_first(given, "ip") if isinstance(given, Entries) else given
 
 
-class RadiusServer(ServerSection):
+class RadiusServer(RadSecServer):
     """What all `radius_server_*` sections have."""
 
     clients: Annotated[tuple[Client, ...], Listed] = Field(
+        default=(),
         examples=[[{"name": "asa", "ip": "10.1.0.1", "secret": {"file": "asa-secret"}}]],
-        description="Who may ask. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
+        description="Who may ask by UDP. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
     )
     port: ListenPort = Field(
         default=1812,
@@ -166,6 +162,7 @@ class RadiusServer(ServerSection):
         GroupFamily(
             "clients", {"radius_ip": "ip", "radius_secret": "secret"}, ("radius_ip", "radius_secret")
         ),
+        RADSEC_FAMILY,
         Family("exempt_usernames", "exempt_username"),
     )
 
@@ -184,6 +181,8 @@ class RadiusServer(ServerSection):
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
+        if not self.clients and not self.radsec_clients:
+            yield Finding("clients", "missing")
         if (
             self.force_message_authenticator
             and self.require_message_authenticator is RequireMessageAuthenticator.NO
@@ -290,7 +289,7 @@ class RadiusServerEap(Appending):
     )
 
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
-    SHOWN: ClassVar = {"name": "wlan", "port": 1816, "client": "radius_client"}
+    SHOWN: ClassVar = {"name": "wlan", "port": 1816, "radsec_port": 2087, "client": "radius_client"}
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
@@ -301,7 +300,7 @@ class RadiusServerConcat(Appending):
     """Password and factor in one: who types no factor behind the password is refused before anybody is asked."""
 
     ALIASES: ClassVar = {"delimeter": "delimiter"}
-    SHOWN: ClassVar = {"name": "vpn-concat", "port": 1813, "client": "radius_client"}
+    SHOWN: ClassVar = {"name": "vpn-concat", "port": 1813, "radsec_port": 2084, "client": "radius_client"}
 
 
 class RadiusServerChallenge(RadiusServer):
@@ -316,13 +315,13 @@ class RadiusServerChallenge(RadiusServer):
         default=True, description="Ask users without a device to enrol, in words that their client shows."
     )
 
-    SHOWN: ClassVar = {"name": "vpn-challenge", "port": 1814, "client": "radius_client"}
+    SHOWN: ClassVar = {"name": "vpn-challenge", "port": 1814, "radsec_port": 2085, "client": "radius_client"}
 
 
 class RadiusServerDuoOnly(RadiusServer):
     """No password here: the client has checked it. What comes as the password is a passcode or a factor's name."""
 
-    SHOWN: ClassVar = {"name": "factor-only", "port": 1815}
+    SHOWN: ClassVar = {"name": "factor-only", "port": 1815, "radsec_port": 2086}
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()

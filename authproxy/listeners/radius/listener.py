@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -18,7 +19,7 @@ from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity
 from authproxy.listeners.radius.flood import FloodProofLog
 from authproxy.listeners.radius.load import Frequency, Limits, Load
 from authproxy.listeners.radius.section import Asked, Section
-from authproxy.listeners.radius.udp import Route, Source
+from authproxy.listeners.radius.udp import Source
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.logins import Answer
@@ -32,6 +33,8 @@ from authproxy.protocols.radius.salted import UnreadableValue
 
 __all__ = ["Discards", "Latches", "Limits", "RadiusListener", "Served"]
 
+R = TypeVar("R")  # the way back to a client: of a datagram, or a connection
+
 # What is usual: counted, and no line in the log.
 _USUAL = frozenset(("duplicate", "draining"))
 
@@ -44,8 +47,11 @@ class Served:
     section: Section
 
 
-class RadiusListener:
-    """Everything between the socket and the sections that share its port (R15)."""
+class RadiusListener(Generic[R]):
+    """Everything between the socket and the sections that share its port (R15).
+
+    `send` takes an answer and its way back; `began` and `ended` are told of the requests that wait for one.
+    """
 
     def __init__(
         self,
@@ -64,7 +70,7 @@ class RadiusListener:
         self._served = served
         self._limits = limits
         self._reactor = reactor
-        self._log = FloodProofLog(log, reactor)
+        self.log = self._log = FloodProofLog(log, reactor)
         self._authenticity = Authenticity(latches, self._log)
         self._discards = discards
         self._duplicates = Duplicates(limits.reply_cache)
@@ -72,7 +78,9 @@ class RadiusListener:
         self._workload = Workload() if workload is None else workload
         self._status = Frequency()
         self._draining = False
-        self.send: Callable[[bytes, Route], None] = lambda octets, route: None
+        self.send: Callable[[bytes, R], None] = lambda octets, route: None
+        self.began: Callable[[R], None] = lambda route: None
+        self.ended: Callable[[R], None] = lambda route: None
 
     def serve(self, served: PrefixTable[Served], limits: Limits) -> None:
         """Go over to another configuration; requests in progress end under the one they began with (A13)."""
@@ -89,26 +97,34 @@ class RadiusListener:
         self._draining = True
         return self._load.idle()
 
-    def received(self, datagram: bytes, source: Source, route: Route) -> None:
-        """A datagram. Never raises: one that is our bug costs itself only (A19)."""
+    def received(self, datagram: bytes, source: Source, route: R) -> None:
+        """A datagram. Never raises."""
+        self.take(datagram, source, route)
+
+    def take(self, octets: bytes, source: Source, route: R, served: Served | None = None) -> str:
+        """A packet; `served`: who it is from, when something better than the address has told.
+
+        Returns the cause that it is discarded for, or "". Never raises: one that is our bug costs itself only (A19).
+        """
         try:
-            self._receive(datagram, source, route)
+            self._receive(octets, source, route, served)
         except MalformedPacket as malformed:
-            self._discard(malformed.cause, source, str(malformed))
+            return self.discarded(malformed.cause, source, str(malformed))
         except Discarded as discarded:
-            self._discard(discarded.cause, source, discarded.problem)
+            return self.discarded(discarded.cause, source, discarded.problem)
         except Exception as bug:  # noqa: BLE001 - the listener's catch-all
             self._discards.radius_discarded("internal")
             self._log.failure("radius.failed", bug, source=source.ip)
+            return "internal"
+        return ""
 
-    def _receive(self, datagram: bytes, source: Source, route: Route) -> None:
+    def _receive(self, octets: bytes, source: Source, route: R, served: Served | None) -> None:
         # The address first: what strangers send is not even parsed (R9, R10).
-        served = self._served.find(source.ip)
-        if served is None:
+        if served is None and (served := self._served.find(source.ip)) is None:
             raise Discarded("unknown_client")
         if not source.port:
             raise Discarded("source_port", "nothing can be sent to port 0")
-        packet = decode(datagram)
+        packet = decode(octets)
         match packet.code:
             case Code.ACCESS_REQUEST:
                 self._access_request(packet, served, source, route)
@@ -117,14 +133,16 @@ class RadiusListener:
             case _:
                 raise Discarded("code", f"code {packet.code}")
 
-    def _discard(self, cause: str, source: Source, problem: str) -> None:
+    def discarded(self, cause: str, source: Source, problem: str) -> str:
+        """Count it, and say so where it isn't usual. Returns the cause."""
         self._discards.radius_discarded(cause)
         if cause not in _USUAL:
             self._log.warn("radius.discarded", cause=str(cause), source=source.ip, problem=problem)
+        return cause
 
     # ---- Status-Server (RFC 5997)
 
-    def _status_server(self, packet: Packet, served: Served, route: Route) -> None:
+    def _status_server(self, packet: Packet, served: Served, route: R) -> None:
         """§3: answered only with a right Message-Authenticator. Silent while draining, so that the NAS moves on."""
         client = served.client
         if not verify_message_authenticator(packet, client.secret):
@@ -137,7 +155,7 @@ class RadiusListener:
 
     # ---- Access-Request
 
-    def _access_request(self, packet: Packet, served: Served, source: Source, route: Route) -> None:
+    def _access_request(self, packet: Packet, served: Served, source: Source, route: R) -> None:
         client = served.client
         kind = credential_kind(packet)
         # R16: what isn't believed touches nothing further on.
@@ -158,11 +176,12 @@ class RadiusListener:
         proven = self._authenticity.is_proven(client)
         asked = Asked(client, source.ip, now, authentic, proven, self._log)
         self._load.begin(client)
+        self.began(route)
         answer = partial(self._answer, exchange, packet, asked, route)
         try:
             work = served.section.ask(packet, kind, asked, answer)
         except MalformedPacket:
-            self._abandon(exchange, client)
+            self._abandon(exchange, client, route)
             raise
         except Exception as bug:  # noqa: BLE001 - the section's bug; nobody is left waiting (A19)
             self._broken(bug, answer)
@@ -170,23 +189,22 @@ class RadiusListener:
             if work is not None:
                 Deferred.fromCoroutine(work).addErrback(self._failed, answer)
 
-    def _repeated(self, known: Exchange, route: Route) -> None:
+    def _repeated(self, known: Exchange, route: R) -> None:
         """RFC 5080 §2.2.2: silence while it is being answered, then the same octets."""
         if known.reply is None:
             raise Discarded("duplicate")
         self.send(known.reply, route)
 
-    def _abandon(self, exchange: Exchange, client: Client) -> None:
+    def _abandon(self, exchange: Exchange, client: Client, route: R) -> None:
         if not exchange.decided:
             exchange.decided = True
             self._duplicates.abandon(exchange)
             self._load.end(client)
+            self.ended(route)
 
     # ---- the answer
 
-    def _answer(
-        self, exchange: Exchange, packet: Packet, asked: Asked, route: Route, decision: Decision
-    ) -> None:
+    def _answer(self, exchange: Exchange, packet: Packet, asked: Asked, route: R, decision: Decision) -> None:
         """Send it, once; a Reject not before its time, so that nobody learns from the clock why (R48)."""
         if exchange.decided:
             return
@@ -202,9 +220,7 @@ class RadiusListener:
         else:
             self._send(decision, exchange, packet, asked, route)
 
-    def _send(
-        self, decision: Decision, exchange: Exchange, packet: Packet, asked: Asked, route: Route
-    ) -> None:
+    def _send(self, decision: Decision, exchange: Exchange, packet: Packet, asked: Asked, route: R) -> None:
         try:
             if exchange.superseded:
                 self._log.info("radius.answered_late", client=asked.client.name, reason=decision.reason.value)
@@ -218,6 +234,7 @@ class RadiusListener:
                 self._duplicates.abandon(exchange)
         finally:
             self._load.end(asked.client)
+            self.ended(route)
 
     def _encode(self, decision: Decision, packet: Packet, client: Client) -> bytes:
         signed = not client.omit_message_authenticator

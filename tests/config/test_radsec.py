@@ -1,0 +1,104 @@
+"""`radsec_…`: what belongs together, whose certificate is whose, in both syntaxes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from authproxy.config.model import RadiusServerAuto
+from tests.config.files import CFG_DIRECTORY, CFG_SERVER, SERVER, WHOLE, loaded, problems
+
+FILES = "  radsec_certificate_file: r.pem\n  radsec_key_file: r.key\n  radsec_client_ca_file: ca.pem\n"
+CLIENT = "  radsec_clients:\n    - {name: switch, ip: 10.2.0.0/24, certificate: Switch.Corp.example}\n"
+PRINT = "AB:" * 31 + "AB"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("r.pem", "r.key", "ca.pem"):
+        (tmp_path / name).touch(mode=0o600)
+    return tmp_path
+
+
+def auto(folder: Path, text: str, name: str = "authproxy.yaml") -> RadiusServerAuto:
+    (section,) = loaded(folder, text, name).config.all(RadiusServerAuto).values()
+    return section
+
+
+def test_both_syntaxes(folder: Path) -> None:
+    text = WHOLE + FILES + CLIENT.replace("Switch.Corp.example", f'["Switch.Corp.example", "sha256:{PRINT}"]')
+    yaml = auto(folder, text)
+    cfg = auto(
+        folder,
+        CFG_DIRECTORY
+        + CFG_SERVER
+        + "radsec_certificate_file=r.pem\nradsec_key_file=r.key\nradsec_client_ca_file=ca.pem\n"
+        + f"radsec_ip_1=10.2.0.0/24\nradsec_certificate_1=switch.corp.example, sha256:{PRINT}\n",
+        "authproxy.cfg",
+    )
+    assert yaml.radsec_port == cfg.radsec_port == 2083
+    for section in (yaml, cfg):
+        (client,) = section.radsec_clients
+        assert client.certificate == ("switch.corp.example", "sha256:" + "ab" * 32)
+    assert cfg.radsec_clients[0].name == "10.2.0.0/24"
+
+
+def test_clients_over_tls_are_enough(folder: Path) -> None:
+    text = WHOLE[: WHOLE.index("  clients:")] + FILES + CLIENT
+    assert auto(folder, text).clients == ()
+    (problem,) = problems(folder, WHOLE[: WHOLE.index("  clients:")])
+    assert problem == "authproxy.yaml:6: radius_server_auto.clients: missing"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (CLIENT, ["_certificate_file: missing", "_client_ca_file: missing", "_key_file: missing"]),
+        (FILES, ["radsec_clients: missing: nobody could ask"]),
+        (FILES + CLIENT + "    - {name: switch, ip: 10.3.0.1, certificate: b}\n", ["is the name of another"]),
+        (
+            FILES + CLIENT + "    - {name: b, ip: 10.3.0.1, certificate: switch.corp.example}\n",
+            ["switch.corp.example is client switch's already"],
+        ),
+        (FILES + CLIENT.replace("Switch.Corp.example", '"*.corp.example"'), ["a wildcard names no client"]),
+        (FILES + CLIENT.replace("Switch.Corp.example", '"sha256:ab"'), ["64 hexadecimal digits"]),
+        (FILES + CLIENT.replace("Switch.Corp.example", '"a b"'), ["no name, address or sha256"]),
+        (FILES + CLIENT.replace("ip: 10.2.0.0/24, ", ""), ["ip: missing"]),
+        (FILES + CLIENT.replace(", certificate: Switch.Corp.example", ""), ["certificate: missing"]),
+    ],
+)
+def test_faults(folder: Path, more: str, expected: list[str]) -> None:
+    found = problems(folder, WHOLE + more)
+    assert len(found) == len(expected)
+    for problem, part in zip(found, expected, strict=True):
+        assert part in problem
+
+
+def second(client: str, more: str = "") -> str:
+    server = SERVER[: SERVER.index("  clients:")].replace("auto:", "auto2:").replace("vpn", "second")
+    return server + FILES + f"  radsec_clients:\n    - {client}\n" + more
+
+
+@pytest.mark.parametrize(
+    ("client", "more", "expected"),
+    [
+        ("{ip: 10.3.0.1, certificate: other.example}", "", None),
+        ("{ip: 10.3.0.1, certificate: switch.corp.example}", "", "switch's of radius_server_auto already"),
+        ("{ip: 10.3.0.1, certificate: switch.corp.example}", "  radsec_port: 2084\n", None),
+        (
+            "{ip: 10.3.0.1, certificate: other.example}",
+            "  radsec_idle_timeout: 60\n",
+            "radsec_port 2083: it has one",
+        ),
+        ("{ip: 10.3.0.1, certificate: other.example}", "  reject_delay: 2\n", "radsec_port 2083: it has one"),
+        ("{ip: 10.3.0.1, certificate: o.example}", "  interface: 127.0.0.1\n", "either both sections"),
+    ],
+)
+def test_two_sections_on_one_port(folder: Path, client: str, more: str, expected: str | None) -> None:
+    """R15, over TLS: a certificate is one client's."""
+    first = WHOLE[: WHOLE.index("  clients:")] + FILES + CLIENT
+    found = problems(folder, first + second(client, more))
+    assert (
+        [expected in problem for problem in found] == ([True] if expected else []) if expected else not found
+    )

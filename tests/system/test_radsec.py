@@ -1,0 +1,187 @@
+"""RADIUS over TLS, through radsecproxy and FreeRADIUS as they are in the field (R46, R53, R54, T5, A12, A13)."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.bench import wire
+from tests.system.bench.daemon import free_port
+from tests.system.bench.oracles import Section
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, PROXY_STATE, codes
+from tests.system.bench.world import World, wait_for
+from tests.system.parts.pki import Files, make_certificate
+from tests.system.parts.radsecproxy import RadSecProxy
+
+pytestmark = pytest.mark.system
+
+FRONT = "127.0.0.9"  # where radsecproxy takes what it hands on over TLS
+
+
+class RadSec(World):
+    """A section that is asked by UDP and over TLS, and the certificates of both sides."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.server = make_certificate(folder / "server", "127.0.0.1")
+        self.client = make_certificate(folder / "client", "relay.example.test", client=True)
+        self.port = free_port()
+        self.vpn = self.add_section(
+            "vpn",
+            radsec_port=self.port,
+            radsec_certificate_file=str(self.server.certificate),
+            radsec_key_file=str(self.server.key),
+            radsec_client_ca_file=str(self.client.authority),
+            radsec_clients=[{"name": "relay", "ip": "127.0.0.1", "certificate": "relay.example.test"}],
+        )
+
+    def front(
+        self, files: Files | None = None, *, section: Section | None = None, status: str = "off"
+    ) -> RadSecProxy:
+        """radsecproxy before the daemon, on the section's own port at another address."""
+        port = (section or self.vpn).port
+        return RadSecProxy(
+            self.folder / "radsecproxy",
+            (FRONT, port),
+            ("127.0.0.1", self.port),
+            over_tls="out",
+            files=files or self.client,
+            trust=self.server.authority,
+            secret=self.secret,
+            status=status,
+        )
+
+
+@pytest.fixture(scope="module")
+def _radsec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadSec]:
+    world = RadSec(tmp_path_factory.mktemp("radsec"))
+    world.start()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def radsec(_radsec: RadSec) -> RadSec:
+    assert _radsec.running.running
+    return _radsec
+
+
+def test_logins(radsec: RadSec) -> None:
+    """Push, passcode, denied, wrong password; many at once on the one connection; answers in any order."""
+    user, denied = radsec.add_user("alice"), radsec.add_user("mallory", answer="deny")
+    passcode = radsec.canaries.passcode("passcode")
+    radsec.cloud.users["alice"].passcodes = {passcode}
+    with radsec.front(status="on") as proxy:
+        nas = radsec.nas(address=FRONT)
+        assert codes([nas.ask(user.user, user.password)]) == [ACCESS_ACCEPT], proxy.log
+        assert codes([nas.ask(user.user, f"{user.password},{passcode}")]) == [ACCESS_ACCEPT]
+        assert codes([nas.ask(denied.user, denied.password)]) == [ACCESS_REJECT]
+        assert codes([nas.ask(user.user, radsec.canaries.new("wrong password"))]) == [ACCESS_REJECT]
+        many = [radsec.add_user(f"many{number}") for number in range(40)]
+        requests = [nas.login(one.user, one.password, identifier=number) for number, one in enumerate(many)]
+        assert codes(nas.exchange_all(requests)) == [ACCESS_ACCEPT] * 40
+        assert radsec.running.metric("authproxy_radsec_connections") == 1
+    (event,) = radsec.wait_audit(username="mallory", decision="reject")
+    assert event["reason"] == "factor_denied"
+
+
+def test_unsigned_behind_a_relay(radsec: RadSec) -> None:
+    """What by UDP nobody may send: no Message-Authenticator beside a Proxy-State. TLS vouches for it."""
+    user = radsec.add_user("unsigned")
+    with radsec.front():
+        request = wire.access_request(
+            user.user, user.password, radsec.secret.encode(), (PROXY_STATE, b"x"), message_authenticator=False
+        )
+        assert codes([radsec.nas(address=FRONT).exchange(request)]) == [ACCESS_ACCEPT]
+        assert radsec.nas().silent(request, 0.3)
+
+
+def test_udp_and_tls_are_one_login(radsec: RadSec) -> None:
+    """R46: a NAS that turns from the one to the other while the push waits gets no second push."""
+    user = radsec.add_user("both", answer=None)
+    with radsec.front():
+        first, second = radsec.nas(), radsec.nas(address=FRONT)
+        asked = [nas.login(user.user, user.password) for nas in (first, second)]
+        first.send(asked[0])
+        wait_for(lambda: radsec.asked(user.user))
+        second.send(asked[1])
+        radsec.wait_log("login.joined")
+        radsec.cloud.decide(user.user, "allow")
+        replies = [first.receive(asked[0]), second.receive(asked[1])]
+    assert codes(replies) == [ACCESS_ACCEPT] * 2
+    assert len(radsec.asked(user.user)) == 1
+
+
+@pytest.mark.parametrize("wrong", ["another name", "another authority"])
+def test_a_wrong_certificate(radsec: RadSec, wrong: str, tmp_path: Path) -> None:
+    """R54: no octet of RADIUS is read from it."""
+    user = radsec.add_user(wrong.replace(" ", "-"))
+    name = "relay.example.test" if wrong == "another authority" else "stranger.example.test"
+    files = make_certificate(tmp_path, name, client=True)
+    if wrong == "another name":
+        config = json.loads(radsec.write_config().read_text())
+        options = next(section for section in config.values() if section.get("name") == "vpn")
+        both = tmp_path / "both.pem"
+        both.write_bytes(radsec.client.authority.read_bytes() + files.authority.read_bytes())
+        options["radsec_client_ca_file"] = str(both)
+        reload(radsec, config)
+    refused = radsec.running.metric("authproxy_radsec_disconnected_total")
+    with radsec.front(files):
+        assert radsec.nas(address=FRONT).ask(user.user, user.password, timeout=1) is None
+        wait_for(lambda: radsec.running.metric("authproxy_radsec_disconnected_total") > refused)
+    assert radsec.binds(user.user) == []
+    if wrong == "another name":
+        radsec.wait_log("radius.certificate_unknown", "stranger.example.test")
+        reload(radsec, radsec.config)
+
+
+def reload(world: World, config: dict[str, object]) -> None:
+    before = world.log().count("service.reloaded")
+    (world.home / "authproxy.yaml").write_text(json.dumps(config))
+    world.running.reload()
+    wait_for(lambda: world.log().count("service.reloaded") > before)
+
+
+def test_reload(radsec: RadSec, tmp_path: Path) -> None:
+    """T5, A13: a login that waits keeps its connection over a new certificate; a broken file changes nothing."""
+    user = radsec.add_user("patient", answer=None)
+    with radsec.front():
+        nas = radsec.nas(address=FRONT)
+        request = nas.login(user.user, user.password)
+        nas.send(request)
+        wait_for(lambda: radsec.asked(user.user))
+        new = make_certificate(tmp_path, "127.0.0.1")
+        config = json.loads(json.dumps(radsec.config))
+        options = next(section for section in config.values() if section.get("name") == "vpn")
+        options |= {"radsec_certificate_file": str(new.certificate), "radsec_key_file": str(new.key)}
+        reload(radsec, config)
+        options["radsec_key_file"] = str(radsec.server.key)
+        (radsec.home / "authproxy.yaml").write_text(json.dumps(config))
+        radsec.running.reload()
+        radsec.wait_log("config.invalid", "radsec_certificate_file")
+        radsec.cloud.decide(user.user, "allow")
+        assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+        assert radsec.running.metric("authproxy_radsec_connections") == 1
+    reload(radsec, radsec.config)
+
+
+def test_drain(tmp_path: Path) -> None:
+    """A12: who waits on a connection is answered on it, and then it ends."""
+    world = RadSec(tmp_path)
+    user = world.add_user("alice", answer=None)
+    daemon = world.start()
+    with world.front():
+        nas = world.nas(address=FRONT)
+        request = nas.login(user.user, user.password)
+        nas.send(request)
+        wait_for(lambda: world.asked(user.user))
+        daemon.signal(signal.SIGTERM)
+        world.wait_log("service.draining")
+        world.cloud.decide(user.user, "allow")
+        assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+        assert daemon.wait() == 0
+    world.close()
