@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 from authproxy.config.options.reads import Reads
 from authproxy.secret import Secret
 
+# Nearly always there, though a section can do without.
+_USUAL = ("clients", "secret")
 _LAST = ("radsec_", "http_proxy_")
 
 
@@ -23,7 +25,7 @@ def ranked(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
 
 def _rank(named: tuple[str, FieldInfo]) -> tuple[bool, int]:
     option, field = named
-    needed = field.is_required() or option == "clients"
+    needed = field.is_required() or option in _USUAL
     return not needed, next((rank for rank, prefix in enumerate(_LAST, 1) if option.startswith(prefix)), 0)
 
 

@@ -39,6 +39,7 @@ from authproxy.config.model import (
     RadiusServerConcat,
     RadiusServerDuoOnly,
     RadiusServerEap,
+    RadiusTransport,
     ServerSection,
 )
 from authproxy.config.options.addresses import Endpoint
@@ -249,7 +250,7 @@ class _Builder:
     def build(self) -> Built:
         primaries: dict[str, PrimaryPart] = {
             **dict(self._directories()),
-            **{name: self._radius(name, options) for name, options in self._config.all(RadiusClient).items()},
+            **dict(self._radius_servers()),
             **{name: NoPart() for name in self._config.all(DuoOnlyClient)},
         }
         sections = {**dict(self._sections(primaries)), **dict(self._ldap_sections(primaries))}
@@ -306,10 +307,19 @@ class _Builder:
 
     # ---- RADIUS servers
 
+    def _radius_servers(self) -> Iterator[tuple[str, RadiusPart]]:
+        for name, options in self._config.all(RadiusClient).items():
+            try:
+                yield name, self._radius(name, options)
+            except UnusableTrust as unusable:
+                self._problem(name, "ssl_ca_certs_file", str(unusable))
+
     def _radius(self, name: str, options: RadiusClient) -> RadiusPart:
+        """The earlier one if it is the same: it has connections, and knows which servers are dead."""
+        trust = radsec_trust(options)
         settings = RadiusClientSettings(
             hosts=options.servers,
-            secret=options.secret,
+            secret=options.shared_secret,
             retries=options.retries,
             retry_wait=options.retry_wait,
             require_message_authenticator=options.require_message_authenticator,
@@ -317,13 +327,25 @@ class _Builder:
             nas_identifier=options.nas_identifier,
             returned=self._allowed(name, options.pass_through_attr_names, options.pass_through_all),
             hidden=self._attributes.hidden,
+            trust=trust,
+            tls_name=options.ssl_server_name,
         )
+        if trust is not None:
+            for host in options.host:
+                client_tls(options.ssl_server_name or host, trust)
+        made_of = (settings, files_of(trust) if trust is not None else ())
         before = self._earlier.primaries.get(name) if self._earlier else None
-        if isinstance(before, RadiusPart) and before.made_of == settings:
+        if isinstance(before, RadiusPart) and before.made_of == made_of:
             return before
         world = self._world
-        primary = RadiusPrimary(settings, reactor=world.reactor, resolver=world.resolver, log=world.log)
-        return RadiusPart(settings, primary)
+        primary = RadiusPrimary(
+            settings,
+            reactor=world.reactor,
+            resolver=world.resolver,
+            log=world.log,
+            certificates=world.certificates,
+        )
+        return RadiusPart(made_of, primary)
 
     def _allowed(self, section: str, names: Sequence[str], everything: bool) -> Allowed:
         found = (self._key(section, "pass_through_attr_names", name) for name in names)
@@ -672,6 +694,17 @@ def files_of(trust: Trust) -> tuple[object, ...]:
     except OSError as error:
         raise UnusableTrust(f"{error.filename}: {error.strerror}") from None
     return tuple((status.st_mtime_ns, status.st_ino, status.st_size) for status in found)
+
+
+def radsec_trust(options: RadiusClient) -> Trust | None:
+    """None: by UDP."""
+    if options.transport is not RadiusTransport.RADSEC:
+        return None
+    return Trust(
+        ca_file=options.ssl_ca_certs_file,
+        client_certificate=options.ssl_client_cert_file,
+        client_key=options.ssl_client_key_file,
+    )
 
 
 def directory_trust(options: AdClient) -> Trust:

@@ -91,7 +91,7 @@ class RadSecPort:
         )
         self.listener = RadSecListener(plan, packets, reactor=reactor, log=log, disconnects=metrics)
         metrics.radsec_connections(self.address, lambda: self.listener.connections)
-        self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener)
+        self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener.over_tls)
         sock.close()  # the reactor has its own of it
 
     def serve(self, plan: RadSecPlan) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from authproxy.config.model import RadiusServerAuto
-from tests.config.files import CFG_DIRECTORY, CFG_SERVER, SERVER, WHOLE, loaded, problems
+from authproxy.config.model import RadiusClient, RadiusServerAuto
+from authproxy.secret import Secret
+from tests.config.files import CFG_DIRECTORY, CFG_SERVER, SERVER, WHOLE, loaded, problems, warnings
 
 FILES = "  radsec_certificate_file: r.pem\n  radsec_key_file: r.key\n  radsec_client_ca_file: ca.pem\n"
 CLIENT = "  radsec_clients:\n    - {name: switch, ip: 10.2.0.0/24, certificate: Switch.Corp.example}\n"
@@ -73,6 +74,49 @@ def test_faults(folder: Path, more: str, expected: list[str]) -> None:
     assert len(found) == len(expected)
     for problem, part in zip(found, expected, strict=True):
         assert part in problem
+
+
+# ---- radius_client
+
+
+TOWARDS = "radius_client:\n  host: [r1.example, r2.example]\n"
+OWN = "  transport: radsec\n  ssl_client_cert_file: r.pem\n  ssl_client_key_file: r.key\n"
+
+
+def towards(folder: Path, text: str, name: str = "authproxy.yaml") -> RadiusClient:
+    (section,) = loaded(folder, text, name).config.all(RadiusClient).values()
+    return section
+
+
+def test_towards_a_server_over_tls(folder: Path) -> None:
+    yaml = towards(folder, TOWARDS + OWN + SERVER)
+    cfg = towards(
+        folder,
+        "[radius_client]\nhost=r1.example\nhost_2=r2.example\n"
+        + OWN.replace(": ", "=").replace("  ", "")
+        + CFG_SERVER,
+        "authproxy.cfg",
+    )
+    for section in (yaml, cfg):
+        assert section.servers == (("r1.example", 2083), ("r2.example", 2083))
+        assert section.shared_secret == Secret(b"radsec")
+    assert warnings(folder, TOWARDS + OWN + SERVER) == []
+
+
+def test_towards_a_server_by_udp(folder: Path) -> None:
+    secret = '  secret: "a shared secret here"\n'
+    assert towards(folder, TOWARDS + secret + SERVER).servers[0] == ("r1.example", 1812)
+    assert problems(folder, TOWARDS + SERVER) == ["authproxy.yaml:1: radius_client.secret: missing"]
+    (warning,) = warnings(folder, TOWARDS + secret + "  ssl_ca_certs_file: ca.pem\n" + SERVER)
+    assert "ssl_ca_certs_file: has no effect" in warning
+
+
+def test_a_certificate_is_shown_always(folder: Path) -> None:
+    found = problems(folder, TOWARDS + "  transport: radsec\n" + SERVER)
+    assert [problem.partition(": ")[2].split(":")[0] for problem in found] == [
+        "radius_client.ssl_client_cert_file",
+        "radius_client.ssl_client_key_file",
+    ]
 
 
 def second(client: str, more: str = "") -> str:

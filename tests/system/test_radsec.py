@@ -11,9 +11,20 @@ import pytest
 
 from tests.system.bench import wire
 from tests.system.bench.daemon import free_port
+from tests.system.bench.mschap import MsChap2, inside, open_salted
 from tests.system.bench.oracles import Section
-from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, PROXY_STATE, codes
+from tests.system.bench.radius_primary import RadiusPrimary
+from tests.system.bench.wire import (
+    ACCESS_ACCEPT,
+    ACCESS_CHALLENGE,
+    ACCESS_REJECT,
+    PROXY_STATE,
+    Request,
+    codes,
+)
 from tests.system.bench.world import World, wait_for
+from tests.system.modes import MANY
+from tests.system.parts.freeradius import FreeRadius, Person
 from tests.system.parts.pki import Files, make_certificate
 from tests.system.parts.radsecproxy import RadSecProxy
 
@@ -167,6 +178,149 @@ def test_reload(radsec: RadSec, tmp_path: Path) -> None:
         assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
         assert radsec.running.metric("authproxy_radsec_connections") == 1
     reload(radsec, radsec.config)
+
+
+def test_freeradius_in_front(radsec: RadSec, tmp_path: Path) -> None:
+    """Its own RadSec client, with its Proxy-State. It reads one answer out of a record, and no more."""
+    user, denied = radsec.add_user("fred"), radsec.add_user("freda", answer="deny")
+    relay = FreeRadius(
+        tmp_path / "relay",
+        radsec.secret,
+        relay_to=(radsec.port, "radsec"),
+        relay_tls=(radsec.client, radsec.server.authority),
+        address=FRONT,
+        port=radsec.vpn.port,
+    )
+    with relay:
+        nas = radsec.nas(address=FRONT)
+        asked = [nas.ask(one.user, one.password) for one in (user, denied)]
+        many = [radsec.add_user(f"fred{number}", answer=None) for number in range(30)]
+        requests = [nas.login(one.user, one.password, identifier=number) for number, one in enumerate(many)]
+        for request in requests:
+            nas.send(request)
+        wait_for(lambda: all(radsec.asked(one.user) for one in many))
+        for one in many:
+            radsec.cloud.decide(one.user, "allow")
+        assert codes([nas.receive(request) for request in requests]) == [ACCESS_ACCEPT] * 30
+    assert codes(asked) == [ACCESS_ACCEPT, ACCESS_REJECT], relay.log
+
+
+# ---- as a client, towards a primary
+
+
+class Behind(World):
+    """Sections whose primary is asked over TLS: FreeRADIUS, and a scripted server behind radsecproxy."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.own = make_certificate(folder / "own", "proxy.example.test", client=True)
+        password = self.canaries.new("the password of many")
+        people = {"many": Person(password, MANY), "plain": Person(self.canaries.new("the password of plain"))}
+        self.freeradius = FreeRadius(
+            folder / "freeradius", "secret of udp", people, signs=False, radsec=self.own.authority
+        )
+        self.know_passwords({name: person.password for name, person in people.items()})
+        self.scripted = RadiusPrimary(self.journal, lambda asked: asked.reply(ACCESS_ACCEPT))
+        self.tls = [free_port(), free_port()]
+        self.far = make_certificate(folder / "far", "127.0.0.1")
+        self.proxy, self.other = (self._proxy(folder / f"radsecproxy{port}", port) for port in self.tls)
+        self._use("radius_client", [self.freeradius.radsec_port], self.freeradius.authority)
+        self._use("radius_client2", self.tls, self.far.authority)
+        self._use("radius_client3", [self.freeradius.radsec_port], self.far.authority)
+        self.near = self.add_section("near", client="radius_client")
+        self.both = self.add_section("both", client="radius_client2")
+        self.misled = self.add_section("misled", client="radius_client3")
+
+    def _proxy(self, folder: Path, port: int) -> RadSecProxy:
+        return RadSecProxy(
+            folder,
+            ("127.0.0.1", port),
+            ("127.0.0.1", self.scripted.port),
+            over_tls="in",
+            files=self.far,
+            trust=self.own.authority,
+            secret=self.scripted.secret,
+        )
+
+    def _use(self, name: str, ports: list[int], authority: Path, **more: object) -> None:
+        self.config[name] = {
+            "host": ["127.0.0.1"] * len(ports),
+            "port": ports,
+            "transport": "radsec",
+            "ssl_ca_certs_file": str(authority),
+            "ssl_client_cert_file": str(self.own.certificate),
+            "ssl_client_key_file": str(self.own.key),
+            "pass_through_all": True,
+            **more,
+        }
+
+
+@pytest.fixture(scope="module")
+def _behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+    world = Behind(tmp_path_factory.mktemp("behind"))
+    with world.freeradius, world.proxy, world.other:
+        world.start()
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def behind(_behind: Behind) -> Behind:
+    assert _behind.running.running
+    return _behind
+
+
+def test_freeradius_as_the_primary(behind: Behind) -> None:
+    """Attributes cross, hidden ones hidden anew; no Message-Authenticator is asked for; MS-CHAP keys fit."""
+    many, nas = behind.freeradius.people["many"], behind.nas(behind.near)
+    request = nas.login("many", many.password)
+    reply = nas.exchange(request)
+    assert reply is not None, behind.freeradius.log
+    assert reply.code == ACCESS_ACCEPT
+    assert open_salted(reply.values(69)[0][1:], nas.secret, request.authenticator) == b"secret tunnel"
+    exchange = MsChap2("plain", behind.freeradius.people["plain"].password)
+    made = wire.access_request("plain", None, behind.secret.encode(), *exchange.attributes())
+    request = Request(made.octets, "plain", behind.freeradius.people["plain"].password.encode())
+    reply = nas.exchange(request)
+    assert reply is not None
+    found = inside(reply.values(26))
+    assert (
+        tuple(open_salted(found[kind], nas.secret, request.authenticator) for kind in (16, 17))
+        == exchange.keys()
+    )
+    assert codes([nas.ask("many", behind.canaries.new("wrong password"))]) == [ACCESS_REJECT]
+    requests = [nas.login("many", many.password, (31, str(n).encode()), identifier=n) for n in range(60, 90)]
+    assert codes(nas.exchange_all(requests)) == [ACCESS_ACCEPT] * 30
+
+
+def test_a_primary_that_is_not_who_it_should_be(behind: Behind) -> None:
+    """T1: right port, another authority: it sees no password, and nobody is let in."""
+    many = behind.freeradius.people["many"]
+    asked = behind.freeradius.log.count("[many]")
+    assert codes([behind.nas(behind.misled).ask("many", many.password)]) == [ACCESS_REJECT]
+    (event,) = behind.wait_audit(server_section="misled", decision="reject")
+    assert event["reason"] == "primary_unavailable"
+    behind.wait_log("primary.not_connected", "its authority is not trusted")
+    assert behind.freeradius.log.count("[many]") == asked
+
+
+def test_behind_radsecproxy(behind: Behind) -> None:
+    """Challenge, Reject and Accept; then the server goes while a login waits, and it goes on at the next."""
+    nas, user = behind.nas(behind.both), behind.add_user("through")
+    answers = iter((ACCESS_CHALLENGE, ACCESS_REJECT, ACCESS_ACCEPT))
+    behind.scripted.script = lambda asked: asked.reply(next(answers), (24, b"1"))
+    assert codes([nas.ask(user.user, user.password) for _ in range(3)]) == [11, 3, 2]
+    before = len(behind.scripted.logins())
+    behind.scripted.script = lambda asked: None
+    request = nas.login(user.user, user.password)
+    nas.send(request)
+    wait_for(lambda: len(behind.scripted.logins()) > before)
+    behind.scripted.script = lambda asked: asked.reply(ACCESS_ACCEPT)
+    behind.proxy.stop()
+    reply = nas.receive(request)
+    logins = behind.scripted.logins()[before:]
+    assert codes([reply]) == [ACCESS_ACCEPT]
+    assert len({asked.authenticator for asked in logins}) == len(logins)
 
 
 def test_drain(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from authproxy.backends.radius.server import Build, Server, Silent
+from authproxy.backends.radius.liveness import Silent
+from authproxy.backends.radius.server import Build, Server
 from authproxy.backends.radius.settings import RadiusClientSettings
+from authproxy.backends.radius.tls_server import TlsServer
 from authproxy.backends.resolve import NameUnresolved, Resolver
+from authproxy.backends.tls import ServerCertificates, client_tls
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
@@ -58,15 +61,27 @@ class ServerReport:
     seconds: float
 
 
+AnyServer = Server | TlsServer
+
+
 class RadiusPrimary:
     """Implements the pipeline's Primary."""
 
-    def __init__(self, settings: RadiusClientSettings, *, reactor: Any, resolver: Resolver, log: Log) -> None:
+    def __init__(
+        self,
+        settings: RadiusClientSettings,
+        *,
+        reactor: Any,
+        resolver: Resolver,
+        log: Log,
+        certificates: ServerCertificates | None = None,
+    ) -> None:
         self._settings = settings
         self._reactor = reactor
         self._resolver = resolver
         self._log = log
-        self._servers: dict[tuple[str, int], Server] = {}
+        self._certificates = certificates
+        self._servers: dict[tuple[str, str, int], AnyServer] = {}
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         """Raises PrimaryUnavailable: every server was silent, or there was no time left to ask one."""
@@ -103,7 +118,7 @@ class RadiusPrimary:
         unresolved = [ServerReport(problem, problem, 0.0) for problem in problems]
         return [*unresolved, *[await self._examine(server, timeout) for server in servers]]
 
-    async def _examine(self, server: Server, timeout: float) -> ServerReport:
+    async def _examine(self, server: AnyServer, timeout: float) -> ServerReport:
         began, problem = self._reactor.seconds(), ""
         try:
             await server.probe(timeout)
@@ -117,33 +132,51 @@ class RadiusPrimary:
 
     # ---- whom to ask
 
-    async def _candidates(self, deadline: float, problems: list[str]) -> list[Server]:
+    async def _candidates(self, deadline: float, problems: list[str]) -> list[AnyServer]:
         """Those that live, in the configured order; then, when all else fails, the dead."""
-        found: list[Server] = []
+        found: list[AnyServer] = []
         for host, port in self._settings.hosts:
             try:
                 addresses = await self._resolver.addresses(host, max(0.0, deadline - self._reactor.seconds()))
             except NameUnresolved as unresolved:
                 problems.append(str(unresolved))
                 continue
-            found += [self._server(address, port) for address in addresses]
+            found += [self._server(host, address, port) for address in addresses]
         return sorted(found, key=lambda server: not server.is_alive())
 
-    def _server(self, address: str, port: int) -> Server:
-        known = self._servers.get((address, port))
+    def _server(self, host: str, address: str, port: int) -> AnyServer:
+        # Over TLS a server is also the name that it has to prove.
+        key = (host if self._settings.trust is not None else "", address, port)
+        known = self._servers.get(key)
         if known is None:
-            known = self._servers[address, port] = Server(
+            known = self._servers[key] = self._new_server(host, address, port)
+        return known
+
+    def _new_server(self, host: str, address: str, port: int) -> AnyServer:
+        settings = self._settings
+        if (trust := settings.trust) is not None:
+            return TlsServer(
                 address,
                 port,
-                self._settings.secret,
-                require_message_authenticator=self._settings.require_message_authenticator,
-                retry_wait=self._settings.retry_wait,
+                settings.secret,
+                tls=lambda: client_tls(settings.tls_name or host, trust, self._certificates),
+                retry_wait=settings.retry_wait,
                 reactor=self._reactor,
                 log=self._log,
             )
-        return known
+        return Server(
+            address,
+            port,
+            settings.secret,
+            require_message_authenticator=settings.require_message_authenticator,
+            retry_wait=settings.retry_wait,
+            reactor=self._reactor,
+            log=self._log,
+        )
 
-    async def _ask(self, server: Server, build: Build, sends: int, deadline: float) -> tuple[Packet, Packet]:
+    async def _ask(
+        self, server: AnyServer, build: Build, sends: int, deadline: float
+    ) -> tuple[Packet, Packet]:
         """The reply, and the request that it answers."""
         sent: list[Packet] = []
 
@@ -152,7 +185,9 @@ class RadiusPrimary:
             sent.append(packet)
             return packet
 
-        return await server.ask(kept, sends=sends, deadline=deadline), sent[0]
+        # Over TLS it may have been made anew for another connection; what is answered is what was sent last.
+        reply = await server.ask(kept, sends=sends, deadline=deadline)
+        return reply, sent[-1]
 
     # ---- the request
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cryptography import x509
+from OpenSSL import SSL
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from zope.interface import implementer
 
 from authproxy.listeners.radius.identities import IdentityTable, names_of
 from authproxy.listeners.radius.listener import RadiusListener, Served
@@ -53,6 +57,17 @@ class Disconnects(Protocol):
         """A client's connection was ended by us."""
 
 
+class _OverTls(TLSMemoryBIOFactory):
+    """A record for each answer: FreeRADIUS 3 as a client reads no more than the first of several in one."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802 - Twisted's name
+        wrapped = self.wrappedFactory.buildProtocol(addr)
+        return None if wrapped is None else TLSMemoryBIOProtocol(self, wrapped)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
 class RadSecListener(protocol.ServerFactory):
     """Connections on one side, on the other what answers their packets as it does those of UDP."""
 
@@ -110,6 +125,17 @@ class RadSecListener(protocol.ServerFactory):
             client.abort("stopping")
 
     # ---- connections
+
+    @property
+    def over_tls(self) -> TLSMemoryBIOFactory:
+        """What the port is given."""
+        return _OverTls(self, False, self, clock=self.reactor)
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803 - Twisted's
+        """With the certificate as it is now (T5)."""
+        connection = self.plan.tls.serverConnectionForTLS(tlsProtocol)
+        tlsProtocol.wrappedProtocol.tls = connection
+        return connection
 
     def buildProtocol(self, addr: Any) -> RadSecClient | None:  # noqa: N802 - Twisted's name
         source = source_of((addr.host, addr.port))

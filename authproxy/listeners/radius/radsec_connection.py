@@ -12,7 +12,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from authproxy.listeners.radius.udp import Source
-from authproxy.listeners.tls import ServerTls
 from authproxy.protocols.radius.packet import Malformed, MalformedPacket
 from authproxy.protocols.radius.stream import PacketStream
 
@@ -27,19 +26,6 @@ _LINGER = 10.0  # seconds that a client may take for its last answers
 _ENDING = frozenset((*Malformed, "message_authenticator", "accounting_authenticator"))
 
 
-@implementer(interfaces.IOpenSSLServerConnectionCreator)
-class _Remembered:
-    """The TLS connection that it makes, whose certificate is wanted later."""
-
-    def __init__(self, tls: ServerTls) -> None:
-        self._tls = tls
-        self.connection: SSL.Connection | None = None
-
-    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803 - Twisted's
-        self.connection = self._tls.serverConnectionForTLS(tlsProtocol)
-        return self.connection
-
-
 @implementer(interfaces.IHandshakeListener, interfaces.IPushProducer)
 class RadSecClient(protocol.Protocol):
     """It is nobody until its certificate has said who it is; until then no octet of RADIUS is read."""
@@ -49,7 +35,7 @@ class RadSecClient(protocol.Protocol):
     def __init__(self, listener: RadSecListener, source: Source) -> None:
         self._listener = listener
         self.source = source
-        self._tls = _Remembered(listener.plan.tls)
+        self.tls: SSL.Connection | None = None  # ours, given when it begins
         self._served: Served | None = None
         self._stream = PacketStream()
         self._pending = 0  # requests that wait for their answers
@@ -133,7 +119,6 @@ class RadSecClient(protocol.Protocol):
                     raw.setsockopt(socket.IPPROTO_TCP, option, value)
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
         self.transport.registerProducer(self, True)
-        self.transport.startTLS(self._tls)
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - Twisted's name
         certificate, _ = self._certificates()
@@ -144,10 +129,9 @@ class RadSecClient(protocol.Protocol):
             self.abort("unknown_client")
 
     def _certificates(self) -> tuple[crypto.X509 | None, list[crypto.X509]]:
-        connection = self._tls.connection
-        if connection is None:
+        if self.tls is None:
             return None, []
-        return connection.get_peer_certificate(), connection.get_peer_cert_chain() or []
+        return self.tls.get_peer_certificate(), self.tls.get_peer_cert_chain() or []
 
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: N802 - Twisted's name
         if self._served is None and not self._gone and reason.check(SSL.Error):

@@ -46,8 +46,9 @@ class Transport:
     def unregisterProducer(self) -> None:
         self.producer = None
 
-    def startTLS(self, tls: Any) -> None:
-        self.server = tls.serverConnectionForTLS(None)
+    def begin(self, listener: RadSecListener, client: RadSecClient) -> None:
+        self.wrappedProtocol = client
+        self.server = listener.serverConnectionForTLS(self)
         self.server.set_accept_state()
 
     def write(self, octets: bytes) -> None:
@@ -87,6 +88,7 @@ class Wire:
         self.tls = SSL.Connection(context, None)
         self.tls.set_connect_state()
         if self.client is not None:
+            self.transport.begin(listener, self.client)
             self.client.makeConnection(self.transport)
             if shake:
                 self.pump()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.system.parts.needs import needs
-from tests.system.parts.pki import make_certificate
+from tests.system.parts.pki import Files, make_certificate
 from tests.system.parts.process import NotStarted, Process, free_port
 
 
@@ -78,7 +78,7 @@ modules {{
 server outer {{
   listen {{
     type = auth
-    ipaddr = 127.0.0.1
+    ipaddr = {address}
     port = {port}
   }}
   listen {{
@@ -86,9 +86,41 @@ server outer {{
     ipaddr = 127.0.0.1
     port = {accounting_port}
   }}
+{radsec}
 {policy}
 }}
 {inner}
+"""
+_RADSEC = """
+  listen {{
+    type = auth+acct
+    proto = tcp
+    ipaddr = 127.0.0.1
+    port = {port}
+    clients = radsec
+    tls {{
+      private_key_file = {key}
+      certificate_file = {certificate}
+      ca_file = {trusted}
+      cipher_list = "DEFAULT"
+      require_client_cert = yes
+      tls_min_version = "1.2"
+      tls_max_version = "1.3"
+    }}
+  }}
+"""
+_RADSEC_CLIENTS = """
+thread pool {
+  start_servers = 2
+  max_servers = 8
+}
+clients radsec {
+  client radsec {
+    ipaddr = 127.0.0.0/8
+    proto = tls
+    secret = radsec
+  }
+}
 """
 _POLICY = """
   authorize {{
@@ -147,6 +179,7 @@ home_server there {{
   port = {port}
   secret = "{secret}"
   response_window = 30
+{tls}
 }}
 home_server_pool there {{
   home_server = there
@@ -155,6 +188,17 @@ realm there {{
   auth_pool = there
   nostrip
 }}
+"""
+_UPSTREAM_TLS = """\
+  proto = tcp
+  tls {{
+    private_key_file = {own.key}
+    certificate_file = {own.certificate}
+    ca_file = {trust}
+    cipher_list = "DEFAULT"
+    tls_min_version = "1.2"
+    tls_max_version = "1.3"
+  }}
 """
 _EAP = """
   eap {{
@@ -200,7 +244,8 @@ class FreeRadius:
     """`with FreeRadius(folder, secret, people) as server: …`.
 
     `signs`: Message-Authenticator in every answer (Debian's version puts none into plain ones by itself).
-    `relay_to`: a port and its secret; then it asks there, and adds a Proxy-State.
+    `relay_to`: a port and its secret; then it asks there, and adds a Proxy-State; with `relay_tls`, its own
+    certificate and the authority of the other's, over TLS. `radsec`: the authority of those who may ask over TLS.
     """
 
     def __init__(
@@ -212,7 +257,10 @@ class FreeRadius:
         signs: bool = True,
         requires: bool = False,
         relay_to: tuple[int, str] | None = None,
+        relay_tls: tuple[Files, Path] | None = None,
+        radsec: Path | None = None,
         port: int | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
         self._program = needs("freeradius", "freeradius")
         self._probe = needs("radclient", "freeradius-utils")
@@ -221,10 +269,13 @@ class FreeRadius:
         self.secret = secret
         self.people = dict(people or {})
         self.port = port or free_port()
+        self.address = address
         self.accounting_port = free_port()
-        self._files = make_certificate(folder / "pki", "radius.example.test")
+        self.radsec_port = free_port()
+        self._files = make_certificate(folder / "pki", "radius.example.test", "127.0.0.1")
         self.authority = self._files.authority
         self._signs, self._requires, self._relay_to = signs, requires, relay_to
+        self._relay_tls, self._radsec = relay_tls, radsec
         self.process: Process | None = None
 
     @property
@@ -265,7 +316,7 @@ class FreeRadius:
             "1",
             "-t",
             "0.5",
-            f"127.0.0.1:{self.port}",
+            f"{self.address}:{self.port}",
             "status",
             self.secret,
         ]
@@ -279,7 +330,9 @@ class FreeRadius:
         sign = _SIGN if self._signs else ""
         upstream, inner, policy, eap = "", "", _RELAY, ""
         if self._relay_to is not None:
-            upstream = _UPSTREAM.format(port=self._relay_to[0], secret=self._relay_to[1])
+            own = self._relay_tls
+            tls = "" if own is None else _UPSTREAM_TLS.format(own=own[0], trust=own[1])
+            upstream = _UPSTREAM.format(port=self._relay_to[0], secret=self._relay_to[1], tls=tls)
         else:
             eap = _EAP.format(key=files.key, certificate=files.certificate, authority=files.authority)
             policy = _POLICY.format(codes=self._codes(), sign=sign)
@@ -292,13 +345,23 @@ class FreeRadius:
                 folder=self._folder,
                 secret=self.secret,
                 requires="yes" if self._requires else "no",
+                address=self.address,
                 port=self.port,
                 accounting_port=self.accounting_port,
                 eap=eap,
-                upstream=upstream,
+                radsec=self._over_tls(),
+                upstream=upstream + (_RADSEC_CLIENTS if self._radsec else ""),
                 policy=policy,
                 inner=inner,
             )
+        )
+
+    def _over_tls(self) -> str:
+        if self._radsec is None:
+            return ""
+        files = self._files
+        return _RADSEC.format(
+            port=self.radsec_port, key=files.key, certificate=files.certificate, trusted=self._radsec
         )
 
     def _codes(self) -> str:
