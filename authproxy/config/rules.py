@@ -66,6 +66,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
         if isinstance(first, RadiusServer) and isinstance(second, RadiusServer):
             if first.port == second.port and first.clients and second.clients:
                 yield from _on_one_port(one, first, other, second)
+            yield from _on_one_accounting_port(one, first, other, second)
             if first.radsec_port == second.radsec_port and first.radsec_clients and second.radsec_clients:
                 yield from _on_one_radsec_port(one, first, other, second)
         if isinstance(first, LdapServerAuto) and isinstance(second, LdapServerAuto):
@@ -74,6 +75,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
             yield from ((name, finding) for finding in _passed_to_nobody(section, sections))
+            yield from ((name, finding) for finding in _accounting(section, sections))
         if isinstance(section, LdapServerAuto) and not isinstance(sections.get(section.client), AdClient):
             yield name, Finding("client", f"{section.client} is no directory: LDAP needs an ad_client")
 
@@ -87,6 +89,11 @@ def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
 
 def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Between]:
     used = {section.client for section in sections.values() if isinstance(section, ServerSection)}
+    used |= {
+        section.accounting_client
+        for section in sections.values()
+        if isinstance(section, RadiusServer) and section.accounting_client
+    }
     for name, section in sections.items():
         if kind_of(name) in PRIMARIES and name not in used:
             yield name, Finding("", "no server section uses it")
@@ -152,6 +159,37 @@ def _twice(section: RadiusServer) -> Iterator[Finding]:
 
 def _on_one_port(one: str, first: RadiusServer, other: str, second: RadiusServer) -> Iterator[Between]:
     if (shared := _shared(one, first, other, second, "port", _OF_THE_PORT)) is not None:
+        yield from shared
+        yield from ((other, finding) for finding in _overlaps(one, first, other, second))
+
+
+def _accounting(section: RadiusServer, sections: Mapping[str, Section]) -> Iterator[Finding]:
+    """Where it goes, and that it doesn't come to the port of logins."""
+    if section.accounting_client is None:
+        return
+    if not isinstance(sections.get(section.accounting_client), RadiusClient):
+        known = [name for name, other in sections.items() if isinstance(other, RadiusClient)]
+        what = f"there is no radius_client section {section.accounting_client}"
+        yield Finding("accounting_client", what + suggestion(section.accounting_client, known))
+    if section.accounting_port == section.port != 0:
+        yield Finding("accounting_port", f"{section.port} is the port of logins already")
+
+
+def _on_one_accounting_port(
+    one: str, first: RadiusServer, other: str, second: RadiusServer
+) -> Iterator[Between]:
+    """R15, for accounting: none at another section's port of logins, and no client in two."""
+    for here, name, there in ((first, other, second), (second, one, first)):
+        if here.clients and there.accounting_client and there.accounting_port == here.port != 0:
+            yield name, Finding("accounting_port", f"{here.port} is a port of logins already")
+    if not (first.accounting_client and second.accounting_client):
+        return
+    if first.accounting_port != second.accounting_port or not (first.clients and second.clients):
+        return
+    if first.port == second.port:
+        return  # told already
+    shared = _shared(one, first, other, second, "accounting_port", _OF_THE_PORT)
+    if shared is not None:
         yield from shared
         yield from ((other, finding) for finding in _overlaps(one, first, other, second))
 

@@ -19,6 +19,7 @@ from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Host, Transport
 from authproxy.backends.open_door import OpenDoorGates
+from authproxy.backends.radius.accounting import RadiusAccounting
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import Resolver
@@ -48,7 +49,7 @@ from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.section import LdapSection
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.eap_section import EapSection
-from authproxy.listeners.radius.listener import Limits, Served
+from authproxy.listeners.radius.listener import ACCOUNTING, LOGINS, Limits, Served
 from authproxy.listeners.radius.radsec import RadSecPlan
 from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
@@ -76,8 +77,8 @@ from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
 from authproxy.service import ldap
 from authproxy.service.ldap import LdapPlan
-from authproxy.service.ports import radius_endpoints, radsec_endpoints
-from authproxy.service.radsec import Sharing, radsec_plan, radsec_tls
+from authproxy.service.ports import accounting_endpoints, radius_endpoints, radsec_endpoints
+from authproxy.service.radsec import Behind, radsec_plan, radsec_tls
 from authproxy.service.state import State
 
 # Attributes that need no dictionary, whose loading costs the start a tenth of a second.
@@ -156,6 +157,12 @@ class NoPrimary:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountingPart:
+    made_of: object
+    relay: RadiusAccounting
+
+
+@dataclass(frozen=True, slots=True)
 class NoPart:
     made_of: object = None
     primary: NoPrimary = field(default_factory=NoPrimary)
@@ -191,6 +198,7 @@ class PortPlan:
 
     clients: PrefixTable[Served]
     limits: Limits
+    codes: frozenset[int] = LOGINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +211,13 @@ class Built:
     radius: Mapping[Endpoint, PortPlan]
     ldap: Mapping[Endpoint, LdapPlan]
     radsec: Mapping[Endpoint, RadSecPlan]
+    accounting: Mapping[str, AccountingPart]
 
     @property
     def pending(self) -> int:
-        """Logins that are being decided with these parts."""
-        return sum(section.pipeline.pending for section in self.sections.values())
+        """Logins that are being decided with these parts, and accounting that is being handed on."""
+        logins = sum(section.pipeline.pending for section in self.sections.values())
+        return logins + sum(part.relay.pending for part in self.accounting.values())
 
     def start(self) -> None:
         """Look who answers, and show the cloud each section's credentials: an outage later finds them proven."""
@@ -221,6 +231,9 @@ class Built:
         for name, part in self.primaries.items():
             if keep is None or keep.primaries.get(name) is not part:
                 await part.primary.close()
+        for name, handing in self.accounting.items():
+            if keep is None or keep.accounting.get(name) is not handing:
+                handing.relay.close()
         for name, section in self.sections.items():
             if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
                 section.cloud.guarded.close()
@@ -254,13 +267,15 @@ class _Builder:
             **{name: NoPart() for name in self._config.all(DuoOnlyClient)},
         }
         sections = {**dict(self._sections(primaries)), **dict(self._ldap_sections(primaries))}
+        accounting = dict(self._accounting(primaries))
         return Built(
             self._config.main,
             sections,
             primaries,
-            self._ports(sections),
+            {**self._ports(sections), **self._accounting_ports(sections, accounting)},
             self._ldap_ports(sections),
-            self._radsec_ports(sections),
+            self._radsec_ports(sections, accounting),
+            accounting,
         )
 
     def _problem(self, section: str, option: str, what: str) -> None:
@@ -346,6 +361,34 @@ class _Builder:
             certificates=world.certificates,
         )
         return RadiusPart(made_of, primary)
+
+    def _accounting(self, primaries: Mapping[str, PrimaryPart]) -> Iterator[tuple[str, AccountingPart]]:
+        """By `radius_client` section, those that accounting is handed on to."""
+        wanted = {options.accounting_client for options in self._config.all(RadiusServer).values()}
+        for name, options in self._config.all(RadiusClient).items():
+            part = primaries.get(name)
+            if name not in wanted or not isinstance(part, RadiusPart):
+                continue
+            made_of = (part.made_of, options.accounting_servers)
+            before = self._earlier.accounting.get(name) if self._earlier else None
+            if before is not None and before.made_of == made_of:
+                yield name, before
+                continue
+            settings = replace(
+                part.primary.settings,
+                hosts=options.accounting_servers,
+                # RFC 3579 §3.3: there is none in accounting, and no decision to forge.
+                require_message_authenticator=False,
+            )
+            world = self._world
+            relay = RadiusAccounting(
+                settings,
+                reactor=world.reactor,
+                resolver=world.resolver,
+                log=world.log,
+                certificates=world.certificates,
+            )
+            yield name, AccountingPart(made_of, relay)
 
     def _allowed(self, section: str, names: Sequence[str], everything: bool) -> Allowed:
         found = (self._key(section, "pass_through_attr_names", name) for name in names)
@@ -546,23 +589,37 @@ class _Builder:
     # ---- ports
 
     def _ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, PortPlan]:
-        behind: dict[Endpoint, list[tuple[RadiusServer, RadiusSection | EapSection]]] = {}
+        behind: dict[Endpoint, list[Behind]] = {}
         for section in sections.values():
             if isinstance(section.options, RadiusServer) and section.radius is not None:
                 for endpoint in radius_endpoints(section.options):
-                    behind.setdefault(endpoint, []).append((section.options, section.radius))
+                    behind.setdefault(endpoint, []).append(Behind(section.options, section.radius))
         return {endpoint: port_plan(sharing) for endpoint, sharing in behind.items()}
 
-    def _radsec_ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, RadSecPlan]:
-        behind: dict[Endpoint, list[tuple[RadiusServer, RadiusSection | EapSection]]] = {}
+    def _accounting_ports(
+        self, sections: Mapping[str, Section], accounting: Mapping[str, AccountingPart]
+    ) -> dict[Endpoint, PortPlan]:
+        behind: dict[Endpoint, list[Behind]] = {}
+        for section in sections.values():
+            if isinstance(section.options, RadiusServer) and section.radius is not None:
+                shared = Behind(section.options, section.radius, _relay(section.options, accounting))
+                for endpoint in accounting_endpoints(section.options):
+                    behind.setdefault(endpoint, []).append(shared)
+        return {endpoint: port_plan(sharing, ACCOUNTING) for endpoint, sharing in behind.items()}
+
+    def _radsec_ports(
+        self, sections: Mapping[str, Section], accounting: Mapping[str, AccountingPart]
+    ) -> dict[Endpoint, RadSecPlan]:
+        behind: dict[Endpoint, list[Behind]] = {}
         tls: dict[Endpoint, ServerTls] = {}
         for name, section in sections.items():
             if isinstance(section.options, RadiusServer) and section.radius is not None:
                 mine = self._radsec_tls(name, section.options)
                 if mine is None:
                     continue
+                shared = Behind(section.options, section.radius, _relay(section.options, accounting))
                 for endpoint in radsec_endpoints(section.options):
-                    behind.setdefault(endpoint, []).append((section.options, section.radius))
+                    behind.setdefault(endpoint, []).append(shared)
                     tls.setdefault(endpoint, mine)
         return {
             endpoint: radsec_plan(sharing, port_limits(sharing), tls[endpoint])
@@ -589,23 +646,30 @@ class _Builder:
         )
 
 
-def port_plan(sharing: Sharing) -> PortPlan:
+def _relay(options: RadiusServer, accounting: Mapping[str, AccountingPart]) -> RadiusAccounting | None:
+    part = accounting.get(options.accounting_client or "")
+    return part.relay if part is not None else None
+
+
+def port_plan(sharing: Sequence[Behind], codes: frozenset[int] = LOGINS) -> PortPlan:
     served = [
-        (network, Served(client, section))
-        for options, section in sharing
-        for client in radius_clients(options)
+        (network, known)
+        for behind in sharing
+        for client in radius_clients(behind.options)
+        for known in [Served(client, behind.section, behind.accounting)]
         for network in client.networks
     ]
-    return PortPlan(PrefixTable(served), port_limits(sharing))
+    return PortPlan(PrefixTable(served), port_limits(sharing), codes)
 
 
-def port_limits(sharing: Sharing) -> Limits:
+def port_limits(sharing: Sequence[Behind]) -> Limits:
     """Sections that share a port share its limits: the strictest of each."""
+    options = [behind.options for behind in sharing]
     return Limits(
-        pending=min(options.max_pending for options, _ in sharing),
-        pending_per_client=min(options.max_pending_per_client for options, _ in sharing),
-        reject_delay=max(options.reject_delay for options, _ in sharing),
-        reply_cache=max(options.reply_cache for options, _ in sharing),
+        pending=min(each.max_pending for each in options),
+        pending_per_client=min(each.max_pending_per_client for each in options),
+        reject_delay=max(each.reject_delay for each in options),
+        reply_cache=max(each.reply_cache for each in options),
     )
 
 

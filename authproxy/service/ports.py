@@ -39,6 +39,13 @@ def radius_endpoints(section: RadiusServer) -> list[Endpoint]:
     return [Endpoint(address, section.port) for address in section.interface or ("",)]
 
 
+def accounting_endpoints(section: RadiusServer) -> list[Endpoint]:
+    """Where a section listens for accounting by UDP; the host "" is every address."""
+    if not section.clients or section.accounting_client is None:
+        return []
+    return [Endpoint(address, section.accounting_port) for address in section.interface or ("",)]
+
+
 def radsec_endpoints(section: RadiusServer) -> list[Endpoint]:
     """Where a section listens for TLS; the host "" is every address."""
     if not section.radsec_clients:
@@ -67,7 +74,9 @@ def bind(
     problems: list[str] = []
     bound = Sockets({})
     wanted = {
-        endpoint for section in config.all(RadiusServer).values() for endpoint in radius_endpoints(section)
+        endpoint
+        for section in config.all(RadiusServer).values()
+        for endpoint in (*radius_endpoints(section), *accounting_endpoints(section))
     }
     for endpoint in sorted(wanted - set(kept), key=str):
         try:

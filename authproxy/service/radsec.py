@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,10 +12,11 @@ from twisted.internet.defer import Deferred
 from authproxy.config.model import RadiusServer
 from authproxy.config.model.radsec import RadSecClient
 from authproxy.config.options.identities import FINGERPRINT
+from authproxy.listeners.radius.accounting import Accounting
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.eap_section import EapSection
 from authproxy.listeners.radius.identities import CertificateNames, IdentityTable, Known
-from authproxy.listeners.radius.listener import Latches, Limits, RadiusListener, Served
+from authproxy.listeners.radius.listener import ACCOUNTING, LOGINS, Latches, Limits, RadiusListener, Served
 from authproxy.listeners.radius.radsec import SECRET, RadSecListener, RadSecPlan, StreamLimits
 from authproxy.listeners.radius.radsec_connection import RadSecClient as Connection
 from authproxy.listeners.radius.section import RadiusSection
@@ -23,7 +25,14 @@ from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.pipeline.workload import Workload
 
-Sharing = Sequence[tuple[RadiusServer, RadiusSection | EapSection]]
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A section behind a port, and where its accounting goes."""
+
+    options: RadiusServer
+    section: RadiusSection | EapSection
+    accounting: Accounting | None = None
 
 
 def radsec_tls(options: RadiusServer) -> ServerTls | None:
@@ -34,15 +43,16 @@ def radsec_tls(options: RadiusServer) -> ServerTls | None:
     return ServerTls(ServerFiles(certificate, key, client_authorities=options.radsec_client_ca_file))
 
 
-def radsec_plan(sharing: Sharing, limits: Limits, tls: ServerTls) -> RadSecPlan:
+def radsec_plan(sharing: Sequence[Behind], limits: Limits, tls: ServerTls) -> RadSecPlan:
     """Of sections that share a port; the options that are the port's are the same in all of them."""
-    first, _ = sharing[0]
-    known = [entry for options, section in sharing for entry in _known(options, section)]
+    first = sharing[0].options
+    known = [entry for behind in sharing for entry in _known(behind)]
     stream = StreamLimits(connections=first.radsec_max_connections, idle=first.radsec_idle_timeout)
     return RadSecPlan(IdentityTable(known), limits, tls, stream)
 
 
-def _known(options: RadiusServer, section: RadiusSection | EapSection) -> Iterator[Known[Served]]:
+def _known(behind: Behind) -> Iterator[Known[Served]]:
+    options = behind.options
     for client in options.radsec_clients:
         served = Client(
             name=client.name,
@@ -52,7 +62,7 @@ def _known(options: RadiusServer, section: RadiusSection | EapSection) -> Iterat
             require_message_authenticator=RequireMessageAuthenticator.NO,
             over_tls=True,
         )
-        yield Known(client.ip, _names(client), Served(served, section))
+        yield Known(client.ip, _names(client), Served(served, behind.section, behind.accounting))
 
 
 def _names(client: RadSecClient) -> CertificateNames:
@@ -88,6 +98,7 @@ class RadSecPort:
             log=log,
             discards=metrics,
             workload=workload,
+            codes=LOGINS | ACCOUNTING,
         )
         self.listener = RadSecListener(plan, packets, reactor=reactor, log=log, disconnects=metrics)
         metrics.radsec_connections(self.address, lambda: self.listener.connections)

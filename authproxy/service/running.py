@@ -17,7 +17,14 @@ from authproxy.listeners.radius.udp import DatagramPort, Route
 from authproxy.observe.bridge import with_traceback
 from authproxy.service.build import Built, Section, World, build
 from authproxy.service.ldap import LdapPort
-from authproxy.service.ports import Sockets, bind, ldap_endpoints, radius_endpoints, radsec_endpoints
+from authproxy.service.ports import (
+    Sockets,
+    accounting_endpoints,
+    bind,
+    ldap_endpoints,
+    radius_endpoints,
+    radsec_endpoints,
+)
 from authproxy.service.radsec import RadSecPort
 
 
@@ -75,7 +82,8 @@ class Service:
         """Where a section listens, as ADDRESS:PORT."""
         match section.options:
             case RadiusServer() as options:
-                udp = [self._ports[at].address for at in radius_endpoints(options) if at in self._ports]
+                ports = (*radius_endpoints(options), *accounting_endpoints(options))
+                udp = [self._ports[at].address for at in ports if at in self._ports]
                 tls = [self._radsec[at].address for at in radsec_endpoints(options) if at in self._radsec]
                 return udp + tls
             case LdapServerAuto() as options:
@@ -113,7 +121,7 @@ class Service:
             self._leave(self._ports.pop(endpoint))
         for endpoint, port in self._ports.items():
             served = built.radius[endpoint]
-            port.listener.serve(served.clients, served.limits)
+            port.listener.serve(served.clients, served.limits, served.codes)
         for endpoint, sock in sockets.radius.items():
             self._open(endpoint, sock)
         self._reload_radsec(built, sockets)
@@ -156,6 +164,7 @@ class Service:
             log=self._world.log,
             discards=self._world.metrics,
             workload=self._world.workload,
+            codes=served.codes,
         )
         port = DatagramPort(sock, self._world.reactor, listener.received)
         listener.send = port.send

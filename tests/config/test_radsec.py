@@ -146,3 +146,56 @@ def test_two_sections_on_one_port(folder: Path, client: str, more: str, expected
     assert (
         [expected in problem for problem in found] == ([True] if expected else []) if expected else not found
     )
+
+
+# ---- accounting
+
+
+SECRET = '  secret: "a shared secret here"\n'
+ACCOUNTING = "  client: ad_client\n  accounting_client: radius_client\n"
+
+
+def test_where_accounting_goes(folder: Path) -> None:
+    text = TOWARDS + SECRET + WHOLE + ACCOUNTING
+    assert towards(folder, text).accounting_servers == (("r1.example", 1813), ("r2.example", 1813))
+    over_tls = TOWARDS + OWN + WHOLE + ACCOUNTING
+    assert towards(folder, over_tls).accounting_servers[0] == ("r1.example", 2083)
+    assert not any("no server section uses it" in warning for warning in warnings(folder, text))
+    cfg = CFG_DIRECTORY + "[radius_client]\nhost=r1.example\nsecret=a shared secret\naccounting_port=1646\n"
+    cfg += CFG_SERVER + "client=ad_client\naccounting_client=radius_client\naccounting_port=1645\n"
+    assert towards(folder, cfg, "authproxy.cfg").accounting_servers == (("r1.example", 1646),)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("  accounting_client: radius_client2\n", "there is no radius_client section radius_client2"),
+        ("  accounting_client: ad_client\n", "there is no radius_client section ad_client"),
+        (
+            "  accounting_client: radius_client\n  accounting_port: 1812\n",
+            "1812 is the port of logins already",
+        ),
+    ],
+)
+def test_faults_of_accounting(folder: Path, more: str, expected: str) -> None:
+    (problem,) = problems(folder, TOWARDS + SECRET + WHOLE + "  client: ad_client\n" + more)
+    assert expected in problem
+
+
+@pytest.mark.parametrize(
+    ("port", "ip", "more", "expected"),
+    [
+        (1820, "10.7.0.1", "", None),
+        (1820, "10.1.0.1", "", "overlaps client asa (10.1.0.0/24)"),
+        (1820, "10.1.0.1", "  accounting_port: 1822\n", None),
+        (1813, "10.7.0.1", "  accounting_port: 1822\n", "1813 is a port of logins already"),
+    ],
+)
+def test_two_sections_with_accounting(
+    folder: Path, port: int, ip: str, more: str, expected: str | None
+) -> None:
+    """R15: by the address that accounting comes from it has to be clear whose it is."""
+    other = SERVER.replace("auto:", "auto2:").replace("10.1.0.0/24", ip) + f"  port: {port}\n"
+    found = problems(folder, TOWARDS + SECRET + WHOLE + ACCOUNTING + other + ACCOUNTING + more)
+    assert len(found) == (0 if expected is None else 1), found
+    assert expected is None or expected in found[0]

@@ -263,5 +263,6 @@ def test_garbage_raises_malformed_or_reads(text: str) -> None:
 def test_options_of_a_section_without_options(tmp_path: Path) -> None:
     assert loaded(tmp_path, "main:\n" + WHOLE).config.main.debug is False
     assert problems(tmp_path, DIRECTORY + "radius_server_auto: {}\n") == [
-        f"authproxy.yaml:6: radius_server_auto.{option}: missing" for option in ("api_host", "ikey", "skey")
+        f"authproxy.yaml:6: radius_server_auto.{option}: missing"
+        for option in ("api_host", "clients", "ikey", "skey")
     ]

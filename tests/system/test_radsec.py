@@ -24,6 +24,7 @@ from tests.system.bench.wire import (
 )
 from tests.system.bench.world import World, wait_for
 from tests.system.modes import MANY
+from tests.system.parts.clients import radclient
 from tests.system.parts.freeradius import FreeRadius, Person
 from tests.system.parts.pki import Files, make_certificate
 from tests.system.parts.radsecproxy import RadSecProxy
@@ -217,7 +218,11 @@ class Behind(World):
         password = self.canaries.new("the password of many")
         people = {"many": Person(password, MANY), "plain": Person(self.canaries.new("the password of plain"))}
         self.freeradius = FreeRadius(
-            folder / "freeradius", "secret of udp", people, signs=False, radsec=self.own.authority
+            folder / "freeradius",
+            self.canaries.new("the secret of FreeRADIUS"),
+            people,
+            signs=False,
+            radsec=self.own.authority,
         )
         self.know_passwords({name: person.password for name, person in people.items()})
         self.scripted = RadiusPrimary(self.journal, lambda asked: asked.reply(ACCESS_ACCEPT))
@@ -227,7 +232,20 @@ class Behind(World):
         self._use("radius_client", [self.freeradius.radsec_port], self.freeradius.authority)
         self._use("radius_client2", self.tls, self.far.authority)
         self._use("radius_client3", [self.freeradius.radsec_port], self.far.authority)
-        self.near = self.add_section("near", client="radius_client")
+        self.use_radius(
+            "radius_client4",
+            self.freeradius.port,
+            self.freeradius.secret,
+            accounting_port=self.freeradius.accounting_port,
+        )
+        self.accounting = free_port()
+        self.near = self.add_section(
+            "near", client="radius_client", accounting_client="radius_client", accounting_port=self.accounting
+        )
+        self.plain = free_port()
+        self.books = self.add_section(
+            "books", client="radius_client4", accounting_client="radius_client4", accounting_port=self.plain
+        )
         self.both = self.add_section("both", client="radius_client2")
         self.misled = self.add_section("misled", client="radius_client3")
 
@@ -321,6 +339,89 @@ def test_behind_radsecproxy(behind: Behind) -> None:
     logins = behind.scripted.logins()[before:]
     assert codes([reply]) == [ACCESS_ACCEPT]
     assert len({asked.authenticator for asked in logins}) == len(logins)
+
+
+# ---- accounting
+
+
+def session(name: str, status: str = "Start") -> list[str]:
+    return [f'User-Name = "{name}"', f"Acct-Status-Type = {status}", f'Acct-Session-Id = "of-{name}"']
+
+
+@pytest.mark.parametrize("way", ["udp", "tls"])
+def test_accounting(behind: Behind, way: str) -> None:
+    """R51: FreeRADIUS has it on its disk before radclient is told so; by UDP, and on the connection of the logins."""
+    port = behind.plain if way == "udp" else behind.accounting
+    for status in ("Start", "Interim-Update", "Stop"):
+        said = radclient(
+            "127.0.0.1",
+            port,
+            behind.secret,
+            "",
+            "",
+            *session(way, status),
+            "Proxy-State = 0x6162",
+            command="acct",
+        )
+        assert said.reply == "Accounting-Response", (said.text, behind.freeradius.log)
+        assert "Proxy-State = 0x6162" in said.text.partition("Received")[2]
+        entry = behind.freeradius.accounting.rpartition("Packet-Type = Accounting-Request")[2]
+        assert f'Acct-Session-Id = "of-{way}"' in entry
+        assert f"Acct-Status-Type = {status}" in entry
+
+
+def test_accounting_of_a_stranger(behind: Behind) -> None:
+    """R23: with another secret it is dropped, counted, and nobody's books have it."""
+    other = behind.canaries.new("another secret")
+    said = radclient("127.0.0.1", behind.plain, other, "", "", *session("eve"), command="acct", timeout=1)
+    assert said.reply == ""
+    assert behind.running.metric("authproxy_radius_discarded_total", cause="accounting_authenticator") == 1
+    assert "of-eve" not in behind.freeradius.accounting
+
+
+def test_accounting_from_radsecproxy(radsec: RadSec, tmp_path: Path) -> None:
+    """Over TLS to the port of the logins (unsigned: its 1.9 takes no signed ones). With nowhere to
+    hand it on to it is counted, and the connection stays.
+    """
+    user = radsec.add_user("books")
+    with radsec.front():
+        said = radclient(
+            FRONT,
+            radsec.vpn.port,
+            radsec.secret,
+            "",
+            "",
+            *session("x"),
+            command="acct",
+            signed=False,
+            timeout=1,
+        )
+        assert said.reply == ""
+        assert (
+            radsec.running.metric("authproxy_radius_discarded_total", cause="accounting_not_forwarded") == 1
+        )
+        assert codes([radsec.nas(address=FRONT).ask(user.user, user.password)]) == [ACCESS_ACCEPT]
+        with FreeRadius(tmp_path / "books", radsec.canaries.new("the secret of books")) as books:
+            config = json.loads(json.dumps(radsec.config))
+            options = next(section for section in config.values() if section.get("name") == "vpn")
+            options |= {
+                "client": "ad_client",
+                "accounting_client": "radius_client",
+                "accounting_port": free_port(),
+            }
+            config["radius_client"] = {
+                "host": "127.0.0.1",
+                "port": books.port,
+                "secret": books.secret,
+                "accounting_port": books.accounting_port,
+            }
+            reload(radsec, config)
+            said = radclient(
+                FRONT, radsec.vpn.port, radsec.secret, "", "", *session("y"), command="acct", signed=False
+            )
+            assert said.reply == "Accounting-Response", books.log
+            assert "of-y" in books.accounting
+        reload(radsec, radsec.config)
 
 
 def test_drain(tmp_path: Path) -> None:

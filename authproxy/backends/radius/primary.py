@@ -1,18 +1,17 @@
-"""A login asked of RADIUS servers: the next one only on silence, never after a no (A5, R37)."""
+"""A login asked of RADIUS servers: what they are shown of it, and what their answers mean (R20, R28, R30, R38)."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 from authproxy.backends.radius.liveness import Silent
-from authproxy.backends.radius.server import Build, Server
+from authproxy.backends.radius.server import Build
+from authproxy.backends.radius.servers import ServerReport, Servers
 from authproxy.backends.radius.settings import RadiusClientSettings
-from authproxy.backends.radius.tls_server import TlsServer
-from authproxy.backends.resolve import NameUnresolved, Resolver
-from authproxy.backends.tls import ServerCertificates, client_tls
+from authproxy.backends.resolve import Resolver
+from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
@@ -38,8 +37,6 @@ from authproxy.protocols.radius.request import signed_request
 from authproxy.protocols.radius.salted import Hop
 from authproxy.secret import Secret
 
-# With another server to turn to, a silent one is not waited for to the end.
-_SENDS_WITH_OTHERS = 2
 # RFC 2759 §6 in MS-CHAP-Error: E=648, the password has expired; E=649, no dialin; E=691, wrong.
 _MSCHAP_ERROR = re.compile(rb"E=(\d{3})")
 _MSCHAP_CAUSES = {
@@ -50,18 +47,6 @@ _MSCHAP_CAUSES = {
     b"691": "bad_password",
     b"709": "bad_new_password",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ServerReport:
-    """`problem` is "" when the server answered. Many don't speak Status-Server: silence proves nothing."""
-
-    server: str
-    problem: str
-    seconds: float
-
-
-AnyServer = Server | TlsServer
 
 
 class RadiusPrimary:
@@ -76,12 +61,10 @@ class RadiusPrimary:
         log: Log,
         certificates: ServerCertificates | None = None,
     ) -> None:
-        self._settings = settings
-        self._reactor = reactor
-        self._resolver = resolver
-        self._log = log
-        self._certificates = certificates
-        self._servers: dict[tuple[str, str, int], AnyServer] = {}
+        self.settings = self._settings = settings
+        self._servers = Servers(
+            settings, reactor=reactor, resolver=resolver, log=log, certificates=certificates
+        )
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         """Raises PrimaryUnavailable: every server was silent, or there was no time left to ask one."""
@@ -89,105 +72,25 @@ class RadiusPrimary:
         if not request.opaque and len(password) > MAX_PASSWORD:
             return Refused("password_too_long")
         build = self._builder(request, password)
-        problems: list[str] = []
-        servers = await self._candidates(request.deadline, problems)
-        for index, server in enumerate(servers):
-            last = index + 1 == len(servers)
-            sends = 1 + self._settings.retries
-            try:
-                reply, asked = await self._ask(
-                    server, build, sends if last else min(sends, _SENDS_WITH_OTHERS), request.deadline
-                )
-            except Silent as silent:
-                problems.append(str(silent))
-                continue
-            return self._understand(request, reply, asked)
-        raise PrimaryUnavailable("; ".join(problems) or "no server")
+        try:
+            reply, asked = await self._servers.ask(build, request.deadline)
+        except Silent as silent:
+            raise PrimaryUnavailable(str(silent)) from None
+        return self._understand(request, reply, asked)
 
     def start(self) -> None:
         """Nothing is asked before somebody logs in."""
 
     async def close(self) -> None:
-        for server in self._servers.values():
-            server.close()
+        self._servers.close()
 
     async def examine(self, timeout: float) -> list[ServerReport]:
-        """Each server in turn, by Status-Server (RFC 5997): `timeout` seconds each. Nobody's password is tried."""
-        problems: list[str] = []
-        servers = await self._candidates(self._reactor.seconds() + timeout, problems)
-        unresolved = [ServerReport(problem, problem, 0.0) for problem in problems]
-        return [*unresolved, *[await self._examine(server, timeout) for server in servers]]
-
-    async def _examine(self, server: AnyServer, timeout: float) -> ServerReport:
-        began, problem = self._reactor.seconds(), ""
-        try:
-            await server.probe(timeout)
-        except Silent as silent:
-            problem = str(silent)
-        return ServerReport(str(server), problem, self._reactor.seconds() - began)
+        """As Servers.examine."""
+        return await self._servers.examine(timeout)
 
     def health(self) -> list[tuple[str, float | None]]:
         """Each server, and since when it is dead (the reactor's seconds)."""
-        return [(str(server), server.dead_since) for server in self._servers.values()]
-
-    # ---- whom to ask
-
-    async def _candidates(self, deadline: float, problems: list[str]) -> list[AnyServer]:
-        """Those that live, in the configured order; then, when all else fails, the dead."""
-        found: list[AnyServer] = []
-        for host, port in self._settings.hosts:
-            try:
-                addresses = await self._resolver.addresses(host, max(0.0, deadline - self._reactor.seconds()))
-            except NameUnresolved as unresolved:
-                problems.append(str(unresolved))
-                continue
-            found += [self._server(host, address, port) for address in addresses]
-        return sorted(found, key=lambda server: not server.is_alive())
-
-    def _server(self, host: str, address: str, port: int) -> AnyServer:
-        # Over TLS a server is also the name that it has to prove.
-        key = (host if self._settings.trust is not None else "", address, port)
-        known = self._servers.get(key)
-        if known is None:
-            known = self._servers[key] = self._new_server(host, address, port)
-        return known
-
-    def _new_server(self, host: str, address: str, port: int) -> AnyServer:
-        settings = self._settings
-        if (trust := settings.trust) is not None:
-            return TlsServer(
-                address,
-                port,
-                settings.secret,
-                tls=lambda: client_tls(settings.tls_name or host, trust, self._certificates),
-                retry_wait=settings.retry_wait,
-                reactor=self._reactor,
-                log=self._log,
-            )
-        return Server(
-            address,
-            port,
-            settings.secret,
-            require_message_authenticator=settings.require_message_authenticator,
-            retry_wait=settings.retry_wait,
-            reactor=self._reactor,
-            log=self._log,
-        )
-
-    async def _ask(
-        self, server: AnyServer, build: Build, sends: int, deadline: float
-    ) -> tuple[Packet, Packet]:
-        """The reply, and the request that it answers."""
-        sent: list[Packet] = []
-
-        def kept(identifier: int, authenticator: bytes, own_address: str) -> Packet:
-            packet = build(identifier, authenticator, own_address)
-            sent.append(packet)
-            return packet
-
-        # Over TLS it may have been made anew for another connection; what is answered is what was sent last.
-        reply = await server.ask(kept, sends=sends, deadline=deadline)
-        return reply, sent[-1]
+        return self._servers.health()
 
     # ---- the request
 

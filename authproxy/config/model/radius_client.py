@@ -46,6 +46,11 @@ class RadiusClient(Section):
         examples=[{"file": "radius-secret"}],
         description="The shared secret, for all hosts. Not needed for radsec, where it is `radsec`.",
     )
+    accounting_port: Port | None = Field(
+        default=None,
+        examples=[1813],
+        description="Where the servers take accounting. Not given: 1813, or for radsec the same port as logins.",
+    )
     retries: Annotated[int, whole(0, 20)] = Field(
         default=3, description="How often a request is sent again when no answer comes."
     )
@@ -105,6 +110,13 @@ class RadiusClient(Section):
         known = self.port or (2083 if self.transport is RadiusTransport.RADSEC else 1812,)
         ports = known if len(known) > 1 else known * len(self.host)
         return tuple(zip(self.host, ports, strict=True))
+
+    @property
+    def accounting_servers(self) -> tuple[tuple[str, int], ...]:
+        """Each host with its port for accounting."""
+        if self.accounting_port is None and self.transport is RadiusTransport.RADSEC:
+            return self.servers
+        return tuple((host, self.accounting_port or 1813) for host in self.host)
 
     @property
     def shared_secret(self) -> Secret:

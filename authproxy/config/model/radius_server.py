@@ -8,14 +8,14 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from authproxy.config.document import Entries
-from authproxy.config.model.main import Main
+from authproxy.config.document import Entries, Items
+from authproxy.config.model.main import Main, SectionName
 from authproxy.config.model.radsec import RADSEC_FAMILY, RadSecServer
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
 from authproxy.config.options.addresses import Networks, named_after_first
 from authproxy.config.options.files import FileOption, KeyFileOption
-from authproxy.config.options.reads import wrong
+from authproxy.config.options.reads import Reads, one_or_more, wrong
 from authproxy.config.options.secrets import SecretOption
 from authproxy.config.options.simple import (
     Codec,
@@ -29,6 +29,7 @@ from authproxy.config.options.simple import (
     whole,
 )
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
+from authproxy.config.reading import Reading
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.prompt import PromptFormat
 from authproxy.pipeline.username import MalformedUsername, read_username
@@ -92,10 +93,17 @@ class Client(Options):
         return named_after_first(given, "ip") if isinstance(given, Entries) else given
 
 
+def _clients(node: object, _: Reading) -> tuple[Any, ...]:
+    return wrong("missing") if isinstance(node, Items) and not node else one_or_more(node)
+
+
+_CLIENTS = Reads(_clients, "a list")
+
+
 class RadiusServer(RadSecServer):
     """What all `radius_server_*` sections have."""
 
-    clients: Annotated[tuple[Client, ...], Listed] = Field(
+    clients: Annotated[tuple[Client, ...], _CLIENTS] = Field(
         default=(),
         examples=[[{"name": "asa", "ip": "10.1.0.1", "secret": {"file": "asa-secret"}}]],
         description="Who may ask by UDP. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
@@ -138,6 +146,15 @@ class RadiusServer(RadSecServer):
         description="Believe that address in requests without Message-Authenticator, which anyone on the way can "
         "change.",
     )
+    accounting_client: SectionName | None = Field(
+        default=None,
+        examples=["radius_client"],
+        description="The `radius_client` that accounting is handed on to. Not given: it is counted, and dropped.",
+    )
+    accounting_port: ListenPort = Field(
+        default=1813,
+        description="The UDP port for accounting, when it is handed on; over TLS it comes with the logins.",
+    )
     max_pending: Annotated[int, whole(1, 1_000_000)] = Field(
         default=16_384, description="Requests in progress on the port, at most; more are dropped."
     )
@@ -166,6 +183,14 @@ class RadiusServer(RadSecServer):
         Family("exempt_usernames", "exempt_username"),
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _somebody(cls, given: Any) -> Any:
+        """By UDP or over TLS; told with everything else that is missing."""
+        if not isinstance(given, Entries) or "clients" in given or "radsec_clients" in given:
+            return given
+        return {**given, "clients": Items([], given.line)}
+
     def settled(self, name: str, main: Main) -> Self:
         require = self.require_message_authenticator
         if self.force_message_authenticator:
@@ -181,8 +206,6 @@ class RadiusServer(RadSecServer):
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
-        if not self.clients and not self.radsec_clients:
-            yield Finding("clients", "missing")
         if (
             self.force_message_authenticator
             and self.require_message_authenticator is RequireMessageAuthenticator.NO
@@ -246,7 +269,7 @@ class RadiusServerAuto(Appending):
     )
 
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
-    SHOWN: ClassVar = {"client": "radius_client"}
+    SHOWN: ClassVar = {"accounting_port": 1822, "client": "radius_client"}
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
@@ -289,7 +312,13 @@ class RadiusServerEap(Appending):
     )
 
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
-    SHOWN: ClassVar = {"name": "wlan", "port": 1816, "radsec_port": 2087, "client": "radius_client"}
+    SHOWN: ClassVar = {
+        "name": "wlan",
+        "port": 1816,
+        "accounting_port": 1826,
+        "radsec_port": 2087,
+        "client": "radius_client",
+    }
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
@@ -300,7 +329,13 @@ class RadiusServerConcat(Appending):
     """Password and factor in one: who types no factor behind the password is refused before anybody is asked."""
 
     ALIASES: ClassVar = {"delimeter": "delimiter"}
-    SHOWN: ClassVar = {"name": "vpn-concat", "port": 1813, "radsec_port": 2084, "client": "radius_client"}
+    SHOWN: ClassVar = {
+        "name": "vpn-concat",
+        "port": 1813,
+        "accounting_port": 1823,
+        "radsec_port": 2084,
+        "client": "radius_client",
+    }
 
 
 class RadiusServerChallenge(RadiusServer):
@@ -315,13 +350,19 @@ class RadiusServerChallenge(RadiusServer):
         default=True, description="Ask users without a device to enrol, in words that their client shows."
     )
 
-    SHOWN: ClassVar = {"name": "vpn-challenge", "port": 1814, "radsec_port": 2085, "client": "radius_client"}
+    SHOWN: ClassVar = {
+        "name": "vpn-challenge",
+        "port": 1814,
+        "accounting_port": 1824,
+        "radsec_port": 2085,
+        "client": "radius_client",
+    }
 
 
 class RadiusServerDuoOnly(RadiusServer):
     """No password here: the client has checked it. What comes as the password is a passcode or a factor's name."""
 
-    SHOWN: ClassVar = {"name": "factor-only", "port": 1815, "radsec_port": 2086}
+    SHOWN: ClassVar = {"name": "factor-only", "port": 1815, "accounting_port": 1825, "radsec_port": 2086}
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from authproxy.listeners.radius.accounting import Accounting, Handing, check_accounting
 from authproxy.listeners.radius.answer import reply_of
 from authproxy.listeners.radius.authenticity import Authenticity, Latches
 from authproxy.listeners.radius.clients import Client, PrefixTable
@@ -35,8 +36,11 @@ __all__ = ["Discards", "Latches", "Limits", "RadiusListener", "Served"]
 
 R = TypeVar("R")  # the way back to a client: of a datagram, or a connection
 
+LOGINS = frozenset[int]((Code.ACCESS_REQUEST,))
+ACCOUNTING = frozenset[int]((Code.ACCOUNTING_REQUEST,))
+
 # What is usual: counted, and no line in the log.
-_USUAL = frozenset(("duplicate", "draining"))
+_USUAL = frozenset(("duplicate", "draining", "accounting_not_forwarded"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Served:
 
     client: Client
     section: Section
+    accounting: Accounting | None = None  # None: it is counted, and dropped (R51)
 
 
 class RadiusListener(Generic[R]):
@@ -64,8 +69,13 @@ class RadiusListener(Generic[R]):
         log: Log,
         discards: Discards,
         workload: Workload | None = None,
+        codes: frozenset[int] = LOGINS,
     ) -> None:
-        """`receiver` names the socket: two listeners never mistake each other's packets for their own."""
+        """`receiver` names the socket: two listeners never mistake each other's packets for their own.
+
+        `codes`: which requests are taken here, beside Status-Server.
+        """
+        self._codes = codes
         self._receiver = receiver
         self._served = served
         self._limits = limits
@@ -82,8 +92,9 @@ class RadiusListener(Generic[R]):
         self.began: Callable[[R], None] = lambda route: None
         self.ended: Callable[[R], None] = lambda route: None
 
-    def serve(self, served: PrefixTable[Served], limits: Limits) -> None:
+    def serve(self, served: PrefixTable[Served], limits: Limits, codes: frozenset[int] | None = None) -> None:
         """Go over to another configuration; requests in progress end under the one they began with (A13)."""
+        self._codes = self._codes if codes is None else codes
         self._served = served
         self._limits = limits
         self._duplicates.keep = limits.reply_cache
@@ -125,13 +136,14 @@ class RadiusListener(Generic[R]):
         if not source.port:
             raise Discarded("source_port", "nothing can be sent to port 0")
         packet = decode(octets)
-        match packet.code:
-            case Code.ACCESS_REQUEST:
-                self._access_request(packet, served, source, route)
-            case Code.STATUS_SERVER:
-                self._status_server(packet, served, route)
-            case _:
-                raise Discarded("code", f"code {packet.code}")
+        if packet.code == Code.STATUS_SERVER:
+            self._status_server(packet, served, route)
+        elif packet.code not in self._codes:
+            raise Discarded("code", f"code {packet.code}")
+        elif packet.code == Code.ACCOUNTING_REQUEST:
+            self._accounting_request(packet, served, source, route)
+        else:
+            self._access_request(packet, served, source, route)
 
     def discarded(self, cause: str, source: Source, problem: str) -> str:
         """Count it, and say so where it isn't usual. Returns the cause."""
@@ -151,7 +163,46 @@ class RadiusListener(Generic[R]):
             raise Discarded("draining")
         if self._status.exceeds(client, self._limits.status_per_second, self._reactor.seconds()):
             raise Discarded("status_server_rate", f"client {client.name}")
-        self.send(encode_reply(Code.ACCESS_ACCEPT, packet, client.secret, []), route)
+        # RFC 5997 §3: as the port's requests are answered.
+        code = Code.ACCESS_ACCEPT if Code.ACCESS_REQUEST in self._codes else Code.ACCOUNTING_RESPONSE
+        self.send(encode_reply(code, packet, client.secret, []), route)
+
+    # ---- Accounting-Request
+
+    def _accounting_request(self, packet: Packet, served: Served, source: Source, route: R) -> None:
+        client = served.client
+        if served.accounting is None:
+            raise Discarded("accounting_not_forwarded", f"client {client.name}")
+        check_accounting(packet, client)
+        now = self._reactor.seconds()
+        identity, marked = Identity(source, self._receiver, packet.identifier), mark(packet)
+        known = self._duplicates.find(identity, marked, now)
+        if known is not None:
+            self._repeated(known, route)
+            return
+        if self._draining:
+            raise Discarded("draining")
+        if self._load.is_full(client, self._limits):
+            raise Discarded("overloaded", f"{self._load.total} in progress")
+        exchange = self._duplicates.begin(identity, marked, authentic=True)
+        self._load.begin(client)
+        self.began(route)
+        handing = Handing(
+            served.accounting, client, self._duplicates, exchange, self.send, route, self._reactor.seconds
+        )
+        work = Deferred.fromCoroutine(handing.run(packet))
+        work.addErrback(self._not_handed_on, source).addBoth(self._end, client, route)
+
+    def _not_handed_on(self, failure: Failure, source: Source) -> None:
+        if isinstance(failure.value, Discarded):
+            self.discarded(failure.value.cause, source, failure.value.problem)
+        else:
+            self._discards.radius_discarded("internal")
+            self._log.failure("radius.failed", failure.value or RuntimeError("cancelled"), source=source.ip)
+
+    def _end(self, _: object, client: Client, route: R) -> None:
+        self._load.end(client)
+        self.ended(route)
 
     # ---- Access-Request
 

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.identities import CertificateNames, IdentityTable, Known
-from authproxy.listeners.radius.listener import Limits, RadiusListener, Served
+from authproxy.listeners.radius.listener import ACCOUNTING, LOGINS, Limits, RadiusListener, Served
 from authproxy.listeners.radius.radsec import SECRET, RadSecListener, RadSecPlan, StreamLimits
 from authproxy.listeners.radius.radsec_connection import RadSecClient
 from authproxy.listeners.tls import ServerFiles, ServerTls
@@ -183,6 +183,7 @@ class RadSecWorld(World):
         self.right = self.issue("switch.example")
         self.stream = stream or StreamLimits()
         self.causes: Counter[str] = Counter()
+        self.accounting: Any = None
         self.known = {"switch": ("10.2.0.0/24", "switch.example"), "other": ("10.3.0.0/24", "other.example")}
         packets: RadiusListener[RadSecClient] = RadiusListener(
             receiver="tls",
@@ -193,6 +194,7 @@ class RadSecWorld(World):
             log=self.log,
             discards=self.discards,
             workload=self.workload,
+            codes=LOGINS | ACCOUNTING,
         )
         self.port = RadSecListener(self.plan(), packets, reactor=self.clock, log=self.log, disconnects=self)
 
@@ -223,6 +225,7 @@ class RadSecWorld(World):
                         over_tls=True,
                     ),
                     self.section,
+                    self.accounting,
                 ),
             )
             for name, (network, names) in self.known.items()
