@@ -25,6 +25,7 @@ from authproxy import __version__
 from authproxy.observe.process import ProcessCollector
 from authproxy.observe.udp_drops import SocketInodes, read_drops
 from authproxy.observe.writer import LineWriter
+from authproxy.pipeline.patience import ClientPatience
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -198,6 +199,10 @@ class Metrics:
         """`expiries` gives (name, notAfter in seconds since 1970) of each certificate in play."""
         self._scraped.expiries = expiries
 
+    def patiences(self, report: Callable[[], Iterable[ClientPatience]]) -> None:
+        """`report` gives what is known of each RADIUS client."""
+        self._scraped.patiences = report
+
     def outlet(self, writer: LineWriter) -> None:
         """A log or the audit: what it lost, whether it fails."""
         self._scraped.writers.append(writer)
@@ -216,6 +221,7 @@ class _Scraped:
 
     def __init__(self) -> None:
         self.expiries: Callable[[], Iterable[tuple[str, float]]] = tuple
+        self.patiences: Callable[[], Iterable[ClientPatience]] = tuple
         self.writers: list[LineWriter] = []
         self.sockets = SocketInodes()
 
@@ -229,6 +235,7 @@ class _Scraped:
         for name, not_after in self.expiries():
             certificates.add_metric((name,), not_after - now)
         yield certificates
+        yield from self._of_clients()
         lost = CounterMetricFamily(
             "authproxy_log_lines_lost", "Lines of a log or the audit that were lost.", labels=("outlet",)
         )
@@ -250,3 +257,22 @@ class _Scraped:
         for address, count in read_drops(self.sockets).items():
             drops.add_metric((address,), count)
         yield drops
+
+    def _of_clients(self) -> Iterator[Metric]:
+        gap = GaugeMetricFamily(
+            "authproxy_client_asks_every_seconds",
+            "How long this RADIUS client waits before it asks again.",
+            labels=("client",),
+        )
+        gives_up = GaugeMetricFamily(
+            "authproxy_client_gives_up_seconds",
+            "After how long this RADIUS client was seen to give up; below 60 pushes are answered too late for it.",
+            labels=("client",),
+        )
+        for client in self.patiences():
+            if client.gap is not None:
+                gap.add_metric((client.client,), client.gap)
+            if client.gives_up is not None:
+                gives_up.add_metric((client.client,), client.gives_up)
+        yield gap
+        yield gives_up

@@ -64,6 +64,7 @@ from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.logins import Logins
+from authproxy.pipeline.patience import Patiences
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import Primary, Refused
 from authproxy.pipeline.request import AuthRequest
@@ -103,6 +104,7 @@ class World:
     challenges: Challenges
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
+    patiences: Patiences = field(default_factory=Patiences)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
     def clock(self) -> float:

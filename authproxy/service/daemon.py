@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -24,12 +25,14 @@ from authproxy.config.problems import InvalidConfig
 from authproxy.observe import audit, event_log
 from authproxy.observe.bridge import take_over, twisted_observer, with_traceback
 from authproxy.observe.event_log import EventLog, LogSettings, LogUnusable, open_log
+from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.notify import ServiceManager
 from authproxy.observe.pulse import Beat, Pulse
 from authproxy.observe.recent import Recent
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.challenge import Challenges
+from authproxy.pipeline.patience import ClientPatience, Patiences
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
 from authproxy.service.build import World, build
@@ -115,6 +118,8 @@ class Daemon:
         writers = [*log.writers, *writers]
         for writer in writers:
             metrics.outlet(writer)
+        patiences = Patiences(partial(_gives_up, log))
+        metrics.patiences(patiences.report)
         certificates = ServerCertificates()
         metrics.certificates(lambda: certificates.expiries().items())
         return World(
@@ -128,6 +133,7 @@ class Daemon:
             state=state,
             challenges=_challenges(state),
             writers=writers,
+            patiences=patiences,
         )
 
     def _audit(self, main: Main) -> tuple[audit.Audit, list[LineWriter]]:
@@ -255,6 +261,16 @@ def _log_settings(main: Main) -> LogSettings:
         syslog=main.log_syslog,
         facility=main.syslog_facility,
         journald=main.log_journald,
+    )
+
+
+def _gives_up(log: Log, client: ClientPatience) -> None:
+    log.warn(
+        "radius.client_gives_up",
+        client=client.client,
+        after_seconds=round(client.gives_up or 0),
+        asks_every_seconds=round(client.gap or 0, 1),
+        todo="set its RADIUS time-out to 60 s or more (retries times seconds): pushes are answered too late for it",
     )
 
 

@@ -19,6 +19,7 @@ from authproxy.listeners.admin.overview import (
     SectionState,
 )
 from authproxy.observe.audit import AuditEvent
+from authproxy.pipeline.patience import ClientPatience
 from authproxy.pipeline.request import AuthRequest
 from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World
 from authproxy.service.running import Service
@@ -68,6 +69,9 @@ class ServiceOverview:
     def certificates(self) -> Iterable[CertificateState]:
         expiries = self._world.certificates.expiries()
         return [CertificateState(name, not_after) for name, not_after in sorted(expiries.items())]
+
+    def patiences(self) -> Iterable[ClientPatience]:
+        return self._world.patiences.report()
 
     def troubles(self) -> Iterator[str]:
         for writer in self._world.writers:

@@ -23,6 +23,7 @@ from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.tls import ServerFiles, ServerTls
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
+from authproxy.pipeline.patience import Patiences
 from authproxy.pipeline.workload import Workload
 
 
@@ -83,6 +84,7 @@ class RadSecPort:
         *,
         latches: Latches,
         workload: Workload,
+        patiences: Patiences,
         reactor: Any,
         log: Log,
         metrics: Metrics,
@@ -99,6 +101,7 @@ class RadSecPort:
             discards=metrics,
             workload=workload,
             codes=LOGINS | ACCOUNTING,
+            patiences=patiences,
         )
         self.listener = RadSecListener(plan, packets, reactor=reactor, log=log, disconnects=metrics)
         metrics.radsec_connections(self.address, lambda: self.listener.connections)

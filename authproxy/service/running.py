@@ -165,6 +165,7 @@ class Service:
             discards=self._world.metrics,
             workload=self._world.workload,
             codes=served.codes,
+            patiences=self._world.patiences,
         )
         port = DatagramPort(sock, self._world.reactor, listener.received)
         listener.send = port.send
@@ -186,6 +187,7 @@ class Service:
             sock,
             latches=world.state.latches,
             workload=world.workload,
+            patiences=world.patiences,
             reactor=world.reactor,
             log=world.log,
             metrics=world.metrics,

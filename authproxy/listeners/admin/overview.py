@@ -19,6 +19,7 @@ from typing import Protocol
 
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.patience import ClientPatience
 
 
 class Health(StrEnum):
@@ -127,6 +128,9 @@ class Overview(Protocol):
     def without_factor(self) -> Iterable[AuditEvent]: ...
 
     def certificates(self) -> Iterable[CertificateState]: ...
+
+    def patiences(self) -> Iterable[ClientPatience]:
+        """What is known of how long RADIUS clients wait."""
 
     def troubles(self) -> Iterable[str]:
         """What else an administrator may want to act on, a sentence each: a log that can't be written, …"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -19,14 +19,15 @@ from authproxy.listeners.radius.discards import Discarded, Discards
 from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity, mark
 from authproxy.listeners.radius.flood import FloodProofLog
 from authproxy.listeners.radius.load import Frequency, Limits, Load
-from authproxy.listeners.radius.section import Asked, Section
+from authproxy.listeners.radius.section import CALLING_STATION_ID, Asked, Section
 from authproxy.listeners.radius.udp import Source
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.logins import Answer
+from authproxy.pipeline.patience import Patiences
 from authproxy.pipeline.workload import Workload
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
-from authproxy.protocols.radius.packet import Code, MalformedPacket, Packet, decode
+from authproxy.protocols.radius.packet import STATE, USER_NAME, Code, MalformedPacket, Packet, decode
 from authproxy.protocols.radius.password import credential_kind
 from authproxy.protocols.radius.relay import eap_failure
 from authproxy.protocols.radius.reply import ReplyTooLong, encode_reply
@@ -41,6 +42,11 @@ ACCOUNTING = frozenset[int]((Code.ACCOUNTING_REQUEST,))
 
 # What is usual: counted, and no line in the log.
 _USUAL = frozenset(("duplicate", "draining", "accounting_not_forwarded"))
+
+
+def login_of(packet: Packet) -> Hashable:
+    """What a client's questions about one login have in common, whatever their identifiers (R46)."""
+    return packet.first(USER_NAME), packet.first(CALLING_STATION_ID), packet.first(STATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +76,14 @@ class RadiusListener(Generic[R]):
         discards: Discards,
         workload: Workload | None = None,
         codes: frozenset[int] = LOGINS,
+        patiences: Patiences | None = None,
     ) -> None:
         """`receiver` names the socket: two listeners never mistake each other's packets for their own.
 
         `codes`: which requests are taken here, beside Status-Server.
         """
         self._codes = codes
+        self._patiences = Patiences() if patiences is None else patiences
         self._receiver = receiver
         self._served = served
         self._limits = limits
@@ -215,6 +223,8 @@ class RadiusListener(Generic[R]):
         identity, marked = Identity(source, self._receiver, packet.identifier), mark(packet)
         known = self._duplicates.find(identity, marked, now)
         if known is not None:
+            if known.reply is None and not known.decided:
+                self._patiences.asked(client.key, login_of(packet), now)
             self._repeated(known, route)
             return
         if self._draining:
@@ -224,6 +234,7 @@ class RadiusListener(Generic[R]):
                 "overloaded", f"{self._load.total} in progress, {self._workload.worked_on} worked on"
             )
         exchange = self._duplicates.begin(identity, marked, authentic=authentic)
+        self._patiences.asked(client.key, login_of(packet), now)
         proven = self._authenticity.is_proven(client)
         asked = Asked(client, source.ip, now, authentic, proven, self._log)
         self._load.begin(client)
@@ -232,6 +243,7 @@ class RadiusListener(Generic[R]):
         try:
             work = served.section.ask(packet, kind, asked, answer)
         except MalformedPacket:
+            self._patiences.answered(client.key, login_of(packet), now)
             self._abandon(exchange, client, route)
             raise
         except Exception as bug:  # noqa: BLE001 - the section's bug; nobody is left waiting (A19)
@@ -260,6 +272,7 @@ class RadiusListener(Generic[R]):
         if exchange.decided:
             return
         exchange.decided = True
+        self._patiences.answered(asked.client.key, login_of(packet), self._reactor.seconds())
         wait = 0.0
         if isinstance(decision, Reject):
             wait = asked.received + self._limits.reject_delay - self._reactor.seconds()

@@ -353,6 +353,17 @@ def test_pauses_grow_and_it_comes_back(tmp_path: Path) -> None:
     assert isinstance(desk.verify(), Verified)
 
 
+def test_many_logins_at_a_server_that_is_down(tmp_path: Path) -> None:
+    """Each pause is twice the one before, up to ten seconds, however many ask."""
+    desk = Desk(tmp_path)
+    del desk.network.listening[desk.one.at]
+    for _ in range(80):
+        desk.unavailable()
+        desk.network.advance(0.25)
+        desk.network.settle()
+    assert 5 <= len(desk.network.attempts) <= 8
+
+
 def test_the_watchdog(tmp_path: Path) -> None:
     """RFC 3539: a connection on which nothing comes any more is given up, and what waits on it asked on another."""
     desk = Desk(tmp_path)

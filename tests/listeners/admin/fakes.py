@@ -16,6 +16,7 @@ from authproxy.listeners.admin.overview import (
 )
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.patience import ClientPatience
 from tests.observe.test_audit import EVENT
 
 UP = HostState("dc1.corp.example:636", Health.UP, since=1_738_320_000.0)
@@ -50,6 +51,7 @@ class Told:
     of_fail_opens: list[AuditEvent] = field(default_factory=list)
     of_without_factor: list[AuditEvent] = field(default_factory=list)
     of_certificates: list[CertificateState] = field(default_factory=list)
+    of_patiences: list[ClientPatience] = field(default_factory=list)
     of_troubles: list[str] = field(default_factory=list)
     broken: bool = False
 
@@ -78,6 +80,9 @@ class Told:
 
     def certificates(self) -> list[CertificateState]:
         return self.of_certificates
+
+    def patiences(self) -> list[ClientPatience]:
+        return self.of_patiences
 
     def troubles(self) -> list[str]:
         return self.of_troubles
