@@ -20,7 +20,7 @@ from authproxy.config.load import Loaded
 from authproxy.config.model import Main, RadiusServer
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius import udp
-from authproxy.service.ports import radius_endpoints
+from authproxy.service.ports import listen, radius_endpoints, radsec_endpoints
 
 _PATIENCE = 2.0  # seconds: whoever holds a port on this machine answers at once
 _LITTLE = 100 * 1024 * 1024  # octets
@@ -57,12 +57,12 @@ def _folder(option: str, path: Path) -> Finding:
     return Finding(Level.OK, option, str(path), f"can be written; {free}")
 
 
-def _certificate(path: Path) -> Finding:
+def _certificate(path: Path, option: str = "admin_tls_cert") -> Finding:
     try:
         at = read_certificates(path)[0].not_valid_after_utc.timestamp()
     except UnusableTrust as unusable:
-        return Finding(Level.FAILED, "admin_tls_cert", str(path), str(unusable))
-    return Finding(level_of_expiry(at), "admin_tls_cert", str(path), said_of_expiry(at))
+        return Finding(Level.FAILED, option, str(path), str(unusable))
+    return Finding(level_of_expiry(at), option, str(path), said_of_expiry(at))
 
 
 # ---- ports
@@ -76,6 +76,13 @@ def _radius(loaded: Loaded) -> Iterator[Finding]:
             if endpoint.port and endpoint not in seen:
                 seen.add(endpoint)
                 yield _radius_port(name, endpoint, sections, loaded.path)
+    over_tls: dict[Endpoint, str] = {}
+    for name, section in sections.items():
+        for endpoint in radsec_endpoints(section):
+            if endpoint.port and over_tls.setdefault(endpoint, name) == name:
+                yield _radsec_port(name, endpoint)
+        if section.radsec_clients and section.radsec_certificate_file is not None:
+            yield _certificate(section.radsec_certificate_file, f"{name}: radsec_certificate_file")
 
 
 def _radius_port(name: str, endpoint: Endpoint, sections: Mapping[str, RadiusServer], file: Path) -> Finding:
@@ -86,6 +93,22 @@ def _radius_port(name: str, endpoint: Endpoint, sections: Mapping[str, RadiusSer
         if error.errno != errno.EADDRINUSE:
             return _cannot_bind(at, error)
         return _held(at, name, endpoint, sections, file)
+    return Finding(Level.OK, "port", at, "free")
+
+
+def _radsec_port(name: str, endpoint: Endpoint) -> Finding:
+    at = f"{name}: tcp {endpoint.host or '*'}:{endpoint.port}"
+    try:
+        listen(endpoint).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return _cannot_bind(at, error)
+        # Over TLS it answers no one without a certificate, which this command has none of.
+        holder = holder_of(endpoint.port, "tcp")
+        mine = holder is not None and holder.is_authproxy
+        return Finding(
+            Level.OK if mine else Level.WARN, "port", at, f"held by {holder}" if holder else "held"
+        )
     return Finding(Level.OK, "port", at, "free")
 
 

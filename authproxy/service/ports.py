@@ -88,18 +88,18 @@ def bind(
     }
     for endpoint in sorted(wanted - set(kept_radsec), key=str):
         try:
-            bound.radsec[endpoint] = _listen(endpoint, 1024)
+            bound.radsec[endpoint] = listen(endpoint, 1024)
         except OSError as error:
             problems.append(_problem("tcp", endpoint, error))
     for section in config.all(LdapServerAuto).values():
         for endpoint in sorted(set(ldap_endpoints(section)) - set(kept_tcp), key=str):
             try:
-                bound.ldap[endpoint] = _listen(endpoint, 1024)
+                bound.ldap[endpoint] = listen(endpoint, 1024)
             except OSError as error:
                 problems.append(_problem("tcp", endpoint, error))
     if admin and config.main.admin is not None:
         try:
-            bound.admin = _listen(config.main.admin)
+            bound.admin = listen(config.main.admin)
         except OSError as error:
             problems.append(_problem("tcp", config.main.admin, error))
     if problems:
@@ -113,7 +113,8 @@ def _problem(transport: str, endpoint: Endpoint, error: OSError) -> str:
     return f"{transport} {place}: {error.strerror}"
 
 
-def _listen(endpoint: Endpoint, backlog: int = 128) -> socket.socket:
+def listen(endpoint: Endpoint, backlog: int = 128) -> socket.socket:
+    """A listening TCP socket. Raises OSError."""
     if endpoint.host:
         return _listen_at(endpoint, backlog)
     try:

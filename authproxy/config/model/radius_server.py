@@ -224,6 +224,11 @@ class RadiusServer(RadSecServer):
             yield Finding(
                 "require_message_authenticator", "no: replies can be forged on the way (CVE-2024-3596)"
             )
+        if self.trust_unsigned_client_ip:
+            yield Finding(
+                "trust_unsigned_client_ip",
+                "true: anyone on the way can write the address that the cloud's network rules go by",
+            )
         if self.exempt_usernames:
             names = ", ".join(self.exempt_usernames)
             yield Finding("exempt_usernames", f"no second factor for {names}")

@@ -52,6 +52,8 @@ def test_what_is_over_is_not_watched() -> None:
     world.logins.answer(ACCEPTED, 0)
     world.logins.answer(ACCEPTED, 1)
     world.ask(request)
-    world.ask(login(b"x", (2, b"seventeen octets!"), identifier=11))
+    for broken in (login(b"x", (2, bytes(16)), identifier=11), login(None, (2, bytes(15)), identifier=12)):
+        world.ask(broken)
+    assert world.discards.causes == {"mixed_credentials": 1, "user_password": 1}
     assert len(world.patiences) == 0
     assert world.patiences.report() == []
