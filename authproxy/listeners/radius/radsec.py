@@ -115,7 +115,7 @@ class RadSecListener(protocol.ServerFactory):
         self._drained.append(drained)
         self.packets.drain()
         for client in list(self._open):
-            client.finish()
+            client.finish("stopping")
         self._tell_drained()
         return drained
 

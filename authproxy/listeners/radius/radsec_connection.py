@@ -43,7 +43,7 @@ class RadSecClient(protocol.Protocol):
         self._partial_since: float | None = None
         self._stalled_since: float | None = None
         self._closing_since: float | None = None
-        self._finishing = False
+        self._finishing = ""  # why it ends behind its last answer
         self._paused = False
         self._gone = False
 
@@ -62,15 +62,15 @@ class RadSecClient(protocol.Protocol):
         """It has been, or never will be."""
         self._pending -= 1
         if self._finishing and not self._pending:
-            self.close("")
+            self.close(self._finishing)
         else:
             self._flow()
 
-    def finish(self) -> None:
-        """End behind the last answer."""
-        self._finishing = True
+    def finish(self, cause: str) -> None:
+        """End behind the last answer, counted by this cause."""
+        self._finishing = self._finishing or cause
         if not self._pending:
-            self.close("stopping")
+            self.close(cause)
 
     def review(self) -> None:
         """Under another configuration: the same client still, or one that has to go (R54)."""
@@ -83,8 +83,7 @@ class RadSecClient(protocol.Protocol):
         else:
             self._served = None
         if self._served is None:
-            self._listener.disconnected("client_removed", self.source)
-            self.finish()
+            self.finish("client_removed")
 
     def close(self, cause: str) -> None:
         if self._gone or self._closing_since is not None:
@@ -156,7 +155,9 @@ class RadSecClient(protocol.Protocol):
 
     def _take(self) -> None:
         """Packets that are there, until there is as much to do as may be."""
-        for packet in self._stream.packets():
+        packets = self._stream.packets()
+        # Looked at before each: what TLS had decrypted already comes in behind a pause, too.
+        while not (self._gone or self._is_full) and (packet := next(packets, None)) is not None:
             self._last = self._listener.reactor.seconds()
             self._partial_since = None
             if self._served is None:
@@ -164,8 +165,6 @@ class RadSecClient(protocol.Protocol):
             cause = self._listener.packets.take(packet, self.source, self, self._served)
             if cause in _ENDING:
                 self.abort("malformed")
-            if self._gone or self._is_full:
-                break
         if self._stream.partial and self._partial_since is None:
             self._partial_since = self._listener.reactor.seconds()
         self._flow()

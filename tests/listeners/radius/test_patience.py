@@ -6,6 +6,7 @@ import pytest
 
 from authproxy.pipeline.decision import Accept, Reason
 from authproxy.pipeline.patience import ClientPatience
+from authproxy.protocols.radius.packet import Malformed, MalformedPacket
 from tests.listeners.radius.world import World, login
 
 ACCEPTED = Accept(Reason.BOTH_FACTORS, "")
@@ -52,8 +53,8 @@ def test_what_is_over_is_not_watched() -> None:
     world.logins.answer(ACCEPTED, 0)
     world.logins.answer(ACCEPTED, 1)
     world.ask(request)
-    for broken in (login(b"x", (2, bytes(16)), identifier=11), login(None, (2, bytes(15)), identifier=12)):
-        world.ask(broken)
-    assert world.discards.causes == {"mixed_credentials": 1, "user_password": 1}
+    world.logins.raises = MalformedPacket(Malformed.ATTRIBUTE, "as the section says")
+    world.ask(login(identifier=11))
+    assert world.discards.causes == {"attribute": 1}
     assert len(world.patiences) == 0
     assert world.patiences.report() == []

@@ -235,10 +235,15 @@ def test_so_much_in_flight_and_no_more(tmp_path: Path) -> None:
     wire.send(ask(1), ask(2, user=b"bob"), ask(3, user=b"carol"))
     assert len(world.logins.requests) == 2
     assert wire.transport.paused
+    assert wire.client is not None
+    wire.client.dataReceived(ask(4, user=b"dave"))  # what was decrypted before the pause
+    assert len(world.logins.requests) == 2
     world.logins.answer(ACCEPTED, 0)
     world.clock.advance(0)
-    assert not wire.transport.paused or len(world.logins.requests) == 3
     assert len(world.logins.requests) == 3
+    world.logins.answer(ACCEPTED, 1)
+    world.clock.advance(0)
+    assert len(world.logins.requests) == 4
 
 
 def test_identifiers_used_twice_count_twice(tmp_path: Path) -> None:
@@ -322,6 +327,7 @@ def test_a_client_that_is_gone_after_a_reload(tmp_path: Path) -> None:
     world.logins.answer(ACCEPTED)
     assert len(wire.read()) == 1
     assert wire.closed
+    assert world.causes == {"client_removed": 1}
 
 
 def test_a_client_with_another_certificate_after_a_reload(tmp_path: Path) -> None:
