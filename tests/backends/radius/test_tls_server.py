@@ -256,6 +256,20 @@ def test_octet_by_octet(tmp_path: Path) -> None:
     assert isinstance(desk.verify(), Verified)
 
 
+def test_a_server_that_drips(tmp_path: Path) -> None:
+    """A6: each octet is progress, and the time is up all the same."""
+    desk = Desk(tmp_path, retries=1)
+
+    def drips(line: Line, packet: Packet) -> None:
+        for at, octet in enumerate(encode_reply(Code.ACCESS_ACCEPT, packet, RADSEC, [])):
+            desk.network.callLater(0.7 * at, line.transport.write, bytes((octet,)))
+
+    desk.one.script = drips
+    began = desk.network.seconds()
+    desk.unavailable()
+    assert desk.network.seconds() - began <= 6
+
+
 def test_a_late_answer_is_nobody_elses(tmp_path: Path) -> None:
     """The identifier of a login that was given up isn't used again before its answer has come."""
     desk = Desk(tmp_path, retries=0)
