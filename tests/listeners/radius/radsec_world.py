@@ -72,7 +72,14 @@ class Wire:
     """One client's end."""
 
     def __init__(
-        self, listener: RadSecListener, own: Path | None, authority: Path, address: str, *, shake: bool = True
+        self,
+        listener: RadSecListener,
+        own: Path | None,
+        authority: Path,
+        address: str,
+        *,
+        shake: bool = True,
+        version: int | None = None,
     ) -> None:
         self.transport = Transport(self)
         self.stream = PacketStream()
@@ -82,6 +89,10 @@ class Wire:
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.load_verify_locations(str(authority))
         context.set_verify(SSL.VERIFY_PEER)
+        if version is not None:
+            context.set_cipher_list(b"DEFAULT:@SECLEVEL=0")
+            context.set_min_proto_version(version)
+            context.set_max_proto_version(version)
         if own is not None:
             context.use_certificate_file(str(own))
             context.use_privatekey_file(str(own))

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import SSL
 
 from authproxy.listeners.radius.radsec import SECRET, StreamLimits
 from authproxy.pipeline.decision import Accept, Reason
@@ -136,6 +137,20 @@ def test_by_fingerprint_and_by_address(tmp_path: Path) -> None:
     assert is_let_through(world, world.connect(nameless))
     assert is_let_through(world, world.connect(world.issue("192.0.2.9")))
     assert not is_let_through(world, world.connect(world.issue()))
+
+
+@pytest.mark.parametrize(
+    ("version", "spoken"),
+    [(SSL.TLS1_1_VERSION, False), (SSL.TLS1_2_VERSION, True), (SSL.TLS1_3_VERSION, True)],
+    ids=["1.1", "1.2", "1.3"],
+)
+def test_versions(tmp_path: Path, version: int, spoken: bool) -> None:
+    """T3; what is refused with one version is refused with the other."""
+    world = RadSecWorld(tmp_path)
+    assert is_let_through(world, world.connect(version=version)) is spoken
+    assert not is_let_through(world, world.connect(world.issue("stranger.example"), version=version))
+    forged = Authority(tmp_path / "forged").issue("switch.example", usage=ExtendedKeyUsageOID.CLIENT_AUTH)
+    assert not is_let_through(world, world.connect(forged, version=version))
 
 
 def test_plain_radius_on_the_port(tmp_path: Path) -> None:
