@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from authproxy.backends.cloud.cloud import Cloud
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.examine import HostReport
-from authproxy.backends.radius.primary import ServerReport
+from authproxy.backends.radius.servers import ServerReport
 from authproxy.backends.resolve import NameUnresolved
 from authproxy.cli.finding import Finding, Level
 from authproxy.cli.probe_bypass import probe_bypass

@@ -22,7 +22,7 @@ from authproxy.config.load import Loaded
 from authproxy.config.model import LdapServerAuto, Main, RadiusServer
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius import udp
-from authproxy.service.ports import ldap_endpoints, radius_endpoints
+from authproxy.service.ports import ldap_endpoints, listen, radius_endpoints, radsec_endpoints
 
 _PATIENCE = 2.0  # seconds: whoever holds a port on this machine answers at once
 _LITTLE = 100 * 1024 * 1024  # octets
@@ -33,7 +33,7 @@ def probe_here(loaded: Loaded) -> Iterator[Finding]:
     yield _folder("state_dir", main.state_dir)
     yield _folder("log_dir", main.log_dir)
     if main.admin_tls_cert is not None:
-        yield _certificate("admin_tls_cert", main.admin_tls_cert)
+        yield _certificate(main.admin_tls_cert)
     yield from _radius(loaded)
     yield from _ldap(loaded)
     if main.admin is not None:
@@ -60,7 +60,7 @@ def _folder(option: str, path: Path) -> Finding:
     return Finding(Level.OK, option, str(path), f"can be written; {free}")
 
 
-def _certificate(option: str, path: Path) -> Finding:
+def _certificate(path: Path, option: str = "admin_tls_cert") -> Finding:
     try:
         at = read_certificates(path)[0].not_valid_after_utc.timestamp()
     except UnusableTrust as unusable:
@@ -79,13 +79,20 @@ def _radius(loaded: Loaded) -> Iterator[Finding]:
             if endpoint.port and endpoint not in seen:
                 seen.add(endpoint)
                 yield _radius_port(name, endpoint, sections, loaded.path)
+    over_tls: dict[Endpoint, str] = {}
+    for name, section in sections.items():
+        for endpoint in radsec_endpoints(section):
+            if endpoint.port and over_tls.setdefault(endpoint, name) == name:
+                yield _radsec_port(name, endpoint)
+        if section.radsec_clients and section.radsec_certificate_file is not None:
+            yield _certificate(section.radsec_certificate_file, f"{name}: radsec_certificate_file")
 
 
 def _ldap(loaded: Loaded) -> Iterator[Finding]:
     seen: set[Endpoint] = set()
     for name, section in loaded.config.all(LdapServerAuto).items():
         if section.ssl_cert_path is not None:
-            yield _certificate("ssl_cert_path", section.ssl_cert_path)
+            yield _certificate(section.ssl_cert_path, "ssl_cert_path")
         for endpoint, at_once in ldap_endpoints(section).items():
             if endpoint.port and endpoint not in seen:
                 seen.add(endpoint)
@@ -135,6 +142,22 @@ def _radius_port(name: str, endpoint: Endpoint, sections: Mapping[str, RadiusSer
         if error.errno != errno.EADDRINUSE:
             return _cannot_bind(at, error)
         return _held(at, name, endpoint, sections, file)
+    return Finding(Level.OK, "port", at, "free")
+
+
+def _radsec_port(name: str, endpoint: Endpoint) -> Finding:
+    at = f"{name}: tcp {endpoint.host or '*'}:{endpoint.port}"
+    try:
+        listen(endpoint).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return _cannot_bind(at, error)
+        # Over TLS it answers no one without a certificate, which this command has none of.
+        holder = holder_of(endpoint.port, "tcp")
+        mine = holder is not None and holder.is_authproxy
+        return Finding(
+            Level.OK if mine else Level.WARN, "port", at, f"held by {holder}" if holder else "held"
+        )
     return Finding(Level.OK, "port", at, "free")
 
 

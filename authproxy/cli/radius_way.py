@@ -42,6 +42,8 @@ def find_way(
 ) -> Way:
     """What was not said, found out. Raises Unusable."""
     name, found = find_section(section, sections)
+    if not found.clients:
+        raise Unusable(f"{name} has clients over TLS only, and this command asks by UDP")
     address = server_given(server) if server is not None else _server(found)
     own, client = _client(source, address, found)
     # A little longer than the proxy: its own answer to a login that is given up is worth having.

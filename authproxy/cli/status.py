@@ -84,6 +84,7 @@ def show(body: dict[str, Any], terminal: Terminal, now: float, lines: int) -> No
         for found in body["certificates"]
     ]
     _block("certificates", certificates, terminal)
+    _block("how long RADIUS clients wait", map(_patience, body.get("patience", ())), terminal)
 
 
 _ADVICE = {
@@ -208,6 +209,15 @@ def _decision(event: dict[str, Any]) -> tuple[str, ...]:
 def _alarm(alarm: dict[str, Any]) -> tuple[str, ...]:
     when = datetime.fromtimestamp(_at(alarm["timestamp"])).astimezone()
     return (when.strftime("%Y-%m-%d %H:%M:%S"), alarm["alarm"], alarm["subject"], alarm["text"])
+
+
+def _patience(client: dict[str, Any]) -> tuple[str, ...]:
+    every = f"asks every {client['asks_every']:.3g} s" if client["asks_every"] is not None else ""
+    if client["gives_up"] is None:
+        waits = f"waits at least {client['waited']:.0f} s" if client["waited"] else ""
+        return client["client"], every, waits
+    too_short = "; TOO SOON FOR A PUSH: set it to 60 s or more" if client["too_short"] else ""
+    return client["client"], every, f"gives up after {client['gives_up']:.0f} s{too_short}"
 
 
 def _from(said: dict[str, Any]) -> str:

@@ -23,8 +23,8 @@ _HEAD = """\
 # yaml-language-server: $schema=authproxy.schema.json
 """
 _WIDTH = 110
-# What the default of another option requires.
-_IN_EFFECT = frozenset({"service_account_username"})
+# What the default of another option requires, and what nearly every section has.
+_IN_EFFECT = frozenset({"service_account_username", "clients", "secret"})
 
 
 def reference_yaml() -> str:
@@ -45,7 +45,7 @@ def _options(model: type[BaseModel], indent: str, shown: Mapping[str, str | int]
         if items is None or off:
             yield f"{indent}{off}{option}: {as_yaml(shown.get(option, example(field)))}"
         else:
-            yield f"{indent}{off}{option}:"
+            yield f"{indent}{option}:"
             yield from _item(items, indent + "  ")
 
 

@@ -13,15 +13,20 @@ from pydantic.fields import FieldInfo
 from authproxy.config.options.reads import Reads
 from authproxy.secret import Secret
 
+# Nearly always there, though a section can do without.
+_USUAL = ("clients", "secret")
+_LAST = ("radsec_", "http_proxy_")
+
 
 def ranked(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
     """Options by name: what is required first, what most never need last."""
     return sorted(model.model_fields.items(), key=_rank)
 
 
-def _rank(named: tuple[str, FieldInfo]) -> tuple[bool, bool]:
+def _rank(named: tuple[str, FieldInfo]) -> tuple[bool, int]:
     option, field = named
-    return not field.is_required(), option.startswith("http_proxy_")
+    needed = field.is_required() or option in _USUAL
+    return not needed, next((rank for rank, prefix in enumerate(_LAST, 1) if option.startswith(prefix)), 0)
 
 
 def reads(field: FieldInfo) -> Reads:

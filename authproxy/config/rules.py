@@ -29,6 +29,14 @@ Between = tuple[str, Finding]
 
 # What is the port's rather than a section's.
 _OF_THE_PORT = ("max_pending", "max_pending_per_client", "reject_delay", "reply_cache")
+_OF_THE_RADSEC_PORT = (
+    "radsec_certificate_file",
+    "radsec_key_file",
+    "radsec_client_ca_file",
+    "radsec_idle_timeout",
+    "radsec_max_connections",
+    *_OF_THE_PORT,
+)
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
 
 
@@ -55,8 +63,12 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
     for (one, first), (other, second) in combinations(servers.items(), 2):
         if first.name == second.name:
             yield other, Finding("name", f"{second.name} is the name of {one}, too")
-        if isinstance(first, RadiusServer) and isinstance(second, RadiusServer) and first.port == second.port:
-            yield from _on_one_port(one, first, other, second)
+        if isinstance(first, RadiusServer) and isinstance(second, RadiusServer):
+            if first.port == second.port and first.clients and second.clients:
+                yield from _on_one_port(one, first, other, second)
+            yield from _on_one_accounting_port(one, first, other, second)
+            if first.radsec_port == second.radsec_port and first.radsec_clients and second.radsec_clients:
+                yield from _on_one_radsec_port(one, first, other, second)
         if isinstance(first, LdapServerAuto) and isinstance(second, LdapServerAuto):
             yield from _same_tcp_port(one, first, other, second)
     for name, section in servers.items():
@@ -64,6 +76,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
             yield from ((name, finding) for finding in _twice(section))
             yield from ((name, finding) for finding in _passed_to_nobody(section, sections))
             yield from ((name, finding) for finding in _groups_of_nobody(section, sections))
+            yield from ((name, finding) for finding in _accounting(section, sections))
         if _asks_nobody_for_groups(section, sections):
             what = "only a directory knows groups: this section needs an ad_client"
             yield name, Finding("fail_open_never_groups", what)
@@ -80,6 +93,11 @@ def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
 
 def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Between]:
     used = {section.client for section in sections.values() if isinstance(section, ServerSection)}
+    used |= {
+        section.accounting_client
+        for section in sections.values()
+        if isinstance(section, RadiusServer) and section.accounting_client
+    }
     for name, section in sections.items():
         if kind_of(name) in PRIMARIES and name not in used:
             yield name, Finding("", "no server section uses it")
@@ -160,19 +178,69 @@ def _twice(section: RadiusServer) -> Iterator[Finding]:
 
 
 def _on_one_port(one: str, first: RadiusServer, other: str, second: RadiusServer) -> Iterator[Between]:
+    if (shared := _shared(one, first, other, second, "port", _OF_THE_PORT)) is not None:
+        yield from shared
+        yield from ((other, finding) for finding in _overlaps(one, first, other, second))
+
+
+def _accounting(section: RadiusServer, sections: Mapping[str, Section]) -> Iterator[Finding]:
+    """Where it goes, and that it doesn't come to the port of logins."""
+    if section.accounting_client is None:
+        return
+    if not isinstance(sections.get(section.accounting_client), RadiusClient):
+        known = [name for name, other in sections.items() if isinstance(other, RadiusClient)]
+        what = f"there is no radius_client section {section.accounting_client}"
+        yield Finding("accounting_client", what + suggestion(section.accounting_client, known))
+    if section.accounting_port == section.port != 0:
+        yield Finding("accounting_port", f"{section.port} is the port of logins already")
+
+
+def _on_one_accounting_port(
+    one: str, first: RadiusServer, other: str, second: RadiusServer
+) -> Iterator[Between]:
+    """R15, for accounting: none at another section's port of logins, and no client in two."""
+    for here, name, there in ((first, other, second), (second, one, first)):
+        if here.clients and there.accounting_client and there.accounting_port == here.port != 0:
+            yield name, Finding("accounting_port", f"{here.port} is a port of logins already")
+    if not (first.accounting_client and second.accounting_client):
+        return
+    if first.accounting_port != second.accounting_port or not (first.clients and second.clients):
+        return
+    if first.port == second.port:
+        return  # told already
+    shared = _shared(one, first, other, second, "accounting_port", _OF_THE_PORT)
+    if shared is not None:
+        yield from shared
+        yield from ((other, finding) for finding in _overlaps(one, first, other, second))
+
+
+def _on_one_radsec_port(one: str, first: RadiusServer, other: str, second: RadiusServer) -> Iterator[Between]:
+    if (shared := _shared(one, first, other, second, "radsec_port", _OF_THE_RADSEC_PORT)) is None:
+        return
+    yield from shared
+    taken = {identity: client.name for client in first.radsec_clients for identity in client.certificate}
+    for index, client in enumerate(second.radsec_clients):
+        for identity in client.certificate:
+            if identity in taken:
+                what = f"{identity} is client {taken[identity]}'s of {one} already, and both share a port"
+                yield other, Finding(("radsec_clients", index, "certificate"), what)
+
+
+def _shared(
+    one: str, first: RadiusServer, other: str, second: RadiusServer, port: str, options: tuple[str, ...]
+) -> list[Between] | None:
+    """What two sections with the same port contradict each other in; None when it is at different addresses."""
+    number = getattr(second, port)
     if _listens_to_all(first) is not _listens_to_all(second):
-        what = f"{one} has port {second.port}, too; either both sections listen on all addresses, or neither"
-        yield other, Finding("interface", what)
-        return
+        what = f"{one} has {port} {number}, too; either both sections listen on all addresses, or neither"
+        return [(other, Finding("interface", what))]
     if not _listens_to_all(first) and not set(first.interface) & set(second.interface):
-        return
-    for option in _OF_THE_PORT:
-        if getattr(first, option) != getattr(second, option):
-            yield (
-                other,
-                Finding(option, f"differs from {one}'s, and both share port {second.port}: it has one"),
-            )
-    yield from ((other, finding) for finding in _overlaps(one, first, other, second))
+        return None
+    return [
+        (other, Finding(option, f"differs from {one}'s, and both share {port} {number}: it has one"))
+        for option in options
+        if getattr(first, option) != getattr(second, option)
+    ]
 
 
 def _listens_to_all(section: ServerSection) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
+from OpenSSL.crypto import X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
@@ -40,6 +42,8 @@ class ServerFiles:
     key: Path
     minimum: TlsVersion = TlsVersion.TLS12
     cipher_list: str | None = None  # OpenSSL's notation, TLS 1.2; None: DEFAULT_CIPHERS
+    # PEM, the authorities whose certificates clients have to show; None: nobody is asked for one.
+    client_authorities: Path | None = None
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -48,21 +52,59 @@ class ServerTls:
 
     def __init__(self, files: ServerFiles) -> None:
         """Raises UnusableCertificate."""
-        self.not_after = _not_after(files.certificate)  # Unix seconds
+        self.not_after = _certificates(files.certificate)[0].not_valid_after_utc.timestamp()  # Unix seconds
         self._context = _context(files)
+        self._authorities: list[crypto.X509] = []
+        if files.client_authorities is not None:
+            self._authorities = _ask_for_certificates(self._context, files.client_authorities)
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803 - Twisted's
         return SSL.Connection(self._context, None)
 
+    def still_believes(self, certificate: crypto.X509, chain: Sequence[crypto.X509]) -> bool:
+        """Whether a client that showed this with an earlier configuration could show it now (R54)."""
+        try:
+            X509StoreContext(
+                _trusting(X509Store(), self._authorities), certificate, chain
+            ).verify_certificate()
+        except X509StoreContextError:
+            return False
+        return True
 
-def _not_after(path: Path) -> float:
+
+def _certificates(path: Path) -> list[x509.Certificate]:
     try:
-        first = x509.load_pem_x509_certificates(path.read_bytes())[0]
+        found = x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:
         raise UnusableCertificate(f"{path}: {error.strerror}") from None
-    except (ValueError, IndexError):
-        raise UnusableCertificate(f"{path}: holds no certificate in PEM form") from None
-    return first.not_valid_after_utc.timestamp()
+    except ValueError:
+        found = []
+    if not found:
+        raise UnusableCertificate(f"{path}: holds no certificate in PEM form")
+    return found
+
+
+def _trusting(store: X509Store | None, authorities: Sequence[crypto.X509]) -> X509Store:
+    if store is None:
+        raise UnusableCertificate("OpenSSL made no certificate store")
+    for authority in authorities:
+        store.add_cert(authority)
+    # Whoever puts an issuing authority into the file means to trust it.
+    store.set_flags(X509StoreFlags.PARTIAL_CHAIN)
+    return store
+
+
+def _ask_for_certificates(context: SSL.Context, path: Path) -> list[crypto.X509]:
+    """Only who shows one of these authorities' certificates, made for clients, gets through the handshake."""
+    found = _certificates(path)
+    authorities = [crypto.X509.from_cryptography(certificate) for certificate in found]
+    _trusting(context.get_cert_store(), authorities)
+    context.load_client_ca(str(path).encode())
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    # A resumed session would bring along what was checked at its beginning, by another configuration perhaps.
+    context.set_options(SSL.OP_NO_TICKET)
+    context.set_session_id(b"authproxy")
+    return authorities
 
 
 def _context(files: ServerFiles) -> SSL.Context:

@@ -25,6 +25,7 @@ from authproxy import __version__
 from authproxy.observe.process import ProcessCollector
 from authproxy.observe.udp_drops import SocketInodes, read_drops
 from authproxy.observe.writer import LineWriter
+from authproxy.pipeline.patience import ClientPatience
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -124,6 +125,15 @@ class Metrics:
         self._connections = Gauge(
             "authproxy_ldap_connections", "Open LDAP connections.", ("address",), registry=registry
         )
+        self._radsec_disconnected = Counter(
+            "authproxy_radsec_disconnected_total",
+            "RadSec connections that were refused or ended from here, by cause.",
+            ("cause",),
+            registry=registry,
+        )
+        self._radsec_connections = Gauge(
+            "authproxy_radsec_connections", "Open RadSec connections.", ("address",), registry=registry
+        )
         self._breaker = Gauge(
             "authproxy_breaker_open",
             "1 while the breaker of this cloud service is open: nobody is asked, the fail mode decides.",
@@ -196,6 +206,10 @@ class Metrics:
         """Implements the LDAP listener's Disconnects."""
         self._disconnected.labels(self.known_cause(cause)).inc()
 
+    def radsec_disconnected(self, cause: str) -> None:
+        """Implements the RadSec listener's Disconnects."""
+        self._radsec_disconnected.labels(self.known_cause(cause)).inc()
+
     def known_cause(self, cause: str) -> str:
         """The cause as a label. Causes come from code, not from peers; that they stay few is made sure of here."""
         if cause in self._causes:
@@ -213,6 +227,10 @@ class Metrics:
     def ldap_connections(self, address: str, count: Callable[[], int]) -> None:
         """`address`: the port's, as HOST:PORT."""
         self._connections.labels(address).set_function(count)
+
+    def radsec_connections(self, address: str, count: Callable[[], int]) -> None:
+        """`address`: the port's, as HOST:PORT."""
+        self._radsec_connections.labels(address).set_function(count)
 
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
         self._breaker.labels(api_host).set_function(is_open)
@@ -243,6 +261,10 @@ class Metrics:
         """`expiries` gives (name, notAfter in seconds since 1970) of each certificate in play."""
         self._scraped.expiries = expiries
 
+    def patiences(self, report: Callable[[], Iterable[ClientPatience]]) -> None:
+        """`report` gives what is known of each RADIUS client."""
+        self._scraped.patiences = report
+
     def outlet(self, writer: LineWriter) -> None:
         """A log or the audit: what it lost, whether it fails."""
         self._scraped.writers.append(writer)
@@ -261,6 +283,7 @@ class _Scraped:
 
     def __init__(self) -> None:
         self.expiries: Callable[[], Iterable[tuple[str, float]]] = tuple
+        self.patiences: Callable[[], Iterable[ClientPatience]] = tuple
         self.writers: list[LineWriter] = []
         self.hooks: Callable[[], Iterable[tuple[str, int, int]]] = tuple
         self.clients: Callable[[], Iterable[tuple[str, str, int, int, bool]]] = tuple
@@ -277,6 +300,7 @@ class _Scraped:
         for name, not_after in self.expiries():
             certificates.add_metric((name,), not_after - now)
         yield certificates
+        yield from self._of_clients()
         lost = CounterMetricFamily(
             "authproxy_log_lines_lost", "Lines of a log or the audit that were lost.", labels=("outlet",)
         )
@@ -334,3 +358,22 @@ class _Scraped:
             latched.add_metric((section, client), held)
         yield requests
         yield latched
+
+    def _of_clients(self) -> Iterator[Metric]:
+        gap = GaugeMetricFamily(
+            "authproxy_client_asks_every_seconds",
+            "How long this RADIUS client waits before it asks again.",
+            labels=("client",),
+        )
+        gives_up = GaugeMetricFamily(
+            "authproxy_client_gives_up_seconds",
+            "After how long this RADIUS client was seen to give up; below 60 pushes are answered too late for it.",
+            labels=("client",),
+        )
+        for client in self.patiences():
+            if client.gap is not None:
+                gap.add_metric((client.client,), client.gap)
+            if client.gives_up is not None:
+                gives_up.add_metric((client.client,), client.gives_up)
+        yield gap
+        yield gives_up

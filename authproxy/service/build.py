@@ -24,6 +24,7 @@ from authproxy.backends.directory.settings import AuthType, DirectorySettings, H
 from authproxy.backends.door_watch import DoorWatch
 from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.primary_only import PrimaryOnly
+from authproxy.backends.radius.accounting import RadiusAccounting
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import Resolver
@@ -44,6 +45,7 @@ from authproxy.config.model import (
     RadiusServerConcat,
     RadiusServerDuoOnly,
     RadiusServerEap,
+    RadiusTransport,
     ServerSection,
 )
 from authproxy.config.options.addresses import Endpoint
@@ -53,8 +55,9 @@ from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.section import LdapSection
 from authproxy.listeners.radius.clients import Client, PrefixTable, RequireMessageAuthenticator
 from authproxy.listeners.radius.eap_section import EapSection
-from authproxy.listeners.radius.listener import Limits, Served
+from authproxy.listeners.radius.listener import ACCOUNTING, LOGINS, Limits, Served
 from authproxy.listeners.radius.mark import SessionMark
+from authproxy.listeners.radius.radsec import RadSecPlan
 from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
 from authproxy.observe.audit import Audit
@@ -73,6 +76,7 @@ from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.failure_limit import FailureLimit, FailureRules, Failures
 from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.logins import Logins
+from authproxy.pipeline.patience import Patiences
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import Primary, Refused
 from authproxy.pipeline.push_limit import Prompts, PushLimit, PushRules
@@ -92,7 +96,8 @@ from authproxy.service.certificates import expiries_of
 from authproxy.service.doors import section_door
 from authproxy.service.grants import grants
 from authproxy.service.ldap import LdapPlan
-from authproxy.service.ports import radius_endpoints
+from authproxy.service.ports import accounting_endpoints, radius_endpoints, radsec_endpoints
+from authproxy.service.radsec import Behind, radsec_plan, radsec_tls
 from authproxy.service.state import State
 
 # Attributes that need no dictionary, whose loading costs the start a tenth of a second.
@@ -122,6 +127,7 @@ class World:
     descriptors: Descriptors = field(default_factory=Descriptors)
     pushes: PushLimit = field(default_factory=PushLimit)
     failures: FailureLimit = field(default_factory=FailureLimit)
+    patiences: Patiences = field(default_factory=Patiences)
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
     approvals: Approvals = field(default_factory=lambda: Approvals(os.urandom(32)))
 
@@ -177,6 +183,12 @@ class NoPrimary:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountingPart:
+    made_of: object
+    relay: RadiusAccounting
+
+
+@dataclass(frozen=True, slots=True)
 class NoPart:
     made_of: object = None
     primary: NoPrimary = field(default_factory=NoPrimary)
@@ -215,6 +227,7 @@ class PortPlan:
 
     clients: PrefixTable[Served]
     limits: Limits
+    codes: frozenset[int] = LOGINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +239,14 @@ class Built:
     primaries: Mapping[str, PrimaryPart]
     radius: Mapping[Endpoint, PortPlan]
     ldap: Mapping[Endpoint, LdapPlan]
+    radsec: Mapping[Endpoint, RadSecPlan]
+    accounting: Mapping[str, AccountingPart]
 
     @property
     def pending(self) -> int:
-        """Logins that are being decided with these parts."""
-        return sum(section.pipeline.pending for section in self.sections.values())
+        """Logins that are being decided with these parts, and accounting that is being handed on."""
+        logins = sum(section.pipeline.pending for section in self.sections.values())
+        return logins + sum(part.relay.pending for part in self.accounting.values())
 
     def start(self) -> None:
         """Look who answers, and show the cloud each section's credentials: an outage later finds them proven."""
@@ -246,6 +262,9 @@ class Built:
         for name, part in self.primaries.items():
             if keep is None or keep.primaries.get(name) is not part:
                 await part.primary.close()
+        for name, handing in self.accounting.items():
+            if keep is None or keep.accounting.get(name) is not handing:
+                handing.relay.close()
         for name, section in self.sections.items():
             if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
                 section.cloud.watch.close()
@@ -279,14 +298,21 @@ class _Builder:
     def build(self) -> Built:
         primaries: dict[str, PrimaryPart] = {
             **dict(self._directories()),
-            **{name: self._radius(name, options) for name, options in self._config.all(RadiusClient).items()},
+            **dict(self._radius_servers()),
             **{name: NoPart() for name in self._config.all(DuoOnlyClient)},
         }
         sections = {**dict(self._sections(primaries)), **dict(self._ldap_sections(primaries))}
         for unusable in ways(self._config.main)[1]:
             self._problem("main", unusable.option, unusable.problem)
+        accounting = dict(self._accounting(primaries))
         return Built(
-            self._config.main, sections, primaries, self._ports(sections), self._ldap_ports(sections)
+            self._config.main,
+            sections,
+            primaries,
+            {**self._ports(sections), **self._accounting_ports(sections, accounting)},
+            self._ldap_ports(sections),
+            self._radsec_ports(sections, accounting),
+            accounting,
         )
 
     def _problem(self, section: str, option: str | tuple[str | int, ...], what: str) -> None:
@@ -338,11 +364,20 @@ class _Builder:
 
     # ---- RADIUS servers
 
+    def _radius_servers(self) -> Iterator[tuple[str, RadiusPart]]:
+        for name, options in self._config.all(RadiusClient).items():
+            try:
+                yield name, self._radius(name, options)
+            except UnusableTrust as unusable:
+                self._problem(name, "ssl_ca_certs_file", str(unusable))
+
     def _radius(self, name: str, options: RadiusClient) -> RadiusPart:
+        """The earlier one if it is the same: it has connections, and knows which servers are dead."""
+        trust = radsec_trust(options)
         settings = RadiusClientSettings(
             name=name,
             hosts=options.servers,
-            secret=options.secret,
+            secret=options.shared_secret,
             retries=options.retries,
             retry_wait=options.retry_wait,
             require_message_authenticator=options.require_message_authenticator,
@@ -351,13 +386,53 @@ class _Builder:
             returned=self._allowed(name, options.pass_through_attr_names, options.pass_through_all),
             hidden=self._attributes.hidden,
             lockout=LockoutRules(options.failures_per_user, options.failures_window),
+            trust=trust,
+            tls_name=options.ssl_server_name,
         )
+        if trust is not None:
+            for host in options.host:
+                client_tls(options.ssl_server_name or host, trust)
+        made_of = (settings, files_of(trust) if trust is not None else ())
         before = self._earlier.primaries.get(name) if self._earlier else None
-        if isinstance(before, RadiusPart) and before.made_of == settings:
+        if isinstance(before, RadiusPart) and before.made_of == made_of:
             return before
         world = self._world
-        primary = RadiusPrimary(settings, reactor=world.reactor, resolver=world.resolver, log=world.log)
-        return RadiusPart(settings, primary)
+        primary = RadiusPrimary(
+            settings,
+            reactor=world.reactor,
+            resolver=world.resolver,
+            log=world.log,
+            certificates=world.certificates,
+        )
+        return RadiusPart(made_of, primary)
+
+    def _accounting(self, primaries: Mapping[str, PrimaryPart]) -> Iterator[tuple[str, AccountingPart]]:
+        """By `radius_client` section, those that accounting is handed on to."""
+        wanted = {options.accounting_client for options in self._config.all(RadiusServer).values()}
+        for name, options in self._config.all(RadiusClient).items():
+            part = primaries.get(name)
+            if name not in wanted or not isinstance(part, RadiusPart):
+                continue
+            made_of = (part.made_of, options.accounting_servers)
+            before = self._earlier.accounting.get(name) if self._earlier else None
+            if before is not None and before.made_of == made_of:
+                yield name, before
+                continue
+            settings = replace(
+                part.primary.settings,
+                hosts=options.accounting_servers,
+                # RFC 3579 §3.3: there is none in accounting, and no decision to forge.
+                require_message_authenticator=False,
+            )
+            world = self._world
+            relay = RadiusAccounting(
+                settings,
+                reactor=world.reactor,
+                resolver=world.resolver,
+                log=world.log,
+                certificates=world.certificates,
+            )
+            yield name, AccountingPart(made_of, relay)
 
     def _allowed(self, section: str, names: Sequence[str], everything: bool) -> Allowed:
         found = (self._key(section, "pass_through_attr_names", name) for name in names)
@@ -630,12 +705,52 @@ class _Builder:
     # ---- ports
 
     def _ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, PortPlan]:
-        behind: dict[Endpoint, list[tuple[RadiusServer, RadiusSection | EapSection]]] = {}
+        behind: dict[Endpoint, list[Behind]] = {}
         for section in sections.values():
             if isinstance(section.options, RadiusServer) and section.radius is not None:
                 for endpoint in radius_endpoints(section.options):
-                    behind.setdefault(endpoint, []).append((section.options, section.radius))
+                    behind.setdefault(endpoint, []).append(Behind(section.options, section.radius))
         return {endpoint: port_plan(sharing) for endpoint, sharing in behind.items()}
+
+    def _accounting_ports(
+        self, sections: Mapping[str, Section], accounting: Mapping[str, AccountingPart]
+    ) -> dict[Endpoint, PortPlan]:
+        behind: dict[Endpoint, list[Behind]] = {}
+        for section in sections.values():
+            if isinstance(section.options, RadiusServer) and section.radius is not None:
+                shared = Behind(section.options, section.radius, _relay(section.options, accounting))
+                for endpoint in accounting_endpoints(section.options):
+                    behind.setdefault(endpoint, []).append(shared)
+        return {endpoint: port_plan(sharing, ACCOUNTING) for endpoint, sharing in behind.items()}
+
+    def _radsec_ports(
+        self, sections: Mapping[str, Section], accounting: Mapping[str, AccountingPart]
+    ) -> dict[Endpoint, RadSecPlan]:
+        behind: dict[Endpoint, list[Behind]] = {}
+        tls: dict[Endpoint, ServerTls] = {}
+        for name, section in sections.items():
+            if isinstance(section.options, RadiusServer) and section.radius is not None:
+                mine = self._radsec_tls(name, section.options)
+                if mine is None:
+                    continue
+                shared = Behind(section.options, section.radius, _relay(section.options, accounting))
+                for endpoint in radsec_endpoints(section.options):
+                    behind.setdefault(endpoint, []).append(shared)
+                    tls.setdefault(endpoint, mine)
+        return {
+            endpoint: radsec_plan(sharing, port_limits(sharing), tls[endpoint])
+            for endpoint, sharing in behind.items()
+        }
+
+    def _radsec_tls(self, name: str, options: RadiusServer) -> ServerTls | None:
+        try:
+            tls = radsec_tls(options)
+        except UnusableCertificate as unusable:
+            self._problem(name, "radsec_certificate_file", str(unusable))
+            return None
+        if tls is not None:
+            self._world.certificates.note(f"{options.name} (RadSec)", tls.not_after)
+        return tls
 
     def _ldap_ports(self, sections: Mapping[str, Section]) -> dict[Endpoint, LdapPlan]:
         return ldap.plans(
@@ -647,21 +762,31 @@ class _Builder:
         )
 
 
-def port_plan(sections: list[tuple[RadiusServer, RadiusSection | EapSection]]) -> PortPlan:
-    """Sections that share a port share its limits: the strictest of each."""
-    limits = Limits(
-        pending=min(options.max_pending for options, _ in sections),
-        pending_per_client=min(options.max_pending_per_client for options, _ in sections),
-        reject_delay=max(options.reject_delay for options, _ in sections),
-        reply_cache=max(options.reply_cache for options, _ in sections),
-    )
+def _relay(options: RadiusServer, accounting: Mapping[str, AccountingPart]) -> RadiusAccounting | None:
+    part = accounting.get(options.accounting_client or "")
+    return part.relay if part is not None else None
+
+
+def port_plan(sharing: Sequence[Behind], codes: frozenset[int] = LOGINS) -> PortPlan:
     served = [
-        (network, Served(client, section))
-        for options, section in sections
-        for client in radius_clients(options)
+        (network, known)
+        for behind in sharing
+        for client in radius_clients(behind.options)
+        for known in [Served(client, behind.section, behind.accounting)]
         for network in client.networks
     ]
-    return PortPlan(PrefixTable(served), limits)
+    return PortPlan(PrefixTable(served), port_limits(sharing), codes)
+
+
+def port_limits(sharing: Sequence[Behind]) -> Limits:
+    """Sections that share a port share its limits: the strictest of each."""
+    options = [behind.options for behind in sharing]
+    return Limits(
+        pending=min(each.max_pending for each in options),
+        pending_per_client=min(each.max_pending_per_client for each in options),
+        reject_delay=max(each.reject_delay for each in options),
+        reply_cache=max(each.reply_cache for each in options),
+    )
 
 
 def radius_clients(options: RadiusServer) -> list[Client]:
@@ -775,6 +900,17 @@ def files_of(trust: Trust) -> tuple[object, ...]:
     except OSError as error:
         raise UnusableTrust(f"{error.filename}: {error.strerror}") from None
     return tuple((status.st_mtime_ns, status.st_ino, status.st_size) for status in found)
+
+
+def radsec_trust(options: RadiusClient) -> Trust | None:
+    """None: by UDP."""
+    if options.transport is not RadiusTransport.RADSEC:
+        return None
+    return Trust(
+        ca_file=options.ssl_ca_certs_file,
+        client_certificate=options.ssl_client_cert_file,
+        client_key=options.ssl_client_key_file,
+    )
 
 
 def directory_trust(options: AdClient) -> Trust:

@@ -38,6 +38,7 @@ from authproxy.observe.recent import Recent
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.failure_limit import FailureLimit
+from authproxy.pipeline.patience import ClientPatience, Patiences
 from authproxy.pipeline.push_limit import PushLimit
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
@@ -135,6 +136,8 @@ class Daemon:
         writers = [*log.writers, *writers]
         for writer in writers:
             metrics.outlet(writer)
+        patiences = Patiences(partial(_gives_up, log))
+        metrics.patiences(patiences.report)
         certificates = ServerCertificates()
         metrics.certificates(lambda: certificates.expiries().items())
         doors = DoorEvents(log)
@@ -155,6 +158,7 @@ class Daemon:
             writers=writers,
             pushes=PushLimit(partial(_spared, log), partial(ReactorTurn, self._reactor)),
             failures=FailureLimit(partial(_guessing, log)),
+            patiences=patiences,
         )
 
     def _audit(self, main: Main) -> tuple[audit.Audit, list[LineWriter]]:
@@ -310,6 +314,16 @@ def _log_settings(main: Main) -> LogSettings:
         syslog=main.log_syslog,
         facility=main.syslog_facility,
         journald=main.log_journald,
+    )
+
+
+def _gives_up(log: Log, client: ClientPatience) -> None:
+    log.warn(
+        "radius.client_gives_up",
+        client=client.client,
+        after_seconds=round(client.gives_up or 0),
+        asks_every_seconds=round(client.gap or 0, 1),
+        todo="set its RADIUS time-out to 60 s or more (retries times seconds): pushes are answered too late for it",
     )
 
 

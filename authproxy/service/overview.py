@@ -25,6 +25,7 @@ from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.alarms.board import Alarms
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.patience import ClientPatience
 from authproxy.pipeline.request import AuthRequest
 from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World, radius_clients
 from authproxy.service.running import Service
@@ -105,6 +106,9 @@ class ServiceOverview:
             unsigned_count=signing.unsigned_count,
             advice=state.signers.advice(client.key, client.require_message_authenticator).value,
         )
+
+    def patiences(self) -> Iterable[ClientPatience]:
+        return self._world.patiences.report()
 
     def troubles(self) -> Iterator[str]:
         for writer in self._world.writers:

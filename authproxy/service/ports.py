@@ -22,18 +22,35 @@ class Sockets:
 
     radius: dict[Endpoint, socket.socket]
     ldap: dict[Endpoint, socket.socket] = field(default_factory=dict)
+    radsec: dict[Endpoint, socket.socket] = field(default_factory=dict)
     admin: socket.socket | None = None
 
     def close(self) -> None:
-        for sock in (*self.radius.values(), *self.ldap.values()):
+        for sock in (*self.radius.values(), *self.ldap.values(), *self.radsec.values()):
             sock.close()
         if self.admin is not None:
             self.admin.close()
 
 
 def radius_endpoints(section: RadiusServer) -> list[Endpoint]:
-    """Where a section listens; the host "" is every address."""
+    """Where a section listens by UDP; the host "" is every address."""
+    if not section.clients:
+        return []
     return [Endpoint(address, section.port) for address in section.interface or ("",)]
+
+
+def accounting_endpoints(section: RadiusServer) -> list[Endpoint]:
+    """Where a section listens for accounting by UDP; the host "" is every address."""
+    if not section.clients or section.accounting_client is None:
+        return []
+    return [Endpoint(address, section.accounting_port) for address in section.interface or ("",)]
+
+
+def radsec_endpoints(section: RadiusServer) -> list[Endpoint]:
+    """Where a section listens for TLS; the host "" is every address."""
+    if not section.radsec_clients:
+        return []
+    return [Endpoint(address, section.radsec_port) for address in section.interface or ("",)]
 
 
 def ldap_endpoints(section: LdapServerAuto) -> dict[Endpoint, bool]:
@@ -46,28 +63,43 @@ def ldap_endpoints(section: LdapServerAuto) -> dict[Endpoint, bool]:
 
 
 def bind(
-    config: Config, kept: Iterable[Endpoint] = (), kept_tcp: Iterable[Endpoint] = (), *, admin: bool = True
+    config: Config,
+    kept: Iterable[Endpoint] = (),
+    kept_tcp: Iterable[Endpoint] = (),
+    kept_radsec: Iterable[Endpoint] = (),
+    *,
+    admin: bool = True,
 ) -> Sockets:
     """Every socket of the configuration but those that are `kept` open already. Raises CannotBind, with none open."""
     problems: list[str] = []
     bound = Sockets({})
     wanted = {
-        endpoint for section in config.all(RadiusServer).values() for endpoint in radius_endpoints(section)
+        endpoint
+        for section in config.all(RadiusServer).values()
+        for endpoint in (*radius_endpoints(section), *accounting_endpoints(section))
     }
     for endpoint in sorted(wanted - set(kept), key=str):
         try:
             bound.radius[endpoint] = udp.bind(endpoint.host, endpoint.port)
         except OSError as error:
             problems.append(_problem("udp", endpoint, error))
+    wanted = {
+        endpoint for section in config.all(RadiusServer).values() for endpoint in radsec_endpoints(section)
+    }
+    for endpoint in sorted(wanted - set(kept_radsec), key=str):
+        try:
+            bound.radsec[endpoint] = listen(endpoint, 1024)
+        except OSError as error:
+            problems.append(_problem("tcp", endpoint, error))
     for section in config.all(LdapServerAuto).values():
         for endpoint in sorted(set(ldap_endpoints(section)) - set(kept_tcp), key=str):
             try:
-                bound.ldap[endpoint] = _listen(endpoint, 1024)
+                bound.ldap[endpoint] = listen(endpoint, 1024)
             except OSError as error:
                 problems.append(_problem("tcp", endpoint, error))
     if admin and config.main.admin is not None:
         try:
-            bound.admin = _listen(config.main.admin)
+            bound.admin = listen(config.main.admin)
         except OSError as error:
             problems.append(_problem("tcp", config.main.admin, error))
     if problems:
@@ -81,7 +113,8 @@ def _problem(transport: str, endpoint: Endpoint, error: OSError) -> str:
     return f"{transport} {place}: {error.strerror}"
 
 
-def _listen(endpoint: Endpoint, backlog: int = 128) -> socket.socket:
+def listen(endpoint: Endpoint, backlog: int = 128) -> socket.socket:
+    """A listening TCP socket. Raises OSError."""
     if endpoint.host:
         return _listen_at(endpoint, backlog)
     try:

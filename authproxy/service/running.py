@@ -13,18 +13,26 @@ from authproxy.config.load import Loaded
 from authproxy.config.model import LdapServerAuto, RadiusServer
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius.listener import RadiusListener
-from authproxy.listeners.radius.udp import DatagramPort
+from authproxy.listeners.radius.udp import DatagramPort, Route
 from authproxy.observe.bridge import with_traceback
 from authproxy.service.build import Built, Section, World, build
 from authproxy.service.ldap import LdapPort
-from authproxy.service.ports import Sockets, bind, ldap_endpoints, radius_endpoints
+from authproxy.service.ports import (
+    Sockets,
+    accounting_endpoints,
+    bind,
+    ldap_endpoints,
+    radius_endpoints,
+    radsec_endpoints,
+)
+from authproxy.service.radsec import RadSecPort
 
 
 @dataclass(slots=True, eq=False)
 class RadiusPort:
     """A socket that is read, and what reads it."""
 
-    listener: RadiusListener
+    listener: RadiusListener[Route]
     port: DatagramPort
 
     @property
@@ -42,6 +50,9 @@ class RadiusPort:
         self.port.close()
 
 
+Port = RadiusPort | RadSecPort | LdapPort
+
+
 class Service:
     """All that runs, but the admin endpoint."""
 
@@ -50,8 +61,9 @@ class Service:
         self._world = world
         self._ports: dict[Endpoint, RadiusPort] = {}
         self._ldap: dict[Endpoint, LdapPort] = {}
+        self._radsec: dict[Endpoint, RadSecPort] = {}
         # Ports and parts of configurations before this one, until their logins have ended.
-        self._leaving: set[RadiusPort | LdapPort] = set()
+        self._leaving: set[Port] = set()
         self._retiring: list[Built] = []
         self.draining = False
 
@@ -62,14 +74,18 @@ class Service:
     @property
     def addresses(self) -> list[str]:
         """Where it listens, as `udp ADDRESS:PORT` or `tcp ADDRESS:PORT`."""
-        udp = [f"udp {port.address}" for port in self._ports.values()]
-        return udp + [f"tcp {port.address}" for port in self._ldap.values()]
+        found = [f"udp {port.address}" for port in self._ports.values()]
+        found += [f"tcp {port.address}" for port in self._radsec.values()]
+        return found + [f"tcp {port.address}" for port in self._ldap.values()]
 
     def listening(self, section: Section) -> list[str]:
         """Where a section listens, as ADDRESS:PORT."""
         match section.options:
             case RadiusServer() as options:
-                return [self._ports[at].address for at in radius_endpoints(options) if at in self._ports]
+                ports = (*radius_endpoints(options), *accounting_endpoints(options))
+                udp = [self._ports[at].address for at in ports if at in self._ports]
+                tls = [self._radsec[at].address for at in radsec_endpoints(options) if at in self._radsec]
+                return udp + tls
             case LdapServerAuto() as options:
                 return [self._ldap[at].address for at in ldap_endpoints(options) if at in self._ldap]
             case _:
@@ -80,13 +96,15 @@ class Service:
         """Requests that wait for an answer."""
         return sum(port.pending for port in self._all())
 
-    def _all(self) -> list[RadiusPort | LdapPort]:
-        return [*self._ports.values(), *self._ldap.values(), *self._leaving]
+    def _all(self) -> list[Port]:
+        return [*self._ports.values(), *self._radsec.values(), *self._ldap.values(), *self._leaving]
 
     def start(self, sockets: Sockets) -> None:
         """Read the sockets, and show the cloud our credentials."""
         for endpoint, sock in sockets.radius.items():
             self._open(endpoint, sock)
+        for endpoint, sock in sockets.radsec.items():
+            self._open_radsec(endpoint, sock)
         for endpoint, sock in sockets.ldap.items():
             self._open_ldap(endpoint, sock)
         self._built.start()
@@ -97,15 +115,16 @@ class Service:
         Raises InvalidConfig or CannotBind, with nothing changed.
         """
         built = build(loaded, self._world, self._built)
-        sockets = bind(loaded.config, self._ports, self._ldap, admin=False)
+        sockets = bind(loaded.config, self._ports, self._ldap, self._radsec, admin=False)
         before, self._built = self._built, built
         for endpoint in [endpoint for endpoint in self._ports if endpoint not in built.radius]:
             self._leave(self._ports.pop(endpoint))
         for endpoint, port in self._ports.items():
             served = built.radius[endpoint]
-            port.listener.serve(served.clients, served.limits)
+            port.listener.serve(served.clients, served.limits, served.codes)
         for endpoint, sock in sockets.radius.items():
             self._open(endpoint, sock)
+        self._reload_radsec(built, sockets)
         self._reload_ldap(built, sockets)
         built.start()
         self._retiring.append(before)
@@ -127,6 +146,7 @@ class Service:
             port.close()
         self._ports.clear()
         self._ldap.clear()
+        self._radsec.clear()
         for built in (*self._retiring, self._built):
             await built.close(keep=None)
         self._world.resolver.close()
@@ -135,7 +155,7 @@ class Service:
 
     def _open(self, endpoint: Endpoint, sock: socket) -> None:
         served = self._built.radius[endpoint]
-        listener = RadiusListener(
+        listener: RadiusListener[Route] = RadiusListener(
             receiver=str(endpoint),
             served=served.clients,
             limits=served.limits,
@@ -145,6 +165,8 @@ class Service:
             discards=self._world.metrics,
             workload=self._world.workload,
             signers=self._world.state.signers,
+            codes=served.codes,
+            patiences=self._world.patiences,
         )
         port = DatagramPort(sock, self._world.reactor, listener.received)
         listener.send = port.send
@@ -164,6 +186,27 @@ class Service:
             descriptors=world.descriptors,
         )
 
+    def _open_radsec(self, endpoint: Endpoint, sock: socket) -> None:
+        world = self._world
+        self._radsec[endpoint] = RadSecPort(
+            self._built.radsec[endpoint],
+            sock,
+            latches=world.state.latches,
+            workload=world.workload,
+            patiences=world.patiences,
+            reactor=world.reactor,
+            log=world.log,
+            metrics=world.metrics,
+        )
+
+    def _reload_radsec(self, built: Built, sockets: Sockets) -> None:
+        for endpoint in [endpoint for endpoint in self._radsec if endpoint not in built.radsec]:
+            self._leave(self._radsec.pop(endpoint))
+        for endpoint, port in self._radsec.items():
+            port.serve(built.radsec[endpoint])
+        for endpoint, sock in sockets.radsec.items():
+            self._open_radsec(endpoint, sock)
+
     def _reload_ldap(self, built: Built, sockets: Sockets) -> None:
         for endpoint in [endpoint for endpoint in self._ldap if endpoint not in built.ldap]:
             self._leave(self._ldap.pop(endpoint))
@@ -172,7 +215,7 @@ class Service:
         for endpoint, sock in sockets.ldap.items():
             self._open_ldap(endpoint, sock)
 
-    def _leave(self, port: RadiusPort | LdapPort) -> None:
+    def _leave(self, port: Port) -> None:
         """Answer what was asked there, take nothing new, then close it."""
         self._leaving.add(port)
 

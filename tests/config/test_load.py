@@ -554,6 +554,10 @@ def test_force_means_yes(tmp_path: Path) -> None:
         ),
         (WHOLE.replace("10.1.0.0/24", '"::/0"'), ":11: radius_server_auto.clients[0].ip: ::/0 is very wide"),
         (
+            WHOLE + "  trust_unsigned_client_ip: true\n",
+            ":12: radius_server_auto.trust_unsigned_client_ip: true: anyone on the way",
+        ),
+        (
             WHOLE + "  exempt_usernames: [bob]\n",
             ":12: radius_server_auto.exempt_usernames: no second factor for bob",
         ),

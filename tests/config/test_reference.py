@@ -32,6 +32,7 @@ SECRET_FILES = [
     *("alarm-url", "alarm-token", "alarm-key"),
 ]
 OTHER_FILES = [
+    *("radsec.pem", "radsec.key", "radsec-ca.pem"),
     "ca.pem",
     "cloud-ca.pem",
     "admin.pem",
@@ -193,7 +194,7 @@ def test_what_is_not(section: str, option: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("section", "option"),
-    [("ad_client", "host"), ("radius_server_auto", "skey"), ("radius_server_auto", "clients")],
+    [("ad_client", "host"), ("radius_server_auto", "skey"), ("radius_server_auto", "ikey")],
 )
 def test_what_is_missing(section: str, option: str) -> None:
     document = whole()

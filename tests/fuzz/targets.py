@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.fuzz import cloud, eap, ldap, ldap_relay, radius
+from tests.fuzz import cloud, eap, ldap, ldap_relay, radius, radsec
 from tests.fuzz.report import Report
 
 Run = Callable[[float, int], Report]
@@ -17,5 +17,6 @@ TARGETS: dict[str, Run] = {
     "ldap-client": ldap_relay.run,
     "proxy": cloud.run_proxy,
     "radius": radius.run,
+    "radsec": radsec.run,
     "signatures": cloud.run_signatures,
 }

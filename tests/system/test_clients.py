@@ -84,6 +84,19 @@ def test_each_interface_answers_for_itself(everyday: Everyday, address: str) -> 
     assert codes([everyday.nas(address=address).ask(user.user, user.password)]) == [ACCESS_ACCEPT]
 
 
+def test_the_users_address_counts_signed_only(everyday: Everyday) -> None:
+    """R22: on the way anyone could have written it; the cloud's network rules must not go by it."""
+    station = (wire.CALLING_STATION_ID, b"192.0.2.77")
+    for signed in (True, False):
+        user = everyday.user()
+        nas = everyday.nas(source=LAX, secret=everyday.secrets[LAX])
+        request = nas.login(user.user, user.password, station, message_authenticator=signed)
+        assert codes([nas.exchange(request)]) == [ACCESS_ACCEPT]
+        for endpoint in ("preauth", "auth"):
+            (asked,) = everyday.asked(user.user, endpoint)
+            assert asked.get("ipaddr") == ("192.0.2.77" if signed else None)
+
+
 def test_a_wrong_secret_is_not_the_users_fault(everyday: Everyday) -> None:
     """R14: a hundred requests with a typing mistake in the secret; the directory hears of none of them."""
     users = [everyday.user() for _ in range(100)]

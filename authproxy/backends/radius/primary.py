@@ -1,17 +1,19 @@
-"""A login asked of RADIUS servers: the next one only on silence, never after a no (A5, R37)."""
+"""A login asked of RADIUS servers: what they are shown of it, and what their answers mean (R20, R28, R30, R38)."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
 from authproxy.backends.lockout import LockoutGuard, place_of
-from authproxy.backends.radius.server import Build, Server, Silent
+from authproxy.backends.radius.liveness import Silent
+from authproxy.backends.radius.server import Build
+from authproxy.backends.radius.servers import ServerReport, Servers
 from authproxy.backends.radius.settings import RadiusClientSettings
-from authproxy.backends.resolve import NameUnresolved, Resolver
+from authproxy.backends.resolve import Resolver
+from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
@@ -38,8 +40,6 @@ from authproxy.protocols.radius.request import signed_request
 from authproxy.protocols.radius.salted import Hop
 from authproxy.secret import Secret
 
-# With another server to turn to, a silent one is not waited for to the end.
-_SENDS_WITH_OTHERS = 2
 # RFC 2759 §6 in MS-CHAP-Error: E=648, the password has expired; E=649, no dialin; E=691, wrong.
 _MSCHAP_ERROR = re.compile(rb"E=(\d{3})")
 _MSCHAP_CAUSES = {
@@ -52,24 +52,22 @@ _MSCHAP_CAUSES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ServerReport:
-    """`problem` is "" when the server answered. Many don't speak Status-Server: silence proves nothing."""
-
-    server: str
-    problem: str
-    seconds: float
-
-
 class RadiusPrimary:
     """Implements the pipeline's Primary."""
 
-    def __init__(self, settings: RadiusClientSettings, *, reactor: Any, resolver: Resolver, log: Log) -> None:
-        self._settings = settings
-        self._reactor = reactor
-        self._resolver = resolver
-        self._log = log
-        self._servers: dict[tuple[str, int], Server] = {}
+    def __init__(
+        self,
+        settings: RadiusClientSettings,
+        *,
+        reactor: Any,
+        resolver: Resolver,
+        log: Log,
+        certificates: ServerCertificates | None = None,
+    ) -> None:
+        self.settings = self._settings = settings
+        self._servers = Servers(
+            settings, reactor=reactor, resolver=resolver, log=log, certificates=certificates
+        )
         self._guard = LockoutGuard(settings.lockout, section=settings.name, reactor=reactor, log=log)
 
     @property
@@ -94,76 +92,25 @@ class RadiusPrimary:
 
     async def _verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         build = self._builder(request, password)
-        problems: list[str] = []
-        servers = await self._candidates(request.deadline, problems)
-        for index, server in enumerate(servers):
-            last = index + 1 == len(servers)
-            sends = 1 + self._settings.retries
-            try:
-                reply, asked = await server.ask(
-                    build,
-                    sends=sends if last else min(sends, _SENDS_WITH_OTHERS),
-                    deadline=request.deadline,
-                )
-            except Silent as silent:
-                problems.append(str(silent))
-                continue
-            return self._understand(request, reply, asked)
-        raise PrimaryUnavailable("; ".join(problems) or "no server")
+        try:
+            reply, asked = await self._servers.ask(build, request.deadline)
+        except Silent as silent:
+            raise PrimaryUnavailable(str(silent)) from None
+        return self._understand(request, reply, asked)
 
     def start(self) -> None:
         """Nothing is asked before somebody logs in."""
 
     async def close(self) -> None:
-        for server in self._servers.values():
-            server.close()
+        self._servers.close()
 
     async def examine(self, timeout: float) -> list[ServerReport]:
-        """Each server in turn, by Status-Server (RFC 5997): `timeout` seconds each. Nobody's password is tried."""
-        problems: list[str] = []
-        servers = await self._candidates(self._reactor.seconds() + timeout, problems)
-        unresolved = [ServerReport(problem, problem, 0.0) for problem in problems]
-        return [*unresolved, *[await self._examine(server, timeout) for server in servers]]
-
-    async def _examine(self, server: Server, timeout: float) -> ServerReport:
-        began, problem = self._reactor.seconds(), ""
-        try:
-            await server.probe(timeout)
-        except Silent as silent:
-            problem = str(silent)
-        return ServerReport(str(server), problem, self._reactor.seconds() - began)
+        """As Servers.examine."""
+        return await self._servers.examine(timeout)
 
     def health(self) -> list[tuple[str, float | None]]:
         """Each server, and since when it is dead (the reactor's seconds)."""
-        return [(str(server), server.dead_since) for server in self._servers.values()]
-
-    # ---- whom to ask
-
-    async def _candidates(self, deadline: float, problems: list[str]) -> list[Server]:
-        """Those that live, in the configured order; then, when all else fails, the dead."""
-        found: list[Server] = []
-        for host, port in self._settings.hosts:
-            try:
-                addresses = await self._resolver.addresses(host, max(0.0, deadline - self._reactor.seconds()))
-            except NameUnresolved as unresolved:
-                problems.append(str(unresolved))
-                continue
-            found += [self._server(address, port) for address in addresses]
-        return sorted(found, key=lambda server: not server.is_alive())
-
-    def _server(self, address: str, port: int) -> Server:
-        known = self._servers.get((address, port))
-        if known is None:
-            known = self._servers[address, port] = Server(
-                address,
-                port,
-                self._settings.secret,
-                require_message_authenticator=self._settings.require_message_authenticator,
-                retry_wait=self._settings.retry_wait,
-                reactor=self._reactor,
-                log=self._log,
-            )
-        return known
+        return self._servers.health()
 
     # ---- the request
 

@@ -1,4 +1,4 @@
-"""One RADIUS server: requests pending there, retransmission (RFC 5080 §2.2.1), and whether it lives (A5)."""
+"""One RADIUS server, by UDP: requests pending there, and retransmission (RFC 5080 §2.2.1)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from authproxy.backends.radius.datagrams import ServerSocket
+from authproxy.backends.radius.liveness import Liveness, Silent
 from authproxy.observe.log import Log
 from authproxy.protocols.radius.packet import Code, Packet
 from authproxy.protocols.radius.request import UnacceptableReply, read_reply, status_server
@@ -19,17 +19,7 @@ from authproxy.secret import Secret
 
 MOST_SOCKETS = 64  # of 256 requests each
 MOST_WAIT = 16.0  # seconds between two retransmissions at most: RFC 5080's MRT
-# How many exchanges in a row may end in silence before the server counts as dead.
-_SILENCES = 2
-PROBE_EVERY = 10.0  # seconds
-# A server that doesn't speak Status-Server is tried with a login again after this many seconds.
-TRY_AGAIN = 60.0
-
 Build = Callable[[int, bytes, str], Packet]  # identifier, authenticator, our address towards the server
-
-
-class Silent(Exception):
-    """No acceptable reply. The text is for the log."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,10 +59,7 @@ class Server:
         self._log = log
         self._sockets: list[ServerSocket] = []
         self._pending: dict[tuple[ServerSocket, int], _Exchange] = {}
-        self._silences = 0
-        self._heard_at = float("-inf")
-        self._dead_since: float | None = None
-        self._prober: Any = None
+        self._liveness = Liveness(str(self), self.probe, reactor=reactor, log=log)
         self._closed = False
 
     def __str__(self) -> str:
@@ -84,12 +71,12 @@ class Server:
 
     def is_alive(self) -> bool:
         """Not known to be dead, or dead for so long that it is worth a try."""
-        return self._dead_since is None or self._reactor.seconds() - self._dead_since >= TRY_AGAIN
+        return self._liveness.is_alive
 
     @property
     def dead_since(self) -> float | None:
         """The reactor's seconds."""
-        return self._dead_since
+        return self._liveness.dead_since
 
     async def ask(self, build: Build, *, sends: int, deadline: float) -> tuple[Packet, Packet]:
         """The reply, and its request, which is sent up to `sends` times, the same octets each time (R37).
@@ -101,8 +88,7 @@ class Server:
         try:
             return await self._exchange(exchange, sends, deadline), exchange.request
         except Silent:
-            if self._heard_at < began:
-                self._count_silence()
+            self._liveness.silent(began)
             raise
         finally:
             del self._pending[exchange.socket, exchange.request.identifier]
@@ -111,8 +97,7 @@ class Server:
     def close(self) -> None:
         """Whoever waits gets Silent."""
         self._closed = True
-        if self._prober is not None and self._prober.active():
-            self._prober.cancel()
+        self._liveness.close()
         for exchange in list(self._pending.values()):
             exchange.fire(Silent(f"{self}: closed"))
         for sock in self._sockets:
@@ -191,53 +176,15 @@ class Server:
             # R35: not an answer, whoever it is from; the right one may still come.
             self._log.warn("primary.reply_refused", server=str(self), problem=str(unacceptable))
             return
-        self._alive()
+        self._liveness.heard()
         exchange.fire(reply)
 
     def _refused(self, sock: ServerSocket) -> None:
         """Nobody listens there: no use in waiting. It only moves logins to another server."""
-        self._die("connection refused")
+        self._liveness.die("connection refused")
         for (of, _), exchange in list(self._pending.items()):
             if of is sock:
                 exchange.fire(Silent(f"{self}: connection refused"))
-
-    # ---- dead or alive
-
-    def _alive(self) -> None:
-        self._heard_at = self._reactor.seconds()
-        self._silences = 0
-        if self._dead_since is not None:
-            self._dead_since = None
-            self._log.info("primary.came_back", server=str(self))
-
-    def _count_silence(self) -> None:
-        self._silences += 1
-        if self._silences >= _SILENCES:
-            self._die("silent")
-
-    def _die(self, why: str) -> None:
-        if self._dead_since is None:
-            self._log.warn("primary.died", server=str(self), why=why)
-        self._dead_since = self._reactor.seconds()
-        if self._prober is None and not self._closed:
-            self._prober = self._reactor.callLater(PROBE_EVERY, self._probe)
-
-    def _probe(self) -> None:
-        """One question at a time that costs nobody's password (RFC 5997)."""
-        self._prober = None
-        if self._closed or self._dead_since is None:
-            return
-        asked = Deferred.fromCoroutine(self.probe(PROBE_EVERY / 2))
-        asked.addErrback(self._probe_failed)
-        asked.addBoth(lambda _: self._probe_again())
-
-    def _probe_failed(self, failure: Failure) -> None:
-        if failure.value is not None and not isinstance(failure.value, Silent):
-            self._log.failure("primary.probe_failed", failure.value, server=str(self))
-
-    def _probe_again(self) -> None:
-        if self._dead_since is not None and self._prober is None and not self._closed:
-            self._prober = self._reactor.callLater(PROBE_EVERY, self._probe)
 
     async def probe(self, timeout: float) -> Packet:
         """Status-Server. Raises Silent; it does not count as a silence of a login."""

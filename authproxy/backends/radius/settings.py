@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from authproxy.backends.lockout import LockoutRules
+from authproxy.backends.tls import Trust
 from authproxy.protocols.radius.relay import NOTHING, Allowed
 from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding
 from authproxy.protocols.radius.vendor import Key
@@ -27,3 +28,6 @@ class RadiusClientSettings:
     returned: Allowed = NOTHING  # what of an Accept goes to the NAS
     hidden: Mapping[Key, Hiding] = field(default_factory=lambda: STANDARD_HIDDEN)
     lockout: LockoutRules = field(default_factory=LockoutRules)
+    # Over TLS: whom to believe, with the certificate that we show. None: by UDP.
+    trust: Trust | None = None
+    tls_name: str | None = None  # that each host's certificate has to have; None: the host's own

@@ -4,7 +4,7 @@ from authproxy.config.model.ad_client import AdClient, AuthType, Transport
 from authproxy.config.model.config import Config
 from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import FilePermissions, LogFormat, Main
-from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
+from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient, RadiusTransport
 from authproxy.config.model.radius_server import (
     Appending,
     Client,
@@ -39,6 +39,7 @@ __all__ = [
     "RadiusServerConcat",
     "RadiusServerDuoOnly",
     "RadiusServerEap",
+    "RadiusTransport",
     "RequireMessageAuthenticator",
     "Section",
     "ServerSection",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -10,7 +11,17 @@ from pydantic import Field
 from authproxy.config.model.radius_server import RadiusSecret
 from authproxy.config.model.section import Family, Finding, Section
 from authproxy.config.options.addresses import Address, Host
-from authproxy.config.options.simple import Flag, Listed, ListedWords, Port, Text, seconds, whole
+from authproxy.config.options.files import FileOption, KeyFileOption
+from authproxy.config.options.simple import Flag, Listed, ListedWords, Port, Text, one_of, seconds, whole
+from authproxy.secret import Secret
+
+
+class RadiusTransport(StrEnum):
+    UDP = "udp"
+    RADSEC = "radsec"
+
+
+_TLS_OPTIONS = ("ssl_ca_certs_file", "ssl_server_name", "ssl_client_cert_file", "ssl_client_key_file")
 
 
 class RadiusClient(Section):
@@ -21,17 +32,32 @@ class RadiusClient(Section):
         description="The servers, by name or address, in order of preference. In a `.cfg`: `host`, `host_2`, …",
     )
     port: Annotated[tuple[Port, ...], Listed] = Field(
-        default=(1812,),
-        description="Their ports: one for all, or one for each host in turn. In a `.cfg`: `port`, `port_2`, …",
+        default=(),
+        examples=[1812],
+        description="Their ports: one for all, or one for each host in turn. In a `.cfg`: `port`, `port_2`, … Not "
+        "given: 1812, or 2083 for radsec.",
     )
-    secret: RadiusSecret = Field(
-        examples=[{"file": "radius-secret"}], description="The shared secret, for all hosts."
+    transport: Annotated[RadiusTransport, one_of(RadiusTransport)] = Field(
+        default=RadiusTransport.UDP,
+        description="`udp`, or `radsec`: over TLS, with certificates on both sides (RFC 6614).",
+    )
+    secret: RadiusSecret | None = Field(
+        default=None,
+        examples=[{"file": "radius-secret"}],
+        description="The shared secret, for all hosts. Not needed for radsec, where it is `radsec`.",
+    )
+    accounting_port: Port | None = Field(
+        default=None,
+        examples=[1813],
+        description="Where the servers take accounting. Not given: 1813, or for radsec the same port as logins.",
     )
     retries: Annotated[int, whole(0, 20)] = Field(
         default=3, description="How often a request is sent again when no answer comes."
     )
     retry_wait: Annotated[float, seconds(0.1, 30)] = Field(
-        default=2, description="The wait before the first repetition; each later one is twice as long."
+        default=2,
+        description="The wait before the first repetition; each later one is twice as long. Over TLS nothing is "
+        "repeated, and an answer is waited for as long as all of them together.",
     )
     failures_per_user: Annotated[int, whole(0, 1000)] = Field(
         default=4,
@@ -45,7 +71,7 @@ class RadiusClient(Section):
     require_message_authenticator: Flag = Field(
         default=True,
         description="Take no answer without a Message-Authenticator (CVE-2024-3596). `false` for old servers that "
-        "send none.",
+        "send none. Over TLS none is needed.",
     )
     nas_ip: Address | None = Field(
         default=None,
@@ -64,6 +90,25 @@ class RadiusClient(Section):
         default=False, description="Give the NAS all attributes of the server's Accept."
     )
 
+    ssl_ca_certs_file: FileOption | None = Field(
+        default=None,
+        examples=["ca.pem"],
+        description="radsec: PEM certificates that the servers' are checked against. Not given: the system's.",
+    )
+    ssl_server_name: Host | None = Field(
+        default=None,
+        examples=["radius.corp.example"],
+        description="radsec: the name that each host's certificate has to have, for hosts that are given by address.",
+    )
+    ssl_client_cert_file: FileOption | None = Field(
+        default=None,
+        examples=["proxy.pem"],
+        description="radsec: PEM certificate chain to show to the servers.",
+    )
+    ssl_client_key_file: KeyFileOption | None = Field(
+        default=None, examples=["proxy.key"], description="radsec: PEM key of `ssl_client_cert_file`."
+    )
+
     CFG_DEFAULTS: ClassVar = {"require_message_authenticator": "false"}
     FAMILIES: ClassVar = (Family("host", "host", bare=True), Family("port", "port", bare=True))
     IGNORED: ClassVar = {"pw_codec": "passwords are passed on in the octets that they came in"}
@@ -71,19 +116,42 @@ class RadiusClient(Section):
     @property
     def servers(self) -> tuple[tuple[str, int], ...]:
         """Each host with its port."""
-        ports = self.port if len(self.port) > 1 else self.port * len(self.host)
+        known = self.port or (2083 if self.transport is RadiusTransport.RADSEC else 1812,)
+        ports = known if len(known) > 1 else known * len(self.host)
         return tuple(zip(self.host, ports, strict=True))
+
+    @property
+    def accounting_servers(self) -> tuple[tuple[str, int], ...]:
+        """Each host with its port for accounting."""
+        if self.accounting_port is None and self.transport is RadiusTransport.RADSEC:
+            return self.servers
+        return tuple((host, self.accounting_port or 1813) for host in self.host)
+
+    @property
+    def shared_secret(self) -> Secret:
+        """RFC 6614 §2.3: over TLS everybody has the same, and it protects nothing."""
+        return self.secret or Secret(b"radsec")
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
-        if len(self.port) not in (1, len(self.host)):
+        if self.transport is RadiusTransport.UDP and self.secret is None:
+            yield Finding("secret", "missing")
+        if self.transport is RadiusTransport.RADSEC:
+            for option in ("ssl_client_cert_file", "ssl_client_key_file"):
+                if getattr(self, option) is None:
+                    yield Finding(option, "missing: radsec shows the servers a certificate")
+        if len(self.port) not in (0, 1, len(self.host)):
             yield Finding(
                 "port", f"{len(self.port)} ports for {len(self.host)} hosts: one for all, or one for each"
             )
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
-        if not self.require_message_authenticator:
+        if self.transport is RadiusTransport.UDP:
+            for option in _TLS_OPTIONS:
+                if getattr(self, option) is not None:
+                    yield Finding(option, "has no effect without transport: radsec")
+        if not self.require_message_authenticator and self.transport is RadiusTransport.UDP:
             yield Finding(
                 "require_message_authenticator", "false: answers can be forged on the way (CVE-2024-3596)"
             )

@@ -8,19 +8,20 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from authproxy.config.document import Entries, Items, Scalar, Style
+from authproxy.config.document import Entries, Items
 from authproxy.config.model.attributes import (
     ATTRIBUTES,
     AttributeRule,
     AttributesFrom,
     rule_faults,
 )
-from authproxy.config.model.main import Main
+from authproxy.config.model.main import Main, SectionName
+from authproxy.config.model.radsec import RADSEC_FAMILY, RadSecServer
 from authproxy.config.model.section import Family, Finding, GroupFamily, Options
 from authproxy.config.model.server import ServerSection
-from authproxy.config.options.addresses import Networks
+from authproxy.config.options.addresses import Networks, named_after_first
 from authproxy.config.options.files import FileOption, KeyFileOption
-from authproxy.config.options.reads import wrong
+from authproxy.config.options.reads import Reads, one_or_more, wrong
 from authproxy.config.options.secrets import SecretOption
 from authproxy.config.options.simple import (
     Codec,
@@ -35,6 +36,7 @@ from authproxy.config.options.simple import (
 )
 from authproxy.config.options.tls import OLD_TLS, MinimumTls
 from authproxy.config.options.users import UserName
+from authproxy.config.reading import Reading
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.prompt import PromptFormat
@@ -94,21 +96,23 @@ class Client(Options):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, given: Any) -> Any:
-        if not isinstance(given, Entries) or "name" in given:
-            return given
-        ip = given.get("ip")
-        first = ip[0] if isinstance(ip, Items) and ip else ip
-        if not isinstance(first, Scalar):
-            return given
-        return {**given, "name": Scalar(first.text, first.line, Style.QUOTED)}
+        return named_after_first(given, "ip") if isinstance(given, Entries) else given
 
 
-class RadiusServer(ServerSection):
+def _clients(node: object, _: Reading) -> tuple[Any, ...]:
+    return wrong("missing") if isinstance(node, Items) and not node else one_or_more(node)
+
+
+_CLIENTS = Reads(_clients, "a list")
+
+
+class RadiusServer(RadSecServer):
     """What all `radius_server_*` sections have."""
 
-    clients: Annotated[tuple[Client, ...], Listed] = Field(
+    clients: Annotated[tuple[Client, ...], _CLIENTS] = Field(
+        default=(),
         examples=[[{"name": "asa", "ip": "10.1.0.1", "secret": {"file": "asa-secret"}}]],
-        description="Who may ask. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
+        description="Who may ask by UDP. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
     )
     port: ListenPort = Field(
         default=1812,
@@ -172,6 +176,15 @@ class RadiusServer(ServerSection):
         examples=["No second factor was asked for: some services are closed to you."],
         description="`safe`: likewise a Reply-Message, but not beside EAP.",
     )
+    accounting_client: SectionName | None = Field(
+        default=None,
+        examples=["radius_client"],
+        description="The `radius_client` that accounting is handed on to. Not given: it is counted, and dropped.",
+    )
+    accounting_port: ListenPort = Field(
+        default=1813,
+        description="The UDP port for accounting, when it is handed on; over TLS it comes with the logins.",
+    )
     max_pending: Annotated[int, whole(1, 1_000_000)] = Field(
         default=16_384, description="Requests in progress on the port, at most; more are dropped."
     )
@@ -204,9 +217,18 @@ class RadiusServer(ServerSection):
         GroupFamily(
             "clients", {"radius_ip": "ip", "radius_secret": "secret"}, ("radius_ip", "radius_secret")
         ),
+        RADSEC_FAMILY,
         Family("exempt_usernames", "exempt_username"),
         ATTRIBUTES,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _somebody(cls, given: Any) -> Any:
+        """By UDP or over TLS; told with everything else that is missing."""
+        if not isinstance(given, Entries) or "clients" in given or "radsec_clients" in given:
+            return given
+        return {**given, "clients": Items([], given.line)}
 
     def settled(self, name: str, main: Main) -> Self:
         require = self.require_message_authenticator
@@ -246,6 +268,11 @@ class RadiusServer(ServerSection):
             for option in ("fail_open_class", "fail_open_filter_id", "fail_open_reply_message"):
                 if getattr(self, option):
                     yield Finding(option, f"has no effect: failmode is {self.failmode}, which lets nobody in")
+        if self.trust_unsigned_client_ip:
+            yield Finding(
+                "trust_unsigned_client_ip",
+                "true: anyone on the way can write the address that the cloud's network rules go by",
+            )
         if self.exempt_usernames:
             names = ", ".join(self.exempt_usernames)
             yield Finding("exempt_usernames", f"no second factor for {names}")
@@ -291,7 +318,7 @@ class RadiusServerAuto(Appending):
     )
 
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
-    SHOWN: ClassVar = {"client": "radius_client"}
+    SHOWN: ClassVar = {"accounting_port": 1822, "client": "radius_client"}
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
@@ -334,7 +361,13 @@ class RadiusServerEap(Appending):
     )
 
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
-    SHOWN: ClassVar = {"name": "wlan", "port": 1816, "client": "radius_client"}
+    SHOWN: ClassVar = {
+        "name": "wlan",
+        "port": 1816,
+        "accounting_port": 1826,
+        "radsec_port": 2087,
+        "client": "radius_client",
+    }
 
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
@@ -345,7 +378,13 @@ class RadiusServerConcat(Appending):
     """Password and factor in one: who types no factor behind the password is refused before anybody is asked."""
 
     ALIASES: ClassVar = {"delimeter": "delimiter"}
-    SHOWN: ClassVar = {"name": "vpn-concat", "port": 1813, "client": "radius_client"}
+    SHOWN: ClassVar = {
+        "name": "vpn-concat",
+        "port": 1813,
+        "accounting_port": 1823,
+        "radsec_port": 2084,
+        "client": "radius_client",
+    }
 
 
 class RadiusServerChallenge(RadiusServer):
@@ -360,13 +399,19 @@ class RadiusServerChallenge(RadiusServer):
         default=True, description="Ask users without a device to enrol, in words that their client shows."
     )
 
-    SHOWN: ClassVar = {"name": "vpn-challenge", "port": 1814, "client": "radius_client"}
+    SHOWN: ClassVar = {
+        "name": "vpn-challenge",
+        "port": 1814,
+        "accounting_port": 1824,
+        "radsec_port": 2085,
+        "client": "radius_client",
+    }
 
 
 class RadiusServerDuoOnly(RadiusServer):
     """No password here: the client has checked it. What comes as the password is a passcode or a factor's name."""
 
-    SHOWN: ClassVar = {"name": "factor-only", "port": 1815}
+    SHOWN: ClassVar = {"name": "factor-only", "port": 1815, "accounting_port": 1825, "radsec_port": 2086}
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()

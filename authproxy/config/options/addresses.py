@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -15,7 +16,7 @@ from ipaddress import (
 )
 from typing import Annotated
 
-from authproxy.config.document import Scalar
+from authproxy.config.document import Entries, Items, Scalar, Style
 from authproxy.config.options.reads import NAMED, Reads, one_or_more, text_of, word_of, wrong
 from authproxy.config.options.simple import between
 from authproxy.config.reading import Reading
@@ -142,6 +143,15 @@ def _networks(node: object, _: Reading) -> tuple[Network, ...]:
         except ValueError as error:
             wrong(str(error))
     return tuple(networks)
+
+
+def named_after_first(given: Entries, option: str) -> Mapping[str, object]:
+    """A client without a name gets its first address as it is written."""
+    ip = given.get(option)
+    first = ip[0] if isinstance(ip, Items) and ip else ip
+    if "name" in given or not isinstance(first, Scalar):
+        return given
+    return {**given, "name": Scalar(first.text, first.line, Style.QUOTED)}
 
 
 Networks = Annotated[

@@ -21,6 +21,7 @@ from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.audit import AuditEvent
 from authproxy.observe.lines import timestamp
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
+from authproxy.pipeline.patience import ClientPatience
 
 
 class Health(StrEnum):
@@ -167,6 +168,9 @@ class Overview(Protocol):
 
     def clients(self) -> Iterable[ClientState]:
         """The RADIUS clients of every section, in the order of the configuration."""
+
+    def patiences(self) -> Iterable[ClientPatience]:
+        """What is known of how long RADIUS clients wait."""
 
     def troubles(self) -> Iterable[str]:
         """What else an administrator may want to act on, a sentence each: a log that can't be written, …"""

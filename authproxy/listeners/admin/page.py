@@ -24,6 +24,7 @@ from authproxy.listeners.admin.tables import from_where, table
 from authproxy.listeners.admin.words import duration, moment, moment_of, place, span
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.patience import ClientPatience
 
 # In front of the title while a door is open, so that a tab shows it; the script has it, too.
 OPEN = "DOOR OPEN - "
@@ -54,6 +55,7 @@ def parts(overview: Overview, about: About, now: float) -> dict[str, Markup]:
         "passed": _decisions("Nobody.", overview.without_factor()),
         "alarms": alarms(overview.alarms()),
         "certificates": _certificates(overview.certificates(), now),
+        "patience": _patiences(list(overview.patiences())),
     }
 
 
@@ -84,6 +86,7 @@ def page(blocks: dict[str, Markup], hostname: str) -> str:
             _block("Let in without a second factor by a rule", "passed", blocks),
             _block("Alarms", "alarms", blocks),
             _block("Certificates", "certificates", blocks),
+            _block("How long RADIUS clients wait", "patience", blocks),
         ),
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
@@ -267,6 +270,35 @@ def _certificates(certificates: Iterable[CertificateState], now: float) -> Marku
         ("Certificate", "Expires", "In"),
         [(found.name, moment(found.not_after, date=True), _left(found.not_after - now)) for found in ordered],
     )
+
+
+def _patiences(clients: Sequence[ClientPatience]) -> Markup:
+    if not clients:
+        return element("p", "Not known yet: no client has asked again while a login waited.", class_="none")
+    # Those that somebody should set right first.
+    ordered = sorted(
+        clients, key=lambda client: (client.gives_up is None, client.gives_up or 0, client.client)
+    )
+    return table(
+        ("Client", "Asks again every", "Gives up after", "Was seen to wait"),
+        [
+            (client.client, _seconds(client.gap), _gives_up(client), _seconds(client.waited or None))
+            for client in ordered[:_MOST_ROWS]
+        ],
+    )
+
+
+def _seconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:.3g} s"
+
+
+def _gives_up(client: ClientPatience) -> Markup | None:
+    if client.gives_up is None:
+        return None
+    said = f"{client.gives_up:.0f} s"
+    if client.too_short:
+        said += ": too soon for a push, set it to 60 s or more"
+    return element("span", said, class_=f"tag {'bad' if client.too_short else 'good'}")
 
 
 def _left(seconds: float) -> Markup:

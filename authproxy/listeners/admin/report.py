@@ -81,6 +81,16 @@ def status(overview: Overview, about: Json) -> Json:
             {"name": found.name, "not_after": timestamp(found.not_after)}
             for found in sorted(overview.certificates(), key=lambda found: found.not_after)
         ],
+        "patience": [
+            {
+                "client": client.client,
+                "asks_every": client.gap,
+                "gives_up": client.gives_up,
+                "waited": client.waited,
+                "too_short": client.too_short,
+            }
+            for client in overview.patiences()
+        ],
     }
 
 

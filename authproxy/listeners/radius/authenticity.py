@@ -47,7 +47,7 @@ class Authenticity:
             if kind not in _NEVER_WITHOUT:
                 self._signers.unsigned(client.key)
             self._may_be_unsigned(packet, kind, client)
-            return False
+            return client.over_tls
         if kind is not CredentialKind.EAP:
             self._latch(client)
             self._signers.signed(client.key)
@@ -66,7 +66,7 @@ class Authenticity:
             raise Discarded("message_authenticator_missing", f"credential: {kind.value}")
         if self._is_required(client):
             raise Discarded("message_authenticator_missing", f"client {client.name} has to send one")
-        if packet.first(PROXY_STATE) is not None:
+        if not client.over_tls and packet.first(PROXY_STATE) is not None:
             # The collision needs room, and Proxy-State is where it finds it.
             raise Discarded("proxy_state_unsigned", f"client {client.name}")
 

@@ -34,6 +34,8 @@ class Client:
     require_message_authenticator: RequireMessageAuthenticator = RequireMessageAuthenticator.AUTO
     # R18: for the rare NAS that drops a reply for carrying one.
     omit_message_authenticator: bool = False
+    # Its certificate has said who it is, and nobody on the way can change what it sends (RFC 6614 §2.3).
+    over_tls: bool = False
 
 
 class PrefixTable(Generic[T]):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from authproxy.listeners.radius.accounting import Accounting, Handing, check_accounting
 from authproxy.listeners.radius.answer import reply_of
 from authproxy.listeners.radius.authenticity import Authenticity, Latches
 from authproxy.listeners.radius.clients import Client, PrefixTable
@@ -17,15 +19,16 @@ from authproxy.listeners.radius.discards import Discarded, Discards
 from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity, mark
 from authproxy.listeners.radius.flood import FloodProofLog
 from authproxy.listeners.radius.load import Frequency, Limits, Load
-from authproxy.listeners.radius.section import Asked, Section
+from authproxy.listeners.radius.section import CALLING_STATION_ID, Asked, Section
 from authproxy.listeners.radius.signers import Signers
-from authproxy.listeners.radius.udp import Route, Source
+from authproxy.listeners.radius.udp import Source
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject, Silence
 from authproxy.pipeline.logins import Answer
+from authproxy.pipeline.patience import Patiences
 from authproxy.pipeline.workload import ANSWERS_ROOM, Workload
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
-from authproxy.protocols.radius.packet import Code, MalformedPacket, Packet, decode
+from authproxy.protocols.radius.packet import STATE, USER_NAME, Code, MalformedPacket, Packet, decode
 from authproxy.protocols.radius.password import credential_kind
 from authproxy.protocols.radius.relay import eap_failure
 from authproxy.protocols.radius.reply import ReplyTooLong, encode_reply
@@ -33,8 +36,18 @@ from authproxy.protocols.radius.salted import UnreadableValue
 
 __all__ = ["Discards", "Latches", "Limits", "RadiusListener", "Served"]
 
+R = TypeVar("R")  # the way back to a client: of a datagram, or a connection
+
+LOGINS = frozenset[int]((Code.ACCESS_REQUEST,))
+ACCOUNTING = frozenset[int]((Code.ACCOUNTING_REQUEST,))
+
 # What is usual: counted, and no line in the log.
-_USUAL = frozenset(("duplicate", "draining", "silent"))
+_USUAL = frozenset(("duplicate", "draining", "silent", "accounting_not_forwarded"))
+
+
+def login_of(packet: Packet) -> Hashable:
+    """What a client's questions about one login have in common, whatever their identifiers (R46)."""
+    return packet.first(USER_NAME), packet.first(CALLING_STATION_ID), packet.first(STATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +56,14 @@ class Served:
 
     client: Client
     section: Section
+    accounting: Accounting | None = None  # None: it is counted, and dropped (R51)
 
 
-class RadiusListener:
-    """Everything between the socket and the sections that share its port (R15)."""
+class RadiusListener(Generic[R]):
+    """Everything between the socket and the sections that share its port (R15).
+
+    `send` takes an answer and its way back; `began` and `ended` are told of the requests that wait for one.
+    """
 
     def __init__(
         self,
@@ -60,13 +77,20 @@ class RadiusListener:
         discards: Discards,
         workload: Workload | None = None,
         signers: Signers | None = None,
+        codes: frozenset[int] = LOGINS,
+        patiences: Patiences | None = None,
     ) -> None:
-        """`receiver` names the socket: two listeners never mistake each other's packets for their own."""
+        """`receiver` names the socket: two listeners never mistake each other's packets for their own.
+
+        `codes`: which requests are taken here, beside Status-Server.
+        """
+        self._codes = codes
+        self._patiences = Patiences() if patiences is None else patiences
         self._receiver = receiver
         self._served = served
         self._limits = limits
         self._reactor = reactor
-        self._log = FloodProofLog(log, reactor)
+        self.log = self._log = FloodProofLog(log, reactor)
         self._authenticity = Authenticity(latches, self._log, Signers() if signers is None else signers)
         self._discards = discards
         self._duplicates = Duplicates(limits.reply_cache)
@@ -74,10 +98,13 @@ class RadiusListener:
         self._workload = Workload() if workload is None else workload
         self._status = Frequency()
         self._draining = False
-        self.send: Callable[[bytes, Route], None] = lambda octets, route: None
+        self.send: Callable[[bytes, R], None] = lambda octets, route: None
+        self.began: Callable[[R], None] = lambda route: None
+        self.ended: Callable[[R], None] = lambda route: None
 
-    def serve(self, served: PrefixTable[Served], limits: Limits) -> None:
+    def serve(self, served: PrefixTable[Served], limits: Limits, codes: frozenset[int] | None = None) -> None:
         """Go over to another configuration; requests in progress end under the one they began with (A13)."""
+        self._codes = self._codes if codes is None else codes
         self._served = served
         self._limits = limits
         self._duplicates.keep = limits.reply_cache
@@ -91,42 +118,53 @@ class RadiusListener:
         self._draining = True
         return self._load.idle()
 
-    def received(self, datagram: bytes, source: Source, route: Route) -> None:
-        """A datagram. Never raises: one that is our bug costs itself only (A19)."""
+    def received(self, datagram: bytes, source: Source, route: R) -> None:
+        """A datagram. Never raises."""
+        self.take(datagram, source, route)
+
+    def take(self, octets: bytes, source: Source, route: R, served: Served | None = None) -> str:
+        """A packet; `served`: who it is from, when something better than the address has told.
+
+        Returns the cause that it is discarded for, or "". Never raises: one that is our bug costs itself only (A19).
+        """
         try:
-            self._receive(datagram, source, route)
+            self._receive(octets, source, route, served)
         except MalformedPacket as malformed:
-            self._discard(malformed.cause, source, str(malformed))
+            return self.discarded(malformed.cause, source, str(malformed))
         except Discarded as discarded:
-            self._discard(discarded.cause, source, discarded.problem)
+            return self.discarded(discarded.cause, source, discarded.problem)
         except Exception as bug:  # noqa: BLE001 - the listener's catch-all
             self._discards.radius_discarded("internal")
             self._log.failure("radius.failed", bug, source=source.ip)
+            return "internal"
+        return ""
 
-    def _receive(self, datagram: bytes, source: Source, route: Route) -> None:
+    def _receive(self, octets: bytes, source: Source, route: R, served: Served | None) -> None:
         # The address first: what strangers send is not even parsed (R9, R10).
-        served = self._served.find(source.ip)
-        if served is None:
+        if served is None and (served := self._served.find(source.ip)) is None:
             raise Discarded("unknown_client")
         if not source.port:
             raise Discarded("source_port", "nothing can be sent to port 0")
-        packet = decode(datagram)
-        match packet.code:
-            case Code.ACCESS_REQUEST:
-                self._access_request(packet, served, source, route)
-            case Code.STATUS_SERVER:
-                self._status_server(packet, served, route)
-            case _:
-                raise Discarded("code", f"code {packet.code}")
+        packet = decode(octets)
+        if packet.code == Code.STATUS_SERVER:
+            self._status_server(packet, served, route)
+        elif packet.code not in self._codes:
+            raise Discarded("code", f"code {packet.code}")
+        elif packet.code == Code.ACCOUNTING_REQUEST:
+            self._accounting_request(packet, served, source, route)
+        else:
+            self._access_request(packet, served, source, route)
 
-    def _discard(self, cause: str, source: Source, problem: str) -> None:
+    def discarded(self, cause: str, source: Source, problem: str) -> str:
+        """Count it, and say so where it isn't usual. Returns the cause."""
         self._discards.radius_discarded(cause)
         if cause not in _USUAL:
             self._log.warn("radius.discarded", cause=str(cause), source=source.ip, problem=problem)
+        return cause
 
     # ---- Status-Server (RFC 5997)
 
-    def _status_server(self, packet: Packet, served: Served, route: Route) -> None:
+    def _status_server(self, packet: Packet, served: Served, route: R) -> None:
         """§3: answered only with a right Message-Authenticator. Silent while draining, so that the NAS moves on.
 
         So it is in an outage, where `failmode: silent` has sent the NAS elsewhere: an answer would call it back.
@@ -140,11 +178,50 @@ class RadiusListener:
             raise Discarded("silent")
         if self._status.exceeds(client, self._limits.status_per_second, self._reactor.seconds()):
             raise Discarded("status_server_rate", f"client {client.name}")
-        self.send(encode_reply(Code.ACCESS_ACCEPT, packet, client.secret, []), route)
+        # RFC 5997 §3: as the port's requests are answered.
+        code = Code.ACCESS_ACCEPT if Code.ACCESS_REQUEST in self._codes else Code.ACCOUNTING_RESPONSE
+        self.send(encode_reply(code, packet, client.secret, []), route)
+
+    # ---- Accounting-Request
+
+    def _accounting_request(self, packet: Packet, served: Served, source: Source, route: R) -> None:
+        client = served.client
+        if served.accounting is None:
+            raise Discarded("accounting_not_forwarded", f"client {client.name}")
+        check_accounting(packet, client)
+        now = self._reactor.seconds()
+        identity, marked = Identity(source, self._receiver, packet.identifier), mark(packet)
+        known = self._duplicates.find(identity, marked, now)
+        if known is not None:
+            self._repeated(known, route)
+            return
+        if self._draining:
+            raise Discarded("draining")
+        if self._load.is_full(client, self._limits):
+            raise Discarded("overloaded", f"{self._load.total} in progress")
+        exchange = self._duplicates.begin(identity, marked, authentic=True)
+        self._load.begin(client)
+        self.began(route)
+        handing = Handing(
+            served.accounting, client, self._duplicates, exchange, self.send, route, self._reactor.seconds
+        )
+        work = Deferred.fromCoroutine(handing.run(packet))
+        work.addErrback(self._not_handed_on, source).addBoth(self._end, client, route)
+
+    def _not_handed_on(self, failure: Failure, source: Source) -> None:
+        if isinstance(failure.value, Discarded):
+            self.discarded(failure.value.cause, source, failure.value.problem)
+        else:
+            self._discards.radius_discarded("internal")
+            self._log.failure("radius.failed", failure.value or RuntimeError("cancelled"), source=source.ip)
+
+    def _end(self, _: object, client: Client, route: R) -> None:
+        self._load.end(client)
+        self.ended(route)
 
     # ---- Access-Request
 
-    def _access_request(self, packet: Packet, served: Served, source: Source, route: Route) -> None:
+    def _access_request(self, packet: Packet, served: Served, source: Source, route: R) -> None:
         client = served.client
         kind = credential_kind(packet)
         # R16: what isn't believed touches nothing further on.
@@ -153,6 +230,8 @@ class RadiusListener:
         identity, marked = Identity(source, self._receiver, packet.identifier), mark(packet)
         known = self._duplicates.find(identity, marked, now)
         if known is not None:
+            if known.reply is None and not known.decided:
+                self._patiences.asked(client.key, login_of(packet), now)
             self._repeated(known, route)
             return
         if self._draining:
@@ -162,14 +241,17 @@ class RadiusListener:
                 "overloaded", f"{self._load.total} in progress, {self._workload.worked_on} worked on"
             )
         exchange = self._duplicates.begin(identity, marked, authentic=authentic)
+        self._patiences.asked(client.key, login_of(packet), now)
         proven = self._authenticity.is_proven(client)
         asked = Asked(client, source.ip, now, authentic, proven, self._log)
         self._load.begin(client)
+        self.began(route)
         answer = partial(self._answer, exchange, packet, asked, route)
         try:
             work = served.section.ask(packet, kind, asked, answer)
         except MalformedPacket:
-            self._abandon(exchange, client)
+            self._patiences.answered(client.key, login_of(packet), now)
+            self._abandon(exchange, client, route)
             raise
         except Exception as bug:  # noqa: BLE001 - the section's bug; nobody is left waiting (A19)
             self._broken(bug, answer)
@@ -184,7 +266,7 @@ class RadiusListener:
             return full or self._workload.is_full_for_answers or not served.section.continues(packet)
         return False
 
-    def _repeated(self, known: Exchange, route: Route) -> None:
+    def _repeated(self, known: Exchange, route: R) -> None:
         """RFC 5080 §2.2.2: silence while it is being answered, then the same octets."""
         if known.silent:
             raise Discarded("silent")
@@ -192,17 +274,16 @@ class RadiusListener:
             raise Discarded("duplicate")
         self.send(known.reply, route)
 
-    def _abandon(self, exchange: Exchange, client: Client) -> None:
+    def _abandon(self, exchange: Exchange, client: Client, route: R) -> None:
         if not exchange.decided:
             exchange.decided = True
             self._duplicates.abandon(exchange)
             self._load.end(client)
+            self.ended(route)
 
     # ---- the answer
 
-    def _answer(
-        self, exchange: Exchange, packet: Packet, asked: Asked, route: Route, decision: Decision
-    ) -> None:
+    def _answer(self, exchange: Exchange, packet: Packet, asked: Asked, route: R, decision: Decision) -> None:
         """Send it, once; a Reject not before its time, so that nobody learns from the clock why (R48)."""
         if exchange.decided:
             return
@@ -210,6 +291,7 @@ class RadiusListener:
         if isinstance(decision, Silence):
             self._stay_silent(exchange, asked)
             return
+        self._patiences.answered(asked.client.key, login_of(packet), self._reactor.seconds())
         wait = 0.0
         if isinstance(decision, Reject):
             wait = asked.received + self._limits.reject_delay - self._reactor.seconds()
@@ -227,9 +309,7 @@ class RadiusListener:
         self._duplicates.silenced(exchange, self._reactor.seconds())
         self._load.end(asked.client)
 
-    def _send(
-        self, decision: Decision, exchange: Exchange, packet: Packet, asked: Asked, route: Route
-    ) -> None:
+    def _send(self, decision: Decision, exchange: Exchange, packet: Packet, asked: Asked, route: R) -> None:
         try:
             if exchange.superseded:
                 self._log.info("radius.answered_late", client=asked.client.name, reason=decision.reason.value)
@@ -243,6 +323,7 @@ class RadiusListener:
                 self._duplicates.abandon(exchange)
         finally:
             self._load.end(asked.client)
+            self.ended(route)
 
     def _encode(self, decision: Decision, packet: Packet, client: Client) -> bytes:
         signed = not client.omit_message_authenticator

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from twisted.internet import error
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTCP, IReactorTime, ITCPTransport
 from twisted.internet.task import Clock
@@ -165,7 +166,7 @@ class Pipe:
         return None
 
     def getHost(self) -> Any:
-        return None
+        return IPv4Address("TCP", "127.0.0.1", 40000)
 
     def setTcpNoDelay(self, _: bool) -> None:
         pass

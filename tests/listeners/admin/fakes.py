@@ -18,6 +18,7 @@ from authproxy.listeners.admin.overview import (
 from authproxy.observe.alarms.alarm import Alarm
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.patience import ClientPatience
 from tests.observe.test_audit import EVENT
 
 UP = HostState("dc1.corp.example:636", Health.UP, since=1_738_320_000.0)
@@ -52,6 +53,7 @@ class Told:
     of_fail_opens: list[AuditEvent] = field(default_factory=list)
     of_without_factor: list[AuditEvent] = field(default_factory=list)
     of_certificates: list[CertificateState] = field(default_factory=list)
+    of_patiences: list[ClientPatience] = field(default_factory=list)
     of_troubles: list[str] = field(default_factory=list)
     of_alarms: list[Alarm] = field(default_factory=list)
     of_clients: list[ClientState] = field(default_factory=list)
@@ -88,6 +90,9 @@ class Told:
 
     def clients(self) -> list[ClientState]:
         return self.of_clients
+
+    def patiences(self) -> list[ClientPatience]:
+        return self.of_patiences
 
     def troubles(self) -> list[str]:
         return self.of_troubles

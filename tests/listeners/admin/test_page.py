@@ -10,9 +10,11 @@ import pytest
 from authproxy.listeners.admin.markup import element, join, visible
 from authproxy.listeners.admin.overview import CertificateState, PendingLogin, PrimaryState, readiness
 from authproxy.listeners.admin.page import About, page, parts
+from authproxy.listeners.admin.report import status
 from authproxy.listeners.admin.words import span
 from authproxy.observe.alarms.alarm import Alarm, AlarmKind
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
+from authproxy.pipeline.patience import ClientPatience
 from tests.listeners.admin.fakes import CLOUD_DOWN, CLOUD_UP, DOWN, Told, section
 from tests.observe.test_audit import EVENT
 
@@ -191,3 +193,20 @@ def test_alarms() -> None:
     assert "tag alarm" in shown
     assert "<script>" not in shown
     assert "None since the start" in parts(Told(), ABOUT, NOW)["alarms"]
+
+
+def test_how_long_clients_wait() -> None:
+    """Who gives up too soon comes first, with what to do."""
+    told = Told(
+        of_patiences=[
+            ClientPatience("vpn/patient", 5.0, None, 62.0),
+            ClientPatience("vpn/hasty", 3.0, 9.0, 0.0),
+            ClientPatience("vpn/slow", 20.0, 60.0, 0.0),
+        ]
+    )
+    block = parts(told, ABOUT, NOW)["patience"]
+    assert str(block).index("vpn/hasty") < str(block).index("vpn/slow") < str(block).index("vpn/patient")
+    assert "9 s: too soon for a push, set it to 60 s or more" in str(block)
+    assert "62 s" in str(block)
+    (hasty,) = [client for client in status(told, {})["patience"] if client["too_short"]]
+    assert hasty == {"client": "vpn/hasty", "asks_every": 3, "gives_up": 9, "waited": 0, "too_short": True}

@@ -213,6 +213,7 @@ def test_the_page_is_live(served: Served, monkeypatch: pytest.MonkeyPatch) -> No
         "pending",
         "decisions",
         "passed",
+        "patience",
         "certificates",
     }
     served.told.is_draining = True

@@ -7,6 +7,9 @@ from ipaddress import ip_network
 import pytest
 
 from authproxy.listeners.radius.clients import PrefixTable
+from authproxy.listeners.radius.listener import Served
+from authproxy.listeners.radius.udp import Source
+from tests.listeners.radius.world import LIMITS, World, client, login
 
 TABLE = PrefixTable(
     [
@@ -60,3 +63,22 @@ def test_strangers_are_not_remembered() -> None:
     for number in range(1000):
         assert table.find(f"192.0.{number // 256}.{number % 256}") is None
     assert table._known == {}
+
+
+def test_two_sections_on_one_port() -> None:
+    """R15: whose login it is goes by the address, and the other section hears nothing of it."""
+    world, other = World(), World()
+    branch = client(name="branch", key="branch/nas", networks=(ip_network("10.2.0.0/16"),))
+    table = PrefixTable(
+        [
+            (ip_network("10.1.0.0/24"), Served(client(), world.section)),
+            (ip_network("10.2.0.0/16"), Served(branch, other.section)),
+        ]
+    )
+    world.listener.serve(table, LIMITS)
+    world.ask(login(), Source("10.1.0.1", 40000))
+    world.ask(login(), Source("10.2.0.1", 40000))
+    world.ask(login(), Source("10.3.0.1", 40000))
+    assert [asked.client for asked in world.logins.requests] == ["asa"]
+    assert [asked.client for asked in other.logins.requests] == ["branch"]
+    assert world.discards.causes == {"unknown_client": 1}

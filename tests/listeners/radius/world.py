@@ -18,6 +18,7 @@ from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.logins import Answer
+from authproxy.pipeline.patience import Patiences
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.workload import Workload
 from authproxy.protocols.radius.packet import Attribute, Code, Packet, encode_attributes
@@ -147,6 +148,7 @@ class World:
             "password_codec": "utf-8",
             "new_login": lambda: f"L{next(_numbers)}",
         }
+        self.patiences = Patiences()
         self.section = section(**(usual | options))
         self.listener = self._listen(clients, limits)
 
@@ -160,6 +162,7 @@ class World:
             log=self.log,
             discards=self.discards,
             workload=self.workload,
+            patiences=self.patiences,
         )
         listener.send = lambda octets, route: self.sent.append((octets, route))
         return listener

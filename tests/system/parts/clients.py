@@ -41,13 +41,17 @@ def radclient(
     *more: str,
     command: str = "auth",
     timeout: int = 15,
+    signed: bool = True,
 ) -> Said:
-    """One request. The secret and the password are read from standard input and a file, as a careful script does."""
+    """One request, with a Message-Authenticator if `signed`.
+
+    The secret and the password are read from standard input and a file, as a careful script does.
+    """
     program = needs("radclient", "freeradius-utils")
     lines = [f'User-Name = "{user}"', f'User-Password = "{password}"'] if user else []
     ended = subprocess.run(
         [program, "-x", "-r", "1", "-t", str(timeout), f"{address}:{port}", command, secret],
-        input=", ".join([*lines, "Message-Authenticator = 0x00", *more]),
+        input=", ".join([*lines, *(["Message-Authenticator = 0x00"] if signed else []), *more]),
         check=False,
         capture_output=True,
         text=True,

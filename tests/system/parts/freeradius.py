@@ -11,7 +11,7 @@ from typing import Self
 
 from tests.system.bench.mschap import hash_of_hash, old_hash_proof
 from tests.system.parts.needs import needs
-from tests.system.parts.pki import make_certificate
+from tests.system.parts.pki import Files, make_certificate
 from tests.system.parts.process import NotStarted, Process, free_port
 
 
@@ -88,7 +88,7 @@ modules {{
 server outer {{
   listen {{
     type = auth
-    ipaddr = 127.0.0.1
+    ipaddr = {address}
     port = {port}
   }}
   listen {{
@@ -96,9 +96,41 @@ server outer {{
     ipaddr = 127.0.0.1
     port = {accounting_port}
   }}
+{radsec}
 {policy}
 }}
 {inner}
+"""
+_RADSEC = """
+  listen {{
+    type = auth+acct
+    proto = tcp
+    ipaddr = 127.0.0.1
+    port = {port}
+    clients = radsec
+    tls {{
+      private_key_file = {key}
+      certificate_file = {certificate}
+      ca_file = {trusted}
+      cipher_list = "DEFAULT"
+      require_client_cert = yes
+      tls_min_version = "1.2"
+      tls_max_version = "1.3"
+    }}
+  }}
+"""
+_RADSEC_CLIENTS = """
+thread pool {
+  start_servers = 2
+  max_servers = 8
+}
+clients radsec {
+  client radsec {
+    ipaddr = 127.0.0.0/8
+    proto = tls
+    secret = radsec
+  }
+}
 """
 _POLICY = """
   authorize {{
@@ -157,6 +189,7 @@ home_server there {{
   port = {port}
   secret = "{secret}"
   response_window = {patience}
+{tls}
 }}
 home_server_pool there {{
   home_server = there
@@ -165,6 +198,17 @@ realm there {{
   auth_pool = there
   nostrip
 }}
+"""
+_UPSTREAM_TLS = """\
+  proto = tcp
+  tls {{
+    private_key_file = {own.key}
+    certificate_file = {own.certificate}
+    ca_file = {trust}
+    cipher_list = "DEFAULT"
+    tls_min_version = "1.2"
+    tls_max_version = "1.3"
+  }}
 """
 _EAP = """
   eap {{
@@ -230,7 +274,9 @@ class FreeRadius:
     """`with FreeRadius(folder, secret, people) as server: …`.
 
     `signs`: Message-Authenticator in every answer (Debian's version puts none into plain ones by itself).
-    `relay_to`: a port and its secret; then it asks there, and adds a Proxy-State. `patience`: seconds that it waits.
+    `relay_to`: a port and its secret; then it asks there, and adds a Proxy-State; with `relay_tls`, its own
+    certificate and the authority of the other's, over TLS. `radsec`: the authority of those who may ask over TLS.
+    `patience`: seconds that a relay waits.
     """
 
     def __init__(
@@ -242,8 +288,11 @@ class FreeRadius:
         signs: bool = True,
         requires: bool = False,
         relay_to: tuple[int, str] | None = None,
+        relay_tls: tuple[Files, Path] | None = None,
+        radsec: Path | None = None,
         port: int | None = None,
         patience: int = 30,
+        address: str = "127.0.0.1",
     ) -> None:
         self._program = needs("freeradius", "freeradius")
         self._probe = needs("radclient", "freeradius-utils")
@@ -252,11 +301,14 @@ class FreeRadius:
         self.secret = secret
         self.people = dict(people or {})
         self.port = port or free_port()
+        self.address = address
         self.accounting_port = free_port()
-        self._files = make_certificate(folder / "pki", "radius.example.test")
+        self.radsec_port = free_port()
+        self._files = make_certificate(folder / "pki", "radius.example.test", "127.0.0.1")
         self.authority = self._files.authority
         self._signs, self._requires, self._relay_to = signs, requires, relay_to
         self._patience = patience
+        self._relay_tls, self._radsec = relay_tls, radsec
         self.process: Process | None = None
 
     @property
@@ -297,7 +349,7 @@ class FreeRadius:
             "1",
             "-t",
             "0.5",
-            f"127.0.0.1:{self.port}",
+            f"{self.address}:{self.port}",
             "status",
             self.secret,
         ]
@@ -311,8 +363,10 @@ class FreeRadius:
         sign = _SIGN if self._signs else ""
         upstream, inner, policy, eap = "", "", _RELAY, ""
         if self._relay_to is not None:
+            own = self._relay_tls
+            tls = "" if own is None else _UPSTREAM_TLS.format(own=own[0], trust=own[1])
             upstream = _UPSTREAM.format(
-                port=self._relay_to[0], secret=self._relay_to[1], patience=self._patience
+                port=self._relay_to[0], secret=self._relay_to[1], patience=self._patience, tls=tls
             )
         else:
             eap = _EAP.format(key=files.key, certificate=files.certificate, authority=files.authority)
@@ -335,13 +389,23 @@ class FreeRadius:
                 secret=self.secret,
                 patience=self._patience,
                 requires="yes" if self._requires else "no",
+                address=self.address,
                 port=self.port,
                 accounting_port=self.accounting_port,
                 eap=eap,
-                upstream=upstream,
+                radsec=self._over_tls(),
+                upstream=upstream + (_RADSEC_CLIENTS if self._radsec else ""),
                 policy=policy,
                 inner=inner,
             )
+        )
+
+    def _over_tls(self) -> str:
+        if self._radsec is None:
+            return ""
+        files = self._files
+        return _RADSEC.format(
+            port=self.radsec_port, key=files.key, certificate=files.certificate, trusted=self._radsec
         )
 
     def _codes(self) -> str:

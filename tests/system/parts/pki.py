@@ -24,20 +24,21 @@ class Files:
     key: Path
 
 
-def make_certificate(folder: Path, *names: str, expired: bool = False) -> Files:
-    """A new authority's certificate for these names and addresses."""
+def make_certificate(folder: Path, *names: str, expired: bool = False, client: bool = False) -> Files:
+    """A new authority's certificate for these names and addresses. `client`: to show as one, not as a server."""
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("Test parts")
+    ca_name = _name(f"Authority of {names[0]}")
     ca = (
         _builder(ca_name, ca_name, ca_key.public_key(), DAY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
+    usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
     own = (
         _builder(_name(names[0]), ca_name, key.public_key(), -DAY if expired else DAY)
         .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key")

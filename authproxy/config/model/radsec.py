@@ -1,0 +1,100 @@
+"""RADIUS over TLS at a `radius_server_*` section: `radsec_…` (RFC 6614)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from authproxy.config.document import Entries
+from authproxy.config.model.section import Finding, GroupFamily, Options
+from authproxy.config.model.server import ServerSection
+from authproxy.config.options.addresses import Networks, named_after_first
+from authproxy.config.options.files import FileOption, KeyFileOption
+from authproxy.config.options.identities import CertificateIdentity
+from authproxy.config.options.simple import Listed, ListedWords, ListenPort, Text, seconds, whole
+
+
+class RadSecClient(Options):
+    """A client over TLS: both its address and its certificate have to be right."""
+
+    name: Text = Field(
+        default="",
+        examples=["switch"],
+        description="What logs call it. Not given: its (first) address as it is written.",
+    )
+    ip: Networks = Field(examples=["10.2.0.0/24"], description="Where it connects from.")
+    certificate: Annotated[tuple[CertificateIdentity, ...], ListedWords] = Field(
+        examples=[["switch.corp.example"]],
+        description="What its certificate has to have: a name or an address of its subjectAltName, compared whole, or "
+        "`sha256:` and its fingerprint. Of several, one is enough.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return named_after_first(given, "ip") if isinstance(given, Entries) else given
+
+
+RADSEC_FAMILY = GroupFamily(
+    "radsec_clients",
+    {"radsec_ip": "ip", "radsec_certificate": "certificate"},
+    ("radsec_ip", "radsec_certificate"),
+)
+_FILES = ("radsec_certificate_file", "radsec_key_file", "radsec_client_ca_file")
+
+
+class RadSecServer(ServerSection):
+    """What a section needs to answer over TLS, too."""
+
+    radsec_clients: Annotated[tuple[RadSecClient, ...], Listed] = Field(
+        default=(),
+        examples=[[{"name": "switch", "ip": "10.2.0.0/24", "certificate": ["switch.corp.example"]}]],
+        description="Who may ask over TLS (RadSec). With them there is a port for it. In a `.cfg`: `radsec_ip_1` and "
+        "`radsec_certificate_1`, …",
+    )
+    radsec_port: ListenPort = Field(
+        default=2083, description="The TCP port of RadSec; 0: any free one. Sections may share one."
+    )
+    radsec_certificate_file: FileOption | None = Field(
+        default=None,
+        examples=["radsec.pem"],
+        description="PEM certificate with its chain, which RadSec clients are shown. Read again at a reload.",
+    )
+    radsec_key_file: KeyFileOption | None = Field(
+        default=None, examples=["radsec.key"], description="PEM key of `radsec_certificate_file`."
+    )
+    radsec_client_ca_file: FileOption | None = Field(
+        default=None,
+        examples=["radsec-ca.pem"],
+        description="PEM certificates of the authorities that RadSec clients' certificates are from.",
+    )
+    radsec_idle_timeout: Annotated[float, seconds(10, 86_400)] = Field(
+        default=3600, description="After how long a RadSec connection without a packet is closed."
+    )
+    radsec_max_connections: Annotated[int, whole(1, 1_000_000)] = Field(
+        default=1024, description="RadSec connections on one port, at most."
+    )
+
+    def faults(self) -> Iterator[Finding]:
+        yield from super().faults()
+        missing = [option for option in _FILES if getattr(self, option) is None]
+        if self.radsec_clients:
+            yield from (Finding(option, "missing: radsec_clients need it") for option in missing)
+        elif len(missing) < len(_FILES):
+            yield Finding("radsec_clients", "missing: nobody could ask over TLS")
+        names: set[str] = set()
+        identities: dict[str, str] = {}
+        for index, client in enumerate(self.radsec_clients):
+            if client.name in names:
+                yield Finding(
+                    ("radsec_clients", index, "name"), f"{client.name} is the name of another client, too"
+                )
+            names.add(client.name)
+            for identity in client.certificate:
+                if (other := identities.setdefault(identity, client.name)) != client.name:
+                    yield Finding(
+                        ("radsec_clients", index, "certificate"),
+                        f"{identity} is client {other}'s already: a certificate is one client's",
+                    )
