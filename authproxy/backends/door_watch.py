@@ -111,9 +111,9 @@ class DoorWatch:
         self._tell(DoorEventKind.CLOSED, why=why)
 
     def close(self) -> None:
-        """The section goes: nothing is looked at any more."""
+        """The section goes: nobody passes by it, and nothing is looked at any more."""
         self._is_closed = True
-        self._stop()
+        self.shut("the section has ended, or its cloud is another")
 
     def _stop(self) -> None:
         if self._timer is not None and self._timer.active():

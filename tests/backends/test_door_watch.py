@@ -109,7 +109,7 @@ def test_nothing_goes_on_behind_its_end(world: World) -> None:
     world.watch.close()
     assert world.clock.getDelayedCalls() == []
     world.watch.opened(DOWN)
-    assert world.kinds == [OPENED]
+    assert world.kinds == [OPENED, CLOSED], "whoever was told that it is open is told that it isn't"
 
 
 def test_a_limit_is_told_once_and_shuts_the_door(world: World) -> None:
