@@ -20,6 +20,7 @@ from authproxy.config.model import (
     ServerSection,
     Transport,
 )
+from authproxy.config.model.radius_client import RadiusTransport
 from authproxy.config.model.section import Options
 from authproxy.config.way import Found, How, Kind, Way
 from authproxy.config.ways_shut import BOUNDS, SHUT
@@ -267,7 +268,7 @@ def _any_name(name: str, section: AdClient) -> Found:
 
 
 def _unsigned_primary(name: str, section: RadiusClient) -> Found:
-    if not section.require_message_authenticator:
+    if not section.require_message_authenticator and section.transport is RadiusTransport.UDP:
         yield Way(
             name,
             Kind.FORGERY,

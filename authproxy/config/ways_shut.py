@@ -21,6 +21,7 @@ from authproxy.config.model import (
 )
 from authproxy.config.model.outbound import Outbound
 from authproxy.config.model.radius_server import Appending
+from authproxy.config.model.radsec import RadSecServer
 from authproxy.config.model.section import Options
 
 
@@ -54,7 +55,12 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
     RadiusServer: _names(
         "port require_message_authenticator force_message_authenticator pw_codec client_ip_attr "
         "pass_through_attr_names pass_through_all max_pending max_pending_per_client reject_delay reply_cache "
-        "fail_open_class fail_open_filter_id fail_open_reply_message attributes attributes_from failures_per_station"
+        "fail_open_class fail_open_filter_id fail_open_reply_message attributes attributes_from failures_per_station "
+        "accounting_client accounting_port"
+    ),
+    RadSecServer: _names(
+        "radsec_clients radsec_port radsec_certificate_file radsec_key_file radsec_client_ca_file "
+        "radsec_idle_timeout radsec_max_connections"
     ),
     Client: _names("name ip secret"),
     Appending: _names("delimiter delimited_password_length"),
@@ -75,7 +81,8 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
     ),
     RadiusClient: _names(
         "host port secret retries retry_wait nas_ip nas_identifier pass_through_attr_names pass_through_all "
-        "failures_per_user failures_window"
+        "failures_per_user failures_window transport accounting_port ssl_ca_certs_file ssl_server_name "
+        "ssl_client_cert_file ssl_client_key_file"
     ),
     DuoOnlyClient: frozenset(),
 }
