@@ -96,7 +96,7 @@ MUTATIONS = (
     Mutation(
         ("A5",),
         "a RADIUS server that is silent never counts as dead",
-        "backends/radius/server.py",
+        "backends/radius/liveness.py",
         "if self._silences >= _SILENCES:",
         "if self._silences < 0:",
         ("backends/radius/test_primary.py::test_silence_moves_on_and_is_remembered",),
@@ -197,9 +197,54 @@ MUTATIONS = (
         "        except ZeroDivisionError as bug:\n",
         (f"{_LISTENER_TESTS}::test_a_bug_before_the_section_costs_one_datagram",),
     ),
+    Mutation(
+        ("A10",),
+        "a thousand guesses at one user go to the directory",
+        "backends/lockout.py",
+        "            known.failures.append(self._reactor.seconds())\n",
+        "            pass\n",
+        ("backends/test_lockout.py::test_a_thousand_guesses_at_one_user",),
+    ),
+    Mutation(
+        ("A10",),
+        "a thousand guesses at once are not counted until they are answered",
+        "backends/lockout.py",
+        "            if known.undecided < left:\n",
+        "            if left:\n",
+        ("backends/test_lockout.py::test_a_thousand_at_once",),
+    ),
+    Mutation(
+        ("A10",),
+        "one password may be tried at a thousand users",
+        "pipeline/failure_limit.py",
+        "if bucket is not None and self._refilled(bucket, most, rules, now) < 1:",
+        "if bucket is not None and self._refilled(bucket, most, rules, now) < -most * 1000:",
+        ("pipeline/test_failure_limit.py::test_one_password_at_a_thousand_users",),
+    ),
+    Mutation(
+        ("A11",),
+        "pushes that nobody approves go on for ever",
+        "pipeline/push_limit.py",
+        "            if len(known.failures) >= rules.most:\n",
+        "            if len(known.failures) < 0:\n",
+        ("pipeline/test_push_limit.py::test_then_nothing_rings_whatever_is_typed",),
+    ),
+    Mutation(
+        ("A11",),
+        "who reported fraud is asked again",
+        "pipeline/push_limit.py",
+        "known.until, known.why = now + rules.fraud_pause, ",
+        "known.until, known.why = now, ",
+        ("pipeline/test_push_limit.py::test_reported_fraud_stops_at_once",),
+    ),
+    Mutation(
+        ("A11",),
+        "two prompts ring at once",
+        "pipeline/push_limit.py",
+        "            if not known.prompted:\n                known.prompted = True\n",
+        "            if known.why or not known.why:\n                known.prompted = True\n",
+        ("pipeline/test_push_limit.py::test_one_at_a_time",),
+    ),
 )
 
-ELSEWHERE = (
-    Elsewhere("A10", "being built"),
-    Elsewhere("A11", "being built"),
-)
+ELSEWHERE: tuple[Elsewhere, ...] = ()

@@ -233,9 +233,54 @@ MUTATIONS = (
         'self._log.info("login.decided", **fields)',
         ("observe/test_record.py::test_an_open_door_is_written_first_and_everywhere",),
     ),
+    Mutation(
+        ("F7",),
+        "a door stays open for ever",
+        "backends/allowance.py",
+        "        if limits.minutes and now - spent.began >= limits.minutes * 60:\n",
+        "        if limits.minutes < 0:\n",
+        ("backends/test_allowance.py::test_minutes",),
+    ),
+    Mutation(
+        ("F7",),
+        "any number may pass an hour",
+        "backends/allowance.py",
+        "        if limits.per_hour and not _pass(spent, limits.per_hour, now):\n",
+        "        if limits.per_hour < 0:\n",
+        ("backends/test_allowance.py::test_per_hour",),
+    ),
+    Mutation(
+        ("F7",),
+        "a restart begins a new allowance",
+        "backends/allowance.py",
+        "            self._read(path)\n",
+        "            pass\n",
+        ("backends/test_allowance.py::test_minutes_go_on_over_restarts",),
+    ),
+    Mutation(
+        ("F7",),
+        "a full disk lets everybody pass",
+        "backends/allowance.py",
+        '            self._sections[section] = before\n            return "limit_unknown"\n',
+        "            self._sections[section] = before\n",
+        ("backends/test_allowance.py::test_a_full_disk_keeps_it_shut",),
+    ),
+    Mutation(
+        ("F9",),
+        "what the primary or a group grants stands beside the mark",
+        "listeners/radius/mark.py",
+        "return [*(attribute for attribute in attributes if attribute.type not in types), *marks]",
+        "return [*(attribute for attribute in attributes if attribute.type not in ()), *marks]",
+        ("listeners/radius/test_answer.py::test_a_mark_takes_the_place_of_the_primary_s",),
+    ),
+    Mutation(
+        ("F9",),
+        "nobody is marked",
+        "listeners/radius/answer.py",
+        "return mark.on(attributes) if isinstance(mark, SessionMark) else attributes",
+        "return attributes",
+        ("listeners/radius/test_answer.py::test_a_marked_session",),
+    ),
 )
 
-ELSEWHERE = (
-    Elsewhere("F7", "being built"),
-    Elsewhere("F9", "being built"),
-)
+ELSEWHERE: tuple[Elsewhere, ...] = ()

@@ -80,6 +80,7 @@ _RELAY_TESTS = "protocols/radius/test_relay.py"
 _PRIMARY_TESTS = "backends/radius/test_primary.py"
 _PIPELINE_TESTS = "pipeline/test_authenticate.py"
 _MODES_TESTS = "pipeline/test_modes.py"
+_RADSEC_TESTS = "listeners/radius/test_radsec.py"
 
 MUTATIONS = (
     Mutation(
@@ -118,8 +119,8 @@ MUTATIONS = (
         ("R4",),
         "every other code is taken for an Access-Request",
         _LISTENER,
-        "            case Code.ACCESS_REQUEST:\n",
-        "            case code if code != Code.STATUS_SERVER:\n",
+        "        elif packet.code not in self._codes:\n",
+        "        elif not packet.code:\n",
         (f"{_LISTENER_TESTS}::test_codes_that_are_not_for_this_port",),
     ),
     Mutation(
@@ -142,16 +143,16 @@ MUTATIONS = (
         ("R10",),
         "strangers' datagrams are parsed before anybody asks whose they are",
         _LISTENER,
-        "        served = self._served.find(source.ip)\n",
-        "        decode(datagram)\n        served = self._served.find(source.ip)\n",
+        "        if served is None and (served := self._served.find(source.ip)) is None:\n",
+        "        decode(octets)\n        if served is None and (served := self._served.find(source.ip)) is None:\n",
         (f"{_LISTENER_TESTS}::test_strangers_are_not_parsed",),
     ),
     Mutation(
         ("R10",),
         "NAS-IP-Address chooses the client",
         _LISTENER,
-        "        packet = decode(datagram)\n",
-        "        packet = decode(datagram)\n"
+        "        packet = decode(octets)\n",
+        "        packet = decode(octets)\n"
         "        named = packet.first(4)\n"
         "        if named and len(named) == 4:\n"
         '            served = self._served.find(".".join(map(str, named))) or served\n',
@@ -249,8 +250,8 @@ MUTATIONS = (
         ("R19",),
         "Proxy-State is taken unsigned",
         _AUTHENTICITY,
-        "if packet.first(PROXY_STATE) is not None:",
-        "if packet.first(PROXY_STATE) == NotImplemented:",
+        "if not client.over_tls and packet.first(PROXY_STATE) is not None:",
+        "if client.over_tls and packet.first(PROXY_STATE) is not None:",
         (f"{_LISTENER_TESTS}::test_who_has_to_sign",),
     ),
     Mutation(
@@ -478,11 +479,13 @@ MUTATIONS = (
     Mutation(
         ("R37",),
         "the next server is asked after a Reject",
-        "backends/radius/primary.py",
-        "            return self._understand(request, reply, asked)\n",
-        "            answer = self._understand(request, reply, asked)\n"
-        "            if not isinstance(answer, Refused) or last:\n"
-        "                return answer\n",
+        "backends/radius/servers.py",
+        "                return await server.ask(\n"
+        "                    build, sends=sends if last else min(sends, _SENDS_WITH_OTHERS), deadline=deadline\n"
+        "                )\n",
+        "                found = await server.ask(build, sends=sends, deadline=deadline)\n"
+        "                if found[0].code != 3 or last:\n"
+        "                    return found\n",
         (f"{_PRIMARY_TESTS}::test_a_reject_is_final",),
     ),
     Mutation(
@@ -592,9 +595,46 @@ MUTATIONS = (
         "if isinstance(decision, Reject) and not decision.reason:",
         ("pipeline/test_logins.py::test_retries_after_a_denial_push_no_more",),
     ),
+    Mutation(
+        ("R53",),
+        "any certificate of the authority will do",
+        "listeners/radius/identities.py",
+        "return bool(shown.names & wanted.names or shown.fingerprints & wanted.fingerprints)",
+        "return bool(shown.fingerprints)",
+        (f"{_RADSEC_TESTS}::test_another_name",),
+    ),
+    Mutation(
+        ("R53",),
+        "strangers may begin a handshake",
+        "listeners/radius/radsec.py",
+        "        if not self.plan.clients.expects(source.ip):\n",
+        "        if not source.ip:\n",
+        (f"{_RADSEC_TESTS}::test_strangers_get_no_handshake",),
+    ),
+    Mutation(
+        ("R53",),
+        "a packet may have any length that it says",
+        "protocols/radius/stream.py",
+        "            if not HEADER <= length <= MAX_PACKET:\n",
+        "            if length < 2:\n",
+        ("protocols/radius/test_stream.py::test_a_length_that_none_has",),
+    ),
+    Mutation(
+        ("R54",),
+        "one address may have any number of connections",
+        "listeners/radius/radsec.py",
+        "            or self._by_address[source.ip] >= limits.connections_per_address\n",
+        "",
+        (f"{_RADSEC_TESTS}::test_so_many_connections",),
+    ),
+    Mutation(
+        ("R54",),
+        "a connection may have any number of requests in progress",
+        "listeners/radius/radsec_connection.py",
+        "return self._stalled_since is not None or self._pending >= self._listener.plan.stream.pending",
+        "return self._stalled_since is not None",
+        (f"{_RADSEC_TESTS}::test_so_much_in_flight_and_no_more",),
+    ),
 )
 
-ELSEWHERE = (
-    Elsewhere("R53", "being built"),
-    Elsewhere("R54", "being built"),
-)
+ELSEWHERE: tuple[Elsewhere, ...] = ()

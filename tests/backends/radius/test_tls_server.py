@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.backends.resolve import Resolver
@@ -272,7 +273,7 @@ def test_a_server_that_drips(tmp_path: Path) -> None:
 
 def test_a_late_answer_is_nobody_elses(tmp_path: Path) -> None:
     """The identifier of a login that was given up isn't used again before its answer has come."""
-    desk = Desk(tmp_path, retries=0)
+    desk = Desk(tmp_path, retries=0, lockout=LockoutRules(0))
     desk.one.script = silent
     desk.unavailable()
     (late,) = desk.one.logins
@@ -291,7 +292,7 @@ def test_a_late_answer_is_nobody_elses(tmp_path: Path) -> None:
 
 
 def test_more_than_one_connection_holds(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = Desk(tmp_path, lockout=LockoutRules(0))
     desk.one.script = only_status
     asked = [desk.begin() for _ in range(300)]
     desk.network.settle()
