@@ -102,7 +102,7 @@ class Run:
         world = self.world
         self.peak = max(self.peak, _peak(world.running.pid))
         world.cloud.decide(None, "deny")
-        world.forget()
+        world.forget(pushes=True)
         self.samples.append(sample(world.running.pid, at))
         last = self.samples[-1]
         print(

@@ -305,10 +305,10 @@ class World:
     def _audit_file(self) -> Path:
         return self.home / "log" / "authevents.log"
 
-    def forget(self) -> None:
-        """What `check` has judged, when nobody is waiting: for runs that last hours."""
+    def forget(self, *, pushes: bool = False) -> None:
+        """What `check` has judged. `pushes`: those of the time before the last, too, for runs that last hours."""
         self.check()
-        for cloud in self.clouds.values():
+        for cloud in self.clouds.values() if pushes else ():
             cloud.forget(self._forgotten)
         self._forgotten = len(self.journal)
         self.journal.forget()
