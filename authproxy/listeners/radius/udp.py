@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
 IP_PKTINFO = 8  # <linux/in.h>; the socket module has no name for it before Python 3.14
@@ -21,6 +21,8 @@ MAX_DATAGRAM = 65_535
 RECEIVE_BUFFER = 4 * 1024 * 1024  # octets; a burst of some 5,000 packets waits in it (A18)
 # How many datagrams one turn of the event loop takes before others get theirs.
 _PER_TURN = 64
+# Seconds until a socket that could not be read is read again: what was wrong may still be.
+_PAUSE = 0.05
 _MAPPED = "::ffff:"
 
 
@@ -79,17 +81,21 @@ def _bind(family: socket.AddressFamily, address: str, port: int, *, dual: bool =
 class DatagramPort:
     """Reads and writes the socket for as long as it is open."""
 
-    def __init__(self, sock: socket.socket, reactor: IReactorFDSet, received: Received) -> None:
+    def __init__(self, sock: socket.socket, reactor: Any, received: Received) -> None:
+        """`reactor`: IReactorFDSet and IReactorTime."""
+        self._is_reading = False
         self._socket = sock
         self._reactor = reactor
         self._received = received
         self.address = _own_address(sock)
 
     def start(self) -> None:
+        self._is_reading = True
         self._reactor.addReader(self)
 
     def stop(self) -> None:
         """Read no more. Answers can still be sent."""
+        self._is_reading = False
         self._reactor.removeReader(self)
 
     def close(self) -> None:
@@ -118,7 +124,13 @@ class DatagramPort:
         return "radius"
 
     def connectionLost(self, reason: object) -> None:  # noqa: N802 - Twisted's name
-        self._socket.close()
+        """What one datagram met, such as no memory for it, is no end of the port (A19); the reactor has let it go."""
+        if self._is_reading:
+            self._reactor.callLater(_PAUSE, self._read_on)
+
+    def _read_on(self) -> None:
+        if self._is_reading:
+            self._reactor.addReader(self)
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
         for _ in range(_PER_TURN):

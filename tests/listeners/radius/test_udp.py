@@ -72,3 +72,26 @@ def test_both_families_can_be_named() -> None:
     assert six.getsockname()[1] == four.getsockname()[1]
     four.close()
     six.close()
+
+
+def test_one_datagram_that_goes_wrong_closes_no_port(
+    on_reactor: Callable[..., Any], reactor_thread: Any
+) -> None:
+    """A19: the reactor gives up what raised, as it may for want of memory; the port is open for the next one."""
+
+    def received(octets: bytes, source: Source, route: Route) -> None:
+        if octets == b"bad":
+            raise MemoryError
+        port.send(octets, route)
+
+    port = DatagramPort(bind("127.0.0.1", 0), reactor_thread, received)
+    on_reactor(port.start)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.connect(port._socket.getsockname())
+        for _ in range(3):
+            client.send(b"bad")
+            client.send(b"hello")
+            assert client.recv(100) == b"hello"
+    on_reactor(port.close)
+    on_reactor(lambda: port.connectionLost(None))
