@@ -20,7 +20,9 @@ from authproxy.config.load import Loaded
 from authproxy.config.model import AdClient, ServerSection
 from authproxy.listeners.admin.words import span
 from authproxy.pipeline.ports import CloudFailure, FailureClass
-from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, World, build
+from authproxy.service.building.builder import build
+from authproxy.service.building.parts import DirectoryPart, NoPart, RadiusPart
+from authproxy.service.building.world import World
 from authproxy.service.checking import nobodys_world
 
 TIMEOUT = 10.0  # seconds for each question

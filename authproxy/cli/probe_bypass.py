@@ -13,7 +13,8 @@ from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.cli.finding import Finding, Level
 from authproxy.config.load import Loaded
 from authproxy.config.model import Client, RadiusServer
-from authproxy.service.build import RadiusPart, World
+from authproxy.service.building.parts import RadiusPart
+from authproxy.service.building.world import World
 
 _MOST_TRIED = 5  # secrets of one primary; each is a few datagrams that nobody answers
 _TODO = "let the primary's firewall and client list take requests from this proxy alone"

@@ -12,7 +12,7 @@ from authproxy.listeners.admin.overview import Overview
 from authproxy.listeners.admin.page import About
 from authproxy.listeners.admin.site import Admin, admin_factory, host_names
 from authproxy.observe.metrics import CONTENT_TYPE
-from authproxy.service.build import World
+from authproxy.service.building.world import World
 
 
 def serve_admin(sock: socket.socket, main: Main, overview: Overview, world: World) -> tuple[Admin, str]:

@@ -23,7 +23,8 @@ from authproxy.observe.recent import Recent
 from authproxy.pipeline.challenge import Challenges
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.secret import Secret
-from authproxy.service.build import World, build
+from authproxy.service.building.builder import build
+from authproxy.service.building.world import World
 from authproxy.service.state import State
 
 

@@ -43,7 +43,8 @@ from authproxy.pipeline.push_limit import PushLimit
 from authproxy.protocols.radius.state import StateSeal
 from authproxy.service import process
 from authproxy.service.alarms import hooks
-from authproxy.service.build import World, build
+from authproxy.service.building.builder import build
+from authproxy.service.building.world import World
 from authproxy.service.doors_told import HOUR, Doors
 from authproxy.service.garbage import EVERY, Garbage
 from authproxy.service.keeping import Keeper

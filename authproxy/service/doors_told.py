@@ -5,7 +5,8 @@ from __future__ import annotations
 from authproxy.config.model import ServerSection
 from authproxy.observe.lines import timestamp
 from authproxy.pipeline.fail_mode import FailMode
-from authproxy.service.build import NoPart, World
+from authproxy.service.building.parts import NoPart
+from authproxy.service.building.world import World
 from authproxy.service.running import Service
 
 HOUR = 3600.0

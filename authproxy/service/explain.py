@@ -15,7 +15,9 @@ from authproxy.config.model.kinds import kind_of
 from authproxy.config.ways_in import bounds_of
 from authproxy.pipeline.policy import Policy
 from authproxy.service import ldap
-from authproxy.service.build import Section, build, section_policy
+from authproxy.service.building.builder import build
+from authproxy.service.building.parts import Section
+from authproxy.service.building.policies import section_policy
 from authproxy.service.checking import nobodys_world
 from authproxy.service.explain_door import limits_of, primary_only_rule, proven_rule, running_rules
 from authproxy.service.explain_user import rules_of

@@ -13,7 +13,8 @@ from authproxy.backends.never_open import SeenWithin
 from authproxy.backends.primary_only import FILE_NAME, OrderRefused, read
 from authproxy.observe.lines import timestamp
 from authproxy.pipeline.ports import CloudFailure, FailureClass, Verified
-from authproxy.service.build import DirectoryPart, Section, World
+from authproxy.service.building.parts import DirectoryPart, Section
+from authproxy.service.building.world import World
 from authproxy.service.doors import who_passes
 from authproxy.service.explain_user import request_of
 from authproxy.service.explanation import Findings, Rule, Word

@@ -22,7 +22,8 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MAX_OCTETS, MalformedUsername, Username, read_username
 from authproxy.protocols.ldap.dn import Subtree
 from authproxy.secret import Secret
-from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World
+from authproxy.service.building.parts import DirectoryPart, NoPart, RadiusPart, Section
+from authproxy.service.building.world import World
 from authproxy.service.explanation import Findings, Rule, Word
 
 TIMEOUT = 10.0  # seconds for each question

@@ -27,7 +27,9 @@ from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.patience import ClientPatience
 from authproxy.pipeline.request import AuthRequest
-from authproxy.service.build import DirectoryPart, NoPart, RadiusPart, Section, World, radius_clients
+from authproxy.service.building.parts import DirectoryPart, NoPart, RadiusPart, Section
+from authproxy.service.building.plans import radius_clients
+from authproxy.service.building.world import World
 from authproxy.service.running import Service
 
 _HOSTS = {

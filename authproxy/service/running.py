@@ -15,7 +15,9 @@ from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius.listener import RadiusListener
 from authproxy.listeners.radius.udp import DatagramPort, Route
 from authproxy.observe.bridge import with_traceback
-from authproxy.service.build import Built, Section, World, build
+from authproxy.service.building.builder import build
+from authproxy.service.building.parts import Built, Section
+from authproxy.service.building.world import World
 from authproxy.service.ldap import LdapPort
 from authproxy.service.ports import (
     Sockets,

@@ -14,7 +14,7 @@ from authproxy.observe.alarms.board import Alarms
 from authproxy.observe.log import Log
 from authproxy.service.alarm_events import raises
 from authproxy.service.alarms import hooks
-from authproxy.service.build import World
+from authproxy.service.building.world import World
 from authproxy.service.overview import ServiceOverview
 from authproxy.service.watch import Told, Watch
 

@@ -182,6 +182,14 @@ MUTATIONS = (
         ("system/test_availability.py::test_reload",),
     ),
     Mutation(
+        ("A13",),
+        "logins go by a new configuration before all of it is known to be right",
+        "service/building/deciding.py",
+        "            self._draft.when_started(lambda: logins.use(pipeline, options.denial_memory))\n",
+        "            logins.use(pipeline, options.denial_memory)\n",
+        ("system/test_availability.py::test_what_shows_late_changes_nothing_either",),
+    ),
+    Mutation(
         ("A19",),
         "a bug in a login leaves it without an answer",
         _LISTENER,

@@ -67,7 +67,7 @@ class Tree:
     def pytest(self, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Those tests, one after the other, up to the first failure."""
         command = [
-            sys.executable,
+            str(self._python),
             "-m",
             "pytest",
             "-q",

@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -431,3 +432,30 @@ def test_reload(world: World) -> None:
     assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
     world.cloud.users[user.user].answer = "allow"
     assert codes([nas.ask(user.user, user.password)]) == [ACCESS_ACCEPT]
+
+
+def test_what_shows_late_changes_nothing_either(world: World) -> None:
+    """A13: a file that reads well, with an authority that can't be read: not a part of it may count."""
+    (user,) = only(world)
+    world.start()
+    nas = world.nas()
+    assert codes([nas.ask(user.user, user.password)]) == [ACCESS_ACCEPT]
+    section = world.sections[0]
+    world.options(section)["exempt_usernames"] = [user.user]
+    broken = world.home / "broken.pem"
+    broken.write_text("no certificate\n")
+    other = world.add_section("other", api_ca_certs_file=str(broken))
+    world.write_config()
+    world.running.reload()
+    wait_for(lambda: "holds no certificate" in world.log())
+    assert codes([nas.ask(user.user, user.password)]) == [ACCESS_ACCEPT]
+    assert len(world.asked(user.user)) == 2, "who was not exempt before is not exempt now"
+    # Mended, all of it counts.
+    world.options(other)["api_ca_certs_file"] = str(world.authority.ca)
+    world.write_config()
+    world.running.reload()
+    wait_for(lambda: "service.reloaded" in world.log())
+    section_knows = world.sections.index(section)
+    world.sections[section_knows] = replace(section, exempt=frozenset({user.user}))
+    assert codes([nas.ask(user.user, user.password)]) == [ACCESS_ACCEPT]
+    assert len(world.asked(user.user)) == 2

@@ -1,0 +1,40 @@
+"""A configuration, built."""
+
+from __future__ import annotations
+
+from authproxy.config.load import Loaded
+from authproxy.config.problems import InvalidConfig
+from authproxy.service.alarms import ways
+from authproxy.service.building.draft import Draft
+from authproxy.service.building.parts import Built
+from authproxy.service.building.plans import accounting_ports, ldap_ports, radius_ports, radsec_ports
+from authproxy.service.building.primaries import Primaries
+from authproxy.service.building.sections import Sections
+from authproxy.service.building.world import World
+
+
+def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
+    """Nothing binds or asks, and `earlier` goes on as it is, until the result is started.
+
+    Raises InvalidConfig: what shows only here, such as a CA file that can't be read.
+    """
+    draft = Draft(loaded, world, earlier)
+    for unusable in ways(draft.config.main)[1]:
+        draft.problem("main", unusable.option, unusable.problem)
+    asked = Primaries(draft)
+    primaries = asked.all()
+    sections = Sections(draft, primaries).all()
+    accounting = dict(asked.accounting(primaries))
+    built = Built(
+        draft.config.main,
+        sections,
+        primaries,
+        {**radius_ports(sections), **accounting_ports(sections, accounting)},
+        ldap_ports(sections),
+        radsec_ports(draft, sections, accounting),
+        accounting,
+        (*draft.adoptions, lambda: world.certificates.configure(draft.expiries)),
+    )
+    if draft.problems:
+        raise InvalidConfig(draft.problems)
+    return built

@@ -1,0 +1,118 @@
+"""What decides a section's logins: recorder, door, second step, pipeline."""
+
+from __future__ import annotations
+
+from authproxy.backends.directory.directory import Directory
+from authproxy.backends.directory.memberships import GroupingDirectory
+from authproxy.config.model import ServerSection
+from authproxy.observe.record import SectionRecorder
+from authproxy.pipeline.approvals import SectionApprovals
+from authproxy.pipeline.authenticate import Pipeline
+from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.failure_limit import Failures
+from authproxy.pipeline.logins import Logins
+from authproxy.pipeline.policy import Policy
+from authproxy.pipeline.ports import Primary
+from authproxy.pipeline.push_limit import Prompts
+from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.second_step import SecondStep
+from authproxy.service.building.draft import Draft
+from authproxy.service.building.parts import CloudPart, Counted
+from authproxy.service.building.policies import failure_rules, push_rules
+from authproxy.service.doors import section_door
+
+
+class Deciding:
+    """A section's pipeline, and the logins in it."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    def of(
+        self,
+        name: str,
+        options: ServerSection,
+        policy: Policy,
+        primary: Primary,
+        directory: Directory | None,
+        cloud: CloudPart,
+        approvals: SectionApprovals,
+    ) -> tuple[Counted, Logins]:
+        """What decides a section's logins."""
+        world = self._draft.world
+        recorder = SectionRecorder(
+            options.name,
+            options.ikey,
+            audit=world.audit,
+            metrics=world.metrics,
+            log=world.log,
+            recent=world.recent,
+        )
+        door = section_door(
+            options,
+            directory,
+            proven=cloud.proven,
+            probe=cloud.probe,
+            guarded=cloud.guarded,
+            watch=cloud.watch,
+            slow=cloud.slow,
+            state=world.state,
+            primary_only=world.primary_only,
+            reactor=world.reactor,
+            log=world.log,
+        )
+        second = SecondStep(
+            policy,
+            cloud.guarded,
+            door,
+            world.challenges,
+            world.clock,
+            Prompts(world.pushes, push_rules(self._draft.config.main), options.api_host),
+            approvals,
+            is_slow=lambda: cloud.slow.is_slow,
+        )
+        failures = Failures(world.failures, failure_rules(options))
+        groups = primary if isinstance(primary, GroupingDirectory) else None
+        pipeline = Counted(
+            Pipeline(policy, primary, second, recorder, world.clock, groups, failures), world.workload
+        )
+        logins = self._logins(name, options, pipeline)
+        self._draft.when_started(lambda: self._measure(options, cloud, logins))
+        return pipeline, logins
+
+    def _logins(self, name: str, options: ServerSection, pipeline: Counted) -> Logins:
+        """The earlier ones: a login that waits is joined also by what comes after a reload."""
+        before = self._draft.earlier_section(name)
+        if before is not None:
+            logins = before.logins
+            self._draft.when_started(lambda: logins.use(pipeline, options.denial_memory))
+            return logins
+        log = self._draft.world.log
+
+        def failed(request: AuthRequest, error: Exception) -> None:
+            log.failure("login.failed", error, login=request.login, section=request.section)
+
+        def joined(newcomer: AuthRequest, waiting: AuthRequest) -> None:
+            log.info("login.joined", login=newcomer.login, waiting=waiting.login, client=newcomer.client)
+
+        return Logins(
+            pipeline,
+            key=self._draft.world.login_key,
+            denial_memory=options.denial_memory,
+            clock=self._draft.world.clock,
+            failed=failed,
+            joined=joined,
+        )
+
+    def _measure(self, options: ServerSection, cloud: CloudPart, logins: Logins) -> None:
+        world = self._draft.world
+        world.metrics.pending(options.name, logins.__len__)
+        world.metrics.door(
+            options.name,
+            lambda: cloud.watch.open_since is not None,
+            lambda: options.failmode is FailMode.SAFE and world.primary_only.until(options.name) is not None,
+        )
+        world.metrics.pace(
+            options.api_host, lambda: cloud.slow.is_slow, lambda: cloud.cloud.health().latency or 0.0
+        )
+        world.metrics.breaker(options.api_host, lambda: cloud.guarded.is_open)

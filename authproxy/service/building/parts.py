@@ -1,0 +1,176 @@
+"""The parts that a configuration is built of, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from authproxy.backends.cloud.cloud import Cloud
+from authproxy.backends.cloud.guarded import GuardedCloud
+from authproxy.backends.cloud.probe import Probe
+from authproxy.backends.cloud.proven import Proven
+from authproxy.backends.cloud.slow import SlowWatch
+from authproxy.backends.directory.directory import Directory
+from authproxy.backends.door_watch import DoorWatch
+from authproxy.backends.radius.accounting import RadiusAccounting
+from authproxy.backends.radius.primary import RadiusPrimary
+from authproxy.config.model import Main, ServerSection
+from authproxy.config.options.addresses import Endpoint
+from authproxy.listeners.ldap.section import LdapSection
+from authproxy.listeners.radius.clients import PrefixTable
+from authproxy.listeners.radius.eap_section import EapSection
+from authproxy.listeners.radius.listener import LOGINS, Limits, Served
+from authproxy.listeners.radius.radsec import RadSecPlan
+from authproxy.listeners.radius.section import RadiusSection
+from authproxy.pipeline.authenticate import Pipeline
+from authproxy.pipeline.decision import Decision, Reason, Reject
+from authproxy.pipeline.fail_mode import FailMode
+from authproxy.pipeline.logins import Logins
+from authproxy.pipeline.ports import Refused
+from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.workload import Workload
+from authproxy.secret import Secret
+from authproxy.service.ldap import LdapPlan
+
+
+class Counted:
+    """A pipeline that knows how many logins are in it: it goes when they have ended."""
+
+    def __init__(self, pipeline: Pipeline, workload: Workload) -> None:
+        self._pipeline = pipeline
+        self._workload = workload
+        self.pending = 0
+
+    async def authenticate(self, request: AuthRequest) -> Decision:
+        self.pending += 1
+        self._workload.begin()
+        try:
+            return await self._pipeline.authenticate(request)
+        finally:
+            self._workload.end()
+            self.pending -= 1
+
+    def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
+        return self._pipeline.reject(request, reason, cause)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryPart:
+    """`made_of`: two with the same are the same."""
+
+    made_of: object
+    primary: Directory
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusPart:
+    made_of: object
+    primary: RadiusPrimary
+
+
+class NoPrimary:
+    """Nobody to ask for a password. The pipeline never does (Policy.no_primary)."""
+
+    async def verify(self, request: AuthRequest, password: Secret) -> Refused:
+        return Refused("no_primary")
+
+    def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountingPart:
+    made_of: object
+    relay: RadiusAccounting
+
+
+@dataclass(frozen=True, slots=True)
+class NoPart:
+    made_of: object = None
+    primary: NoPrimary = field(default_factory=NoPrimary)
+
+
+PrimaryPart = DirectoryPart | RadiusPart | NoPart
+
+
+@dataclass(frozen=True, slots=True)
+class CloudPart:
+    made_of: object
+    cloud: Cloud
+    guarded: GuardedCloud
+    probe: Probe
+    proven: Proven
+    watch: DoorWatch
+    slow: SlowWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A server section with all its parts, and `radius` or `ldap`."""
+
+    options: ServerSection
+    primary: PrimaryPart
+    cloud: CloudPart
+    pipeline: Counted
+    logins: Logins
+    radius: RadiusSection | EapSection | None = None
+    ldap: LdapSection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortPlan:
+    """What a port serves."""
+
+    clients: PrefixTable[Served]
+    limits: Limits
+    codes: frozenset[int] = LOGINS
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A configuration, ready to run. Parts that an earlier one has just so are the earlier one's."""
+
+    main: Main
+    sections: Mapping[str, Section]
+    primaries: Mapping[str, PrimaryPart]
+    radius: Mapping[Endpoint, PortPlan]
+    ldap: Mapping[Endpoint, LdapPlan]
+    radsec: Mapping[Endpoint, RadSecPlan]
+    accounting: Mapping[str, AccountingPart]
+    adopt: Sequence[Callable[[], None]] = ()
+
+    @property
+    def pending(self) -> int:
+        """Logins that are being decided with these parts, and accounting that is being handed on."""
+        logins = sum(section.pipeline.pending for section in self.sections.values())
+        return logins + sum(part.relay.pending for part in self.accounting.values())
+
+    def start(self) -> None:
+        """Take over what is the earlier one's. Look who answers, and show the cloud each section's credentials:
+
+        an outage later finds them proven.
+        """
+        for adopt in self.adopt:
+            adopt()
+        for part in self.primaries.values():
+            part.primary.start()
+        for section in self.sections.values():
+            section.cloud.cloud.start()
+            if section.options.failmode is not FailMode.SAFE:
+                section.cloud.watch.shut("the section isn't safe any more")
+
+    async def close(self, keep: Built | None) -> None:
+        """Close every connection but those of parts that `keep` has, too."""
+        for name, part in self.primaries.items():
+            if keep is None or keep.primaries.get(name) is not part:
+                await part.primary.close()
+        for name, handing in self.accounting.items():
+            if keep is None or keep.accounting.get(name) is not handing:
+                handing.relay.close()
+        for name, section in self.sections.items():
+            if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
+                section.cloud.watch.close()
+                section.cloud.slow.close()
+                section.cloud.guarded.close()
+                await section.cloud.cloud.close()
