@@ -9,7 +9,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from authproxy.backends.radius.primary import RadiusPrimary
-from authproxy.backends.radius.settings import RadiusClientSettings
 from authproxy.cli.finding import Finding, Level
 from authproxy.config.load import Loaded
 from authproxy.config.model import Client, RadiusServer
@@ -24,9 +23,9 @@ async def probe_bypass(
     name: str, part: RadiusPart, loaded: Loaded, world: World, silence: float
 ) -> list[Finding]:
     """Asked from here, by Status-Server; `silence`: seconds for an answer. That there is none proves nothing."""
-    settings = part.made_of
-    if not isinstance(settings, RadiusClientSettings):
-        raise TypeError("a RADIUS primary is made of its settings")
+    settings = part.primary.settings
+    if settings.trust is not None:
+        return []  # over TLS a certificate is what lets anybody ask
     findings: list[Finding] = []
     tried: list[tuple[str, Deferred[bool]]] = []
     for section, client in _clients(name, loaded):

@@ -37,10 +37,14 @@ def profile(name: str) -> dict[str, Any]:
     return options
 
 
-def started(world: World, slapd: Slapd, name: str, **changes: Any) -> Apps:
+def started(
+    world: World, slapd: Slapd, name: str, *, failures_per_user: int | None = None, **changes: Any
+) -> Apps:
     """As conf/ has it: passwords over TLS only. A login that was denied is asked again here, which tests want."""
     apps = add_apps(world, name, **{"require_tls": True, "denial_memory": 0, **profile(name), **changes})
     at_slapd(world, slapd)
+    if failures_per_user is not None:
+        world.config["ad_client"]["failures_per_user"] = failures_per_user
     world.start()
     return apps
 
@@ -112,7 +116,8 @@ def balancer(tmp_path: Path) -> Iterator[Any]:
 
 def test_a_pool_behind_a_balancer(world: World, slapd: Slapd, balancer: Any) -> None:
     """Each bind of the user costs a push; the cloud hears the client's address, not the balancer's."""
-    apps = started(world, slapd, "portal", proxy_protocol_from=["127.0.0.1"])
+    # Six binds of a login are six wrong passwords at the directory, where it was one that was typed.
+    apps = started(world, slapd, "portal", failures_per_user=10, proxy_protocol_from=["127.0.0.1"])
     url = balancer(apps)
 
     class Balanced(Apps):

@@ -216,7 +216,10 @@ class Behind(World):
         super().__init__(folder)
         self.own = make_certificate(folder / "own", "proxy.example.test", client=True)
         password = self.canaries.new("the password of many")
-        people = {"many": Person(password, MANY), "plain": Person(self.canaries.new("the password of plain"))}
+        people = {
+            "many": Person(password, MANY),
+            **{name: Person(self.canaries.new(f"the password of {name}")) for name in ("plain", "busy")},
+        }
         self.freeradius = FreeRadius(
             folder / "freeradius",
             self.canaries.new("the secret of FreeRADIUS"),
@@ -229,7 +232,9 @@ class Behind(World):
         self.tls = [free_port(), free_port()]
         self.far = make_certificate(folder / "far", "127.0.0.1")
         self.proxy, self.other = (self._proxy(folder / f"radsecproxy{port}", port) for port in self.tls)
-        self._use("radius_client", [self.freeradius.radsec_port], self.freeradius.authority)
+        self._use(
+            "radius_client", [self.freeradius.radsec_port], self.freeradius.authority, failures_per_user=0
+        )
         self._use("radius_client2", self.tls, self.far.authority)
         self._use("radius_client3", [self.freeradius.radsec_port], self.far.authority)
         self.use_radius(
@@ -240,7 +245,11 @@ class Behind(World):
         )
         self.accounting = free_port()
         self.near = self.add_section(
-            "near", client="radius_client", accounting_client="radius_client", accounting_port=self.accounting
+            "near",
+            exempt=("busy",),
+            client="radius_client",
+            accounting_client="radius_client",
+            accounting_port=self.accounting,
         )
         self.plain = free_port()
         self.books = self.add_section(
@@ -307,7 +316,8 @@ def test_freeradius_as_the_primary(behind: Behind) -> None:
         == exchange.keys()
     )
     assert codes([nas.ask("many", behind.canaries.new("wrong password"))]) == [ACCESS_REJECT]
-    requests = [nas.login("many", many.password, (31, str(n).encode()), identifier=n) for n in range(60, 90)]
+    busy = behind.freeradius.people["busy"]
+    requests = [nas.login("busy", busy.password, (31, str(n).encode()), identifier=n) for n in range(60, 90)]
     assert codes(nas.exchange_all(requests)) == [ACCESS_ACCEPT] * 30
 
 

@@ -68,7 +68,7 @@ class EmbeddedCloud:
         invitation = self.command("user", "add", user, "--invite")["link"]
         phone = Phone(user, self.pages)
         page = phone.get(urlsplit(invitation).path)
-        (link,) = set(re.findall(r'href="(http[^"]*/activate/[^"]*)"', page))
+        (link,) = set(re.findall(r'href="([^"]*/activate/[^"]*)"', page))
         path = urlsplit(link).path
         phone.get(path)
         phone.post(path, {})
