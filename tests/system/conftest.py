@@ -12,8 +12,8 @@ from tests.system.everyday import Everyday
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Some run when they are asked for: `pytest -m slow`, `pytest -m nas`."""
-    for marker in ("slow", "nas"):
+    """Some run when they are asked for: `pytest -m long`, `pytest -m slow`, `pytest -m nas`."""
+    for marker in ("long", "slow", "nas"):
         if marker not in config.option.markexpr:
             items[:] = [item for item in items if item.get_closest_marker(marker) is None]
 

@@ -16,7 +16,7 @@ from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, codes
 from tests.system.bench.world import World, wait_for
 from tests.system.parts.small_disk import SmallDisk
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.embedded.cloud.driving import Driver, cards, press, said, started, wa
 from tests.embedded.cloud.test_api import later
 from tests.system.test_demo import begin, read_until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 Record = Callable[[str, object], None]
 

@@ -184,6 +184,7 @@ def test_primary_only(world: World) -> None:
     world.wait_log("primary_only.refused")
 
 
+@pytest.mark.long
 def test_a_slow_cloud(world: World) -> None:
     """A brown-out: each section does what it says; only when the probe is slow, too (F6)."""
     slow = {"slow_cloud_seconds": 1}

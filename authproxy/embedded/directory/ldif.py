@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -88,7 +87,7 @@ def _parse(number: int, line: str) -> tuple[str, bytes]:
     if rest.startswith(":"):
         try:
             return name, base64.b64decode(rest[1:].strip(), validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one; so is what it says of characters outside ASCII
             raise MalformedLdif(number, f"{name}: not Base64") from None
     return name, rest.lstrip(" ").encode()
 
