@@ -1,9 +1,11 @@
-"""What the machine has too little of: answers of a resolver, memory. It is our own want, and opens no door (A3, F3)."""
+"""What there is too little of: a resolver's answers, memory, descriptors. Our own want opens no door (A3, A8, F3)."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.faults.names import Resolver
 from tests.system.bench.journal import PrimaryBind
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, codes
 from tests.system.bench.world import World, wait_for
+from tests.system.parts.needs import needs
 
 pytestmark = pytest.mark.system
 
@@ -71,3 +74,54 @@ def test_no_memory_left(world: World) -> None:
     again = world.nas(section)
     wait_for(lambda: codes([again.ask(fresh.user, fresh.password, timeout=3)]) == [ACCESS_ACCEPT], 40)
     assert world.audit(reason="fail_open") == []
+
+
+def test_ldap_clients_that_take_all_descriptors(world: World) -> None:
+    """A8: 200 connections that do nothing; RADIUS goes on or refuses, nothing opens, and when they go all is well."""
+    vpn = world.add_section("vpn", failmode="safe")
+    apps = world.add_ldap_section("apps", failmode="safe", max_connections_per_client=1000)
+    users = [world.add_user(f"user{number}") for number in range(10)]
+    fresh = world.add_user("fresh")
+    world.expected_failures = re.compile("Too many open files|EMFILE")
+    world.start(prefix=[needs("prlimit", "util-linux"), "--nofile=64"])
+    nas = world.nas(vpn)
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_connection(("127.0.0.1", apps.port), 5))
+        replies = nas.exchange_all([nas.login(user.user, user.password) for user in users], 20)
+        assert set(codes(replies)) <= {ACCESS_ACCEPT, ACCESS_REJECT, None}
+        assert world.audit(reason="fail_open") == []
+        assert world.running.running
+    wait_for(lambda: codes([nas.ask(fresh.user, fresh.password, timeout=3)]) == [ACCESS_ACCEPT], 30)
+    dn = f"CN={fresh.user},OU=People,DC=corp,DC=test"
+    assert world.application(apps).bind(dn, fresh.password) == 0
+
+
+@pytest.mark.slow
+def test_slow_lorises(world: World) -> None:
+    """A9: 300 connections that send a request an octet at a time are ended, and cost nobody else anything."""
+    apps = world.add_ldap_section("apps")
+    users = [world.add_user(f"user{number}") for number in range(20)]
+    world.start()
+    request = b"\x30\x82\x10\x00\x02\x01\x01\x60" + bytes(4096)
+    with contextlib.ExitStack() as stack:
+        slow = [
+            stack.enter_context(
+                socket.create_connection(("127.0.0.1", apps.port), 5, (f"127.0.0.{1 + number % 5}", 0))
+            )
+            for number in range(300)
+        ]
+        at = 0
+        ended = "authproxy_ldap_disconnected_total"
+        while (count := world.running.metric(ended)) < len(slow):
+            assert at < len(request), f"{count} of {len(slow)} have ended"
+            for one in slow:
+                with contextlib.suppress(OSError):
+                    one.send(request[at : at + 1])
+            user = users[at % len(users)]
+            application = world.application(apps)
+            assert application.bind(f"CN={user.user},OU=People,DC=corp,DC=test", user.password) == 0
+            application.close()
+            at += 1
+    wait_for(lambda: world.running.metric("authproxy_ldap_connections") == 0)
