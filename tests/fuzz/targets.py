@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-<<<<<<< HEAD
-from tests.fuzz import cloud, eap, ldap, ldap_relay, radius, radsec
-=======
-from tests.fuzz import cloud, eap, ldap, ldap_relay, radius, texts
->>>>>>> 684924b (Fuzz what people write as well, from a stored corpus: DNs, filters, LDIF, dictionaries, configurations, PROXY headers; Base64 outside ASCII is malformed LDIF)
+from tests.fuzz import cloud, eap, ldap, ldap_relay, radius, radsec, texts
 from tests.fuzz.report import Report
 
 Run = Callable[[float, int], Report]
