@@ -104,7 +104,7 @@ class ServerSocket:
             except ConnectionRefusedError:
                 self._refused()
                 continue
-            except OSError:
-                return
+            except (OSError, MemoryError):
+                return  # what waits is read again
             if len(datagram) > 1:
                 self._received(datagram[1], datagram)

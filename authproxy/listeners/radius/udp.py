@@ -133,6 +133,13 @@ class DatagramPort:
             self._reactor.addReader(self)
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
+        try:
+            self._read()
+        except MemoryError:
+            # Not even the reactor's own way of letting a reader go can be relied on now; what waits is read again.
+            return
+
+    def _read(self) -> None:
         for _ in range(_PER_TURN):
             try:
                 octets, ancillary, _flags, peer = self._socket.recvmsg(MAX_DATAGRAM, _ANCILLARY_SPACE)

@@ -74,14 +74,15 @@ def test_both_families_can_be_named() -> None:
     six.close()
 
 
+@pytest.mark.parametrize("wrong", [MemoryError, RuntimeError, OSError])
 def test_one_datagram_that_goes_wrong_closes_no_port(
-    on_reactor: Callable[..., Any], reactor_thread: Any
+    on_reactor: Callable[..., Any], reactor_thread: Any, wrong: type[Exception]
 ) -> None:
     """A19: the reactor gives up what raised, as it may for want of memory; the port is open for the next one."""
 
     def received(octets: bytes, source: Source, route: Route) -> None:
         if octets == b"bad":
-            raise MemoryError
+            raise wrong
         port.send(octets, route)
 
     port = DatagramPort(bind("127.0.0.1", 0), reactor_thread, received)
