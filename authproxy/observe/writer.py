@@ -141,7 +141,7 @@ class LineWriter:
             self._hurry.wait(self._linger)
             self._hurry.clear()
             self._wake.clear()
-            if self._drain():
+            if self._drained():
                 continue
             if self._closing:
                 self.lost += len(self._lines)
@@ -151,6 +151,13 @@ class LineWriter:
             self._wake.set()
         self._outlet.close()
 
+    def _drained(self) -> bool:
+        try:
+            return self._drain()
+        except Exception as other:  # noqa: BLE001 - no memory, or our bug: a log that ended here could never say so
+            self._fails(_why(other))
+            return False
+
     def _drain(self) -> bool:
         """Until the queue is empty and what is missing is told (True), or the outlet fails."""
         while self._lines:
@@ -158,7 +165,7 @@ class LineWriter:
             batch = [self._lines.popleft() for _ in range(count)]
             try:
                 self._deliver(batch)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, these lines have not gone out
                 self._give_back(batch, _why(error))
                 return False
         try:
@@ -204,8 +211,9 @@ class LineWriter:
             self._told.outlet_failed(self.name, problem)
 
 
-def _why(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+def _why(error: Exception) -> str:
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or type(error).__name__
 
 
 def _octets(line: bytes | _Awaited) -> bytes:

@@ -13,7 +13,7 @@ class Paper:
     """Takes lines; `problem` makes it fail, `stuck` holds a write until it is set again."""
 
     lines: list[bytes] = field(default_factory=list)
-    problem: OSError | None = None
+    problem: Exception | None = None
     takes: int = 1 << 30  # lines of one write
     free: threading.Event = field(default_factory=threading.Event)
     tried: threading.Event = field(default_factory=threading.Event)

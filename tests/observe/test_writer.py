@@ -181,3 +181,21 @@ def test_many_threads_write(made: Make) -> None:
         own = [line for line in paper.lines if line.startswith(b"%d " % name)]
         assert own == [b"%d %d" % (name, number) for number in range(500)]
     writer.close()
+
+
+@pytest.mark.parametrize("problem", [MemoryError(), RuntimeError("a bug")])
+def test_the_thread_outlives_what_is_no_outlet_s_fault(made: Make, problem: Exception) -> None:
+    """A14: no memory for a moment, or a bug of ours; a log that ended there would never say so."""
+    paper, told = Paper(problem=problem), Told()
+    writer = made(paper, told)
+    writer.put(b"first")
+    assert told.failed.wait(5)
+    with pytest.raises(OutletFailed):
+        writer.put_now(b"an open door", 5)
+    paper.problem = None
+    assert told.recovered.wait(5)
+    writer.put(b"second")
+    assert writer.flush()
+    assert paper.lines == [b"first", b"second"]
+    assert told.said[0] == f"file failed: {type(problem).__name__}"
+    writer.close()
