@@ -73,9 +73,18 @@ class Process:
     def pause(self) -> None:
         """It accepts connections (the kernel does), and answers nothing."""
         os.killpg(self._popen.pid, signal.SIGSTOP)
+        # A thread on another processor goes on for a moment.
+        until = time.monotonic() + 10
+        while not self._stands_still():
+            assert time.monotonic() < until, "it doesn't stop"
+            time.sleep(0.001)
 
     def resume(self) -> None:
         os.killpg(self._popen.pid, signal.SIGCONT)
+
+    def _stands_still(self) -> bool:
+        tasks = Path(f"/proc/{self._popen.pid}/task").glob("*/stat")
+        return all(task.read_text().rsplit(")", 1)[1].split()[0] == "T" for task in tasks)
 
     def _tail(self) -> str:
         return self.log.read_text(errors="replace")[-2000:]
