@@ -55,6 +55,7 @@ def address_space(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
 
 
+@pytest.mark.slow
 def test_no_memory_left(world: World) -> None:
     """F3: an allocation that fails rejects somebody, at most; when there is memory again, all is well."""
     section = world.add_section(failmode="safe")
@@ -82,6 +83,7 @@ def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+@pytest.mark.long
 def test_ldap_clients_that_take_all_descriptors(world: World) -> None:
     """A8, F3: connections that do nothing. RADIUS goes on or refuses, nothing opens; when they go, all is well."""
     vpn = world.add_section("vpn", failmode="safe")
