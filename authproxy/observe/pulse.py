@@ -46,6 +46,7 @@ class Pulse:
     def start(self) -> None:
         """Every beat is done once at once."""
         self._next = self._reactor.seconds()
+        self._due = dict.fromkeys(self._due, self._next)
         self._turn()
 
     def stop(self) -> None:

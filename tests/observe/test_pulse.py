@@ -39,3 +39,22 @@ def test_beats_and_lag() -> None:
     pulse.stop()
     pulse.stop()
     assert clock.getDelayedCalls() == []
+
+
+def test_the_first_interval_is_a_whole_one() -> None:
+    """Whatever the clock said at the start: once at once, then an interval later."""
+    clock = Clock()
+    clock.advance(100_000.05)
+    beaten: list[float] = []
+    pulse = Pulse(
+        clock,
+        beats=[Beat(3600, lambda: beaten.append(clock.seconds()))],
+        lag=lambda _: None,
+        log=Remembered(),
+    )
+    pulse.start()
+    clock.pump([0.5] * 7190)
+    assert len(beaten) == 1
+    clock.pump([0.5] * 20)
+    assert len(beaten) == 2
+    pulse.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import resource
 import socket
@@ -15,7 +14,6 @@ from tests.faults.names import Resolver
 from tests.system.bench.journal import PrimaryBind
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, codes
 from tests.system.bench.world import World, wait_for
-from tests.system.parts.needs import needs
 
 pytestmark = pytest.mark.system
 
@@ -77,43 +75,6 @@ def test_no_memory_left(world: World) -> None:
     again = world.nas(section)
     wait_for(lambda: codes([again.ask(fresh.user, fresh.password, timeout=3)]) == [ACCESS_ACCEPT], 40)
     assert world.audit(reason="fail_open") == []
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-@pytest.mark.long
-def test_ldap_clients_that_take_all_descriptors(world: World) -> None:
-    """A8, F3: connections that do nothing. RADIUS goes on or refuses, nothing opens; when they go, all is well."""
-    vpn = world.add_section("vpn", failmode="safe")
-    apps = world.add_ldap_section("apps", failmode="safe", max_connections_per_client=1000)
-    users = [world.add_user(f"user{number}") for number in range(10)]
-    fresh = world.add_user("fresh")
-    world.expected_failures = re.compile("Too many open files|EMFILE")
-    world.start(prefix=[needs("prlimit", "util-linux"), f"--nofile={DESCRIPTORS}"])
-    nas = world.nas(vpn)
-    warm = nas.exchange_all([nas.login(user.user, user.password) for user in users[:5]], 20)
-    assert codes(warm) == [ACCESS_ACCEPT] * 5
-    with contextlib.ExitStack() as stack:
-
-        def fill() -> bool:
-            for _ in range(40):
-                with contextlib.suppress(OSError):
-                    stack.enter_context(socket.create_connection(("127.0.0.1", apps.port), 5))
-            return descriptors(world.running.pid) >= DESCRIPTORS - 1
-
-        wait_for(fill)
-        # The connections to the directory are kept; those to the cloud have to be opened anew, and can't be.
-        world.cloud.become("well")
-        wait_for(fill)
-        replies = nas.exchange_all([nas.login(user.user, user.password) for user in users[5:]], 20)
-        assert set(codes(replies)) <= {ACCESS_ACCEPT, ACCESS_REJECT}
-        assert world.audit(reason="fail_open") == []
-        assert world.audit(reason="cloud_refused", cause="internal"), "nobody got as far as the cloud"
-    wait_for(lambda: codes([nas.ask(fresh.user, fresh.password, timeout=3)]) == [ACCESS_ACCEPT], 30)
-    dn = f"CN={fresh.user},OU=People,DC=corp,DC=test"
-    assert world.application(apps).bind(dn, fresh.password) == 0
 
 
 @pytest.mark.slow
