@@ -111,7 +111,11 @@ def _plain(value: object) -> object:
 
 def _quoted(value: object) -> str:
     # Most values are words: this is where a line's time goes.
-    if type(value) is str and len(value) <= MAX_VALUE and (value.isalnum() or value.isidentifier()):
+    if (
+        type(value) is str
+        and len(value) <= MAX_VALUE
+        and (value.isalnum() or value.isidentifier() or _BARE.fullmatch(value))
+    ):
         return value
     if value is None or isinstance(value, bool):
         return _WORDS_OF[value]

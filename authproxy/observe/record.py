@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from authproxy.observe.audit import Audit, AuditEvent
 from authproxy.observe.lines import capped, timestamp
 from authproxy.observe.log import Log
@@ -177,7 +179,9 @@ class SectionRecorder:
 
     def _tell(self, event: AuditEvent) -> None:
         """One line a login; one that was let in by an open door is a warning, wherever the log goes (F8)."""
-        fields = {name: value for name in _LOGGED if (value := getattr(event, name)) is not None}
+        fields = {
+            name: value for name, value in zip(_LOGGED, _logged(event), strict=True) if value is not None
+        }
         if event.reason in _OPEN:
             self._log.warn(f"login.let_in_by_{event.reason}", **fields)
         else:
@@ -201,6 +205,7 @@ _LOGGED = (
     "txid",
     "detail",
 )
+_logged = attrgetter(*_LOGGED)
 
 
 def _said(decision: Decision) -> str:
