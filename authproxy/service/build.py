@@ -78,7 +78,7 @@ from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.patience import Patiences
 from authproxy.pipeline.policy import Mode, Policy
-from authproxy.pipeline.ports import Primary, Refused
+from authproxy.pipeline.ports import Clock, Primary, Refused
 from authproxy.pipeline.push_limit import Prompts, PushLimit, PushRules
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
@@ -131,8 +131,10 @@ class World:
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
     approvals: Approvals = field(default_factory=lambda: Approvals(os.urandom(32)))
 
-    def clock(self) -> float:
-        seconds: float = self.reactor.seconds()
+    @property
+    def clock(self) -> Clock:
+        """Monotonic seconds: the reactor's own, with nothing between."""
+        seconds: Clock = self.reactor.seconds
         return seconds
 
 
