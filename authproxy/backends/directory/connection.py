@@ -139,9 +139,9 @@ class LdapConnection(protocol.Protocol):
     # ---- operations
 
     async def bind(
-        self, request: BindRequest, deadline: float, controls: tuple[Control, ...] = ()
+        self, request: BindRequest, deadline: float, controls: bytes = b""
     ) -> tuple[BindResponse, tuple[Control, ...]]:
-        """The answer, whatever it says, and its controls."""
+        """The answer, whatever it says, and its controls. `controls`: what to send, encoded."""
         sent = self._send(request, BindResponse, controls)
         response, answered = await self._answer(sent, deadline)
         assert isinstance(response, BindResponse)  # noqa: S101 - what _receive let through
@@ -149,7 +149,7 @@ class LdapConnection(protocol.Protocol):
 
     async def search(self, request: SearchRequest | EncodedSearch, deadline: float) -> Found:
         """Its entries, which must not be more than the request's size limit allows."""
-        sent = self._send(request, SearchResultDone, ())
+        sent = self._send(request, SearchResultDone)
         response, _ = await self._answer(sent, deadline)
         assert isinstance(response, SearchResultDone)  # noqa: S101 - what _receive let through
         if 0 < request.size_limit < len(sent.entries):
@@ -158,7 +158,7 @@ class LdapConnection(protocol.Protocol):
 
     async def start_tls(self, tls: ClientTls, deadline: float) -> None:
         """RFC 4511 §4.14, as the first operation. Whatever follows the answer in plain text ends the connection."""
-        sent = self._send(ExtendedRequest(START_TLS), ExtendedResponse, ())
+        sent = self._send(ExtendedRequest(START_TLS), ExtendedResponse)
         response, _ = await self._answer(sent, deadline)
         assert isinstance(response, ExtendedResponse)  # noqa: S101 - what _receive let through
         if response.result.code != ResultCode.SUCCESS:
@@ -208,7 +208,7 @@ class LdapConnection(protocol.Protocol):
         self,
         request: BindRequest | SearchRequest | EncodedSearch | ExtendedRequest,
         kind: type[BindResponse | SearchResultDone | ExtendedResponse],
-        controls: tuple[Control, ...],
+        controls: bytes = b"",
     ) -> _Pending:
         if self._lost is not None:
             raise self._lost
