@@ -70,7 +70,7 @@ def as_message(event: Event) -> str:
     """The event without what syslog and the journal write themselves."""
     if not event.fields:
         return event.name
-    return f"{event.name} {' '.join(f'{key}={_quoted(value)}' for key, value in event.fields.items())}"
+    return f"{event.name} {' '.join([f'{key}={_quoted(value)}' for key, value in event.fields.items()])}"
 
 
 def as_json(event: Event) -> str:
