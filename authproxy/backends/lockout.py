@@ -96,8 +96,11 @@ class LockoutGuard:
                 self._users.pop(user, None)
 
     def _user(self, user: str) -> _User:
-        known = self._users.setdefault(user, _User())
-        self._users.move_to_end(user)
+        known = self._users.get(user)
+        if known is None:
+            known = self._users[user] = _User()
+        else:
+            self._users.move_to_end(user)
         if len(self._users) > _MOST_USERS:
             # The one heard of longest ago.
             oldest = next((name for name, each in self._users.items() if not each.undecided), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -166,22 +167,26 @@ def encode(event: AuditEvent) -> str:
 
     By hand, because it is on every login's way: 1.5 µs instead of 4.2.
     """
-    e, text, maybe = event, encode_basestring, _text_or_null
+    e, text, maybe, known = event, encode_basestring, _text_or_null, _one_of_few
     line = (
         f'{{"timestamp":"{e.timestamp}","msg":{text(e.msg)},"username":{text(e.username)},"dn":{maybe(e.dn)},'
         f'"auth_stage":"{e.auth_stage}","status":"{e.status}","client_ip":{maybe(e.client_ip)},'
-        f'"server_section":{text(e.server_section)},"server_section_ikey":{maybe(e.server_section_ikey)},'
-        f'"factor":{maybe(e.factor)},"hostname":{text(e.hostname)},"login":{text(e.login)},"user":{maybe(e.user)},'
-        f'"decision":{maybe(e.decision)},"reason":{maybe(e.reason)},"cause":{maybe(e.cause)},'
+        f'"server_section":{known(e.server_section)},"server_section_ikey":{known(e.server_section_ikey)},'
+        f'"factor":{known(e.factor)},"hostname":{known(e.hostname)},"login":{text(e.login)},"user":{maybe(e.user)},'
+        f'"decision":{known(e.decision)},"reason":{known(e.reason)},"cause":{known(e.cause)},'
         f'"detail":{maybe(e.detail)},"primary_ms":{_number(e.primary_ms)},"cloud_ms":{_number(e.cloud_ms)},'
-        f'"client":{text(e.client)},"nas_ip":{text(e.nas_ip)},"txid":{maybe(e.txid)},'
-        f'"fail_open":{"true" if e.fail_open else "false"},"why":{maybe(e.why)}}}'
+        f'"client":{known(e.client)},"nas_ip":{known(e.nas_ip)},"txid":{maybe(e.txid)},'
+        f'"fail_open":{"true" if e.fail_open else "false"},"why":{known(e.why)}}}'
     )
     return line if line.isprintable() else json_line(event._asdict())
 
 
 def _text_or_null(text: str | None) -> str:
     return "null" if text is None else encode_basestring(text)
+
+
+# What comes from the configuration or from code, and is the same in line after line.
+_one_of_few = lru_cache(maxsize=1024)(_text_or_null)
 
 
 def _number(number: float | None) -> str:

@@ -70,7 +70,7 @@ def as_message(event: Event) -> str:
     """The event without what syslog and the journal write themselves."""
     if not event.fields:
         return event.name
-    return f"{event.name} {' '.join(f'{key}={_quoted(value)}' for key, value in event.fields.items())}"
+    return f"{event.name} {' '.join([f'{key}={_quoted(value)}' for key, value in event.fields.items()])}"
 
 
 def as_json(event: Event) -> str:
@@ -111,7 +111,11 @@ def _plain(value: object) -> object:
 
 def _quoted(value: object) -> str:
     # Most values are words: this is where a line's time goes.
-    if type(value) is str and len(value) <= MAX_VALUE and (value.isalnum() or value.isidentifier()):
+    if (
+        type(value) is str
+        and len(value) <= MAX_VALUE
+        and (value.isalnum() or value.isidentifier() or _BARE.fullmatch(value))
+    ):
         return value
     if value is None or isinstance(value, bool):
         return _WORDS_OF[value]

@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from authproxy import __version__
+from authproxy.observe.durations import Durations
 from authproxy.observe.process import ProcessCollector
 from authproxy.observe.udp_drops import SocketInodes, read_drops
 from authproxy.observe.writer import LineWriter
@@ -47,8 +48,8 @@ class SectionMetrics:
         self._metrics = metrics
         self._section = section
         self._decided: dict[tuple[str, str], Counter] = {}
-        self.primary_seconds: Callable[[float], None] = metrics.primary.labels(section).observe
-        self.cloud_seconds: Callable[[float], None] = metrics.cloud.labels(section).observe
+        self.primary_seconds: Callable[[float], None] = metrics.primary.of(section).observe
+        self.cloud_seconds: Callable[[float], None] = metrics.cloud.of(section).observe
         for cause in _OPENING:
             metrics.fail_open.labels(section, cause)
 
@@ -93,19 +94,14 @@ class Metrics:
             ("section", "why"),
             registry=registry,
         )
-        self.primary = Histogram(
-            "authproxy_primary_seconds",
-            "How long the primary took to answer.",
-            ("section",),
-            buckets=_PRIMARY_BUCKETS,
-            registry=registry,
+        self.primary = Durations(
+            "authproxy_primary_seconds", "How long the primary took to answer.", _PRIMARY_BUCKETS, registry
         )
-        self.cloud = Histogram(
+        self.cloud = Durations(
             "authproxy_cloud_seconds",
             "How long the second step took: the cloud's calls and the user's own time.",
-            ("section",),
-            buckets=_CLOUD_BUCKETS,
-            registry=registry,
+            _CLOUD_BUCKETS,
+            registry,
         )
         self._pending = Gauge(
             "authproxy_pending_logins", "Logins in progress.", ("section",), registry=registry

@@ -56,7 +56,7 @@ class Logins:
     ) -> None:
         """`key`: random octets for the hash; `denial_memory`: seconds; `joined(newcomer, waiting)` is told."""
         self._authenticator = authenticator
-        self._key = key
+        self._keyed = hmac.new(key, digestmod="sha256")  # each use goes on from a copy
         self._denial_memory = denial_memory
         self._clock = clock
         self._failed = failed
@@ -113,7 +113,9 @@ class Logins:
             request.state,
         )
         lengths = b"".join([len(part).to_bytes(4, "big") for part in parts])
-        return hmac.digest(self._key, lengths + b"".join(parts), "sha256")
+        keyed = self._keyed.copy()
+        keyed.update(lengths + b"".join(parts))
+        return keyed.digest()
 
     def _recent_denial(self, identity: bytes) -> Reject | None:
         if (known := self._denied.get(identity)) is None:

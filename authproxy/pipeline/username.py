@@ -43,9 +43,10 @@ def read_username(octets: bytes, most: int = MAX_OCTETS) -> Username:
         typed = octets.decode("utf-8")
     except UnicodeDecodeError:
         raise MalformedUsername("user name is not UTF-8") from None
-    for character in typed:
-        if unicodedata.category(character) in _FORBIDDEN:
-            raise MalformedUsername(f"user name has the character U+{ord(character):04X}")
+    if not (typed.isascii() and typed.isprintable()):  # most are, and ASCII that prints is none of these
+        for character in typed:
+            if unicodedata.category(character) in _FORBIDDEN:
+                raise MalformedUsername(f"user name has the character U+{ord(character):04X}")
     typed = typed.strip()
     if not typed:
         raise MalformedUsername("empty user name")

@@ -540,7 +540,7 @@ MUTATIONS = (
         ("R42",),
         "a primary's Reject crosses whole",
         _RELAY,
-        "return _chosen(answered.reply.attributes, Allowed(_REFUSES))",
+        "return _chosen(answered.reply.attributes, _NO)",
         "return _chosen(answered.reply.attributes, Allowed(everything=True))",
         (f"{_RELAY_TESTS}::test_a_reject_says_no_and_nothing_else",),
     ),

@@ -29,6 +29,14 @@ _TLS_TESTS = "backends/test_tls.py"
 MUTATIONS = (
     Mutation(
         ("T1",),
+        "behind StartTLS a directory is still written to in clear",
+        "backends/directory/connection.py",
+        "        self._in_clear = False  # before anything else is written\n",
+        "",
+        ("backends/directory/test_writing.py::test_behind_starttls_nothing_goes_past_tls",),
+    ),
+    Mutation(
+        ("T1",),
         "the cloud's certificate may be for any name",
         _CLOUD_TLS,
         "    context.hostname_checks_common_name = False\n",

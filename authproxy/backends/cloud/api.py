@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from twisted.internet.task import deferLater
@@ -21,7 +21,6 @@ from authproxy.protocols.cloud.dates import read_retry_after, write_date
 from authproxy.protocols.cloud.signing import Refusal, Signer, canonical_params
 
 MOST_THROTTLED = 2  # retries after 429
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _BACK_OFF = (1.0, 2.0)  # seconds, where the service names no time
 
 
@@ -94,7 +93,7 @@ class Api:
         path = f"/auth/v2/{call.endpoint}"
         params, query, body, entity = "", "", b"", ""
         if call.method == "POST":
-            body = _ENCODER.encode(call.params).encode("ascii")
+            body = json_of(call.params)
             entity = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         elif call.params:
             params = canonical_params(call.params.items())
@@ -131,6 +130,14 @@ class Api:
         if self._reactor.seconds() + wait >= deadline:
             raise refused
         await deferLater(self._reactor, wait)
+
+
+def json_of(params: Mapping[str, str]) -> bytes:
+    """As the json module writes it, which makes an encoder for each object."""
+    quoted = encode_basestring_ascii
+    return f"{{{','.join([f'{quoted(name)}:{quoted(params[name])}' for name in sorted(params)])}}}".encode(
+        "ascii"
+    )
 
 
 def _authority(host: str, port: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -28,6 +28,38 @@ class Outages(Protocol):
     def breaker_changed(self, *, is_open: bool) -> None: ...
 
 
+class _Asking:
+    """A preauth that can be told to give up what it waits for, as a task can: one for each login costs 20 calls."""
+
+    __slots__ = ("_waits_for", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, Preauth]) -> None:
+        self._work = work
+        self._waits_for: Deferred[Any] | None = None
+
+    def cancel(self) -> None:
+        """What it waits for meets CancelledError."""
+        if self._waits_for is not None:
+            self._waits_for.cancel()
+
+    def __await__(self) -> Generator[Any, Any, Preauth]:
+        came: Any = None
+        met: BaseException | None = None
+        while True:
+            try:
+                waits_for = self._work.send(came) if met is None else self._work.throw(met)
+            except StopIteration as ended:
+                answer: Preauth = ended.value
+                return answer
+            finally:
+                met = None  # its traceback leads back to here
+            self._waits_for = waits_for
+            try:
+                came = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is for who waits
+                met = error
+
+
 class GuardedCloud:
     """Implements pipeline.ports.SecondFactor."""
 
@@ -50,7 +82,7 @@ class GuardedCloud:
         self._outages = outages
         self._probe_every = probe_every
         self._breaker = Breaker()
-        self._asking: set[Deferred[Preauth]] = set()
+        self._asking: set[_Asking] = set()
         self._timer: Any = None
         self._closed = False
 
@@ -67,7 +99,7 @@ class GuardedCloud:
         """Raises CloudFailure: at once while the breaker is open, and as soon as it opens."""
         self._hear_of_recovery()
         self._refuse_if_open()
-        asking = Deferred.fromCoroutine(self._noting(self._cloud.preauth(request, username)))
+        asking = _Asking(self._noting(self._cloud.preauth(request, username)))
         self._asking.add(asking)
         try:
             return await asking

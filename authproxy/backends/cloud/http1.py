@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from authproxy.backends.cloud.failures import BrokenReply, NoReply, ReplyTimeout
 from authproxy.backends.cloud.stream import Stream
+from authproxy.backends.deadline import Deadline
 from authproxy.backends.tls import describe, is_untrusted
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.envelope import MAX_BODY
@@ -33,11 +34,11 @@ class Reply:
 class Connection:
     """Kept open between exchanges for as long as both sides like."""
 
-    __slots__ = ("_answered", "_answering", "_reactor", "_stream", "idle_since", "on_lost", "used")
+    __slots__ = ("_answered", "_answering", "_deadline", "_stream", "idle_since", "on_lost", "used")
 
     def __init__(self, reactor: Any, stream: Stream) -> None:
-        self._reactor = reactor
         self._stream = stream
+        self._deadline = Deadline(reactor, self._timed_out)
         self._answered: Deferred[Reply] | None = None
         self._answering: _Answering | None = None
         self.used = False  # a reply has come over it
@@ -63,20 +64,20 @@ class Connection:
             raise NoReply("the connection has ended")
         answered: Deferred[Reply] = Deferred(lambda _: self.close())
         self._answered = answered
-        timer = self._reactor.callLater(max(0.0, deadline - self._reactor.seconds()), self._timed_out)
+        self._deadline.begin(deadline)
         self._stream.write(request)
         try:
             reply = await answered
         finally:
             self._answered = self._answering = None
-            if timer.active():
-                timer.cancel()
+            self._deadline.over()
         self.used = True
         return reply
 
     def close(self) -> None:
         self.on_lost = None
         self._answering = None
+        self._deadline.stop()
         self._stream.close()
 
     def abort(self, why: CloudFailure) -> None:

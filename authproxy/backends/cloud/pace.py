@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from statistics import median
 
-COUNTED = 5  # answers of late that have to be slow, in their median
+COUNTED = 5  # answers of late that have to be slow, in their median: an odd number
 WINDOW = 60.0  # seconds that "of late" means
 PAUSE = 15.0  # seconds from one probe to the next that logins send for
 ENOUGH = 2  # quick probes in a row that end it
@@ -45,8 +44,9 @@ class Pace:
             return False
         if self._probed_at is not None and now - self._probed_at < PAUSE:
             return False
-        recent = [each for at, each in self._took if now - at <= WINDOW]
-        if len(recent) < COUNTED or median(recent) < self._threshold:
+        # The median is slow when more than half of them are.
+        slow = [each for _, each in self._took if each >= self._threshold]
+        if len(slow) <= COUNTED // 2 or now - self._took[0][0] > WINDOW:
             return False
         self._tempo = Tempo.SUSPECT
         return True

@@ -9,7 +9,13 @@ from authproxy.backends.directory.connection import ConnectionFailed, LdapConnec
 from authproxy.backends.directory.ntlm import MECHANISM, Account, Exchange, NtlmFailed, NtlmUnusable
 from authproxy.backends.directory.settings import AuthType, Transport
 from authproxy.protocols.ldap.ber import MalformedMessage
-from authproxy.protocols.ldap.controls import PASSWORD_POLICY, Control, PasswordPolicy, password_policy
+from authproxy.protocols.ldap.controls import (
+    PASSWORD_POLICY,
+    Control,
+    PasswordPolicy,
+    encode_controls,
+    password_policy,
+)
 from authproxy.protocols.ldap.requests import (
     NO_ATTRIBUTES,
     BindRequest,
@@ -23,7 +29,7 @@ from authproxy.protocols.ldap.result import ResultCode, code_name, policy_cause,
 from authproxy.secret import Secret
 
 # Asks for the reason of a refusal; a server that doesn't know it ignores it.
-_ASK_POLICY = (Control(PASSWORD_POLICY),)
+_ASK_POLICY = encode_controls((Control(PASSWORD_POLICY),))
 
 # The server didn't look at the password. Another one may.
 _NO_VERDICT = frozenset(

@@ -15,9 +15,11 @@ from typing import Any, Protocol, TypeVar
 from cryptography.x509 import Certificate
 from twisted.internet import interfaces, protocol
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.tcp import Connection as TcpTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from authproxy.backends.deadline import Deadline
 from authproxy.backends.tls import ClientTls, describe, is_untrusted
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.controls import Control, decode_controls
@@ -109,7 +111,9 @@ class LdapConnection(protocol.Protocol):
     transport: Any
 
     def __init__(self, reactor: interfaces.IReactorTime) -> None:
-        self._reactor = reactor
+        self._deadline = Deadline(reactor, self._late)
+        self._awaited = ""
+        self._in_clear = False
         self._framer = Framer(MAX_MESSAGE, unsolicited=True)
         self._message_id = 0
         self._pending: _Pending | None = None
@@ -135,9 +139,9 @@ class LdapConnection(protocol.Protocol):
     # ---- operations
 
     async def bind(
-        self, request: BindRequest, deadline: float, controls: tuple[Control, ...] = ()
+        self, request: BindRequest, deadline: float, controls: bytes = b""
     ) -> tuple[BindResponse, tuple[Control, ...]]:
-        """The answer, whatever it says, and its controls."""
+        """The answer, whatever it says, and its controls. `controls`: what to send, encoded."""
         sent = self._send(request, BindResponse, controls)
         response, answered = await self._answer(sent, deadline)
         assert isinstance(response, BindResponse)  # noqa: S101 - what _receive let through
@@ -145,7 +149,7 @@ class LdapConnection(protocol.Protocol):
 
     async def search(self, request: SearchRequest | EncodedSearch, deadline: float) -> Found:
         """Its entries, which must not be more than the request's size limit allows."""
-        sent = self._send(request, SearchResultDone, ())
+        sent = self._send(request, SearchResultDone)
         response, _ = await self._answer(sent, deadline)
         assert isinstance(response, SearchResultDone)  # noqa: S101 - what _receive let through
         if 0 < request.size_limit < len(sent.entries):
@@ -154,12 +158,13 @@ class LdapConnection(protocol.Protocol):
 
     async def start_tls(self, tls: ClientTls, deadline: float) -> None:
         """RFC 4511 §4.14, as the first operation. Whatever follows the answer in plain text ends the connection."""
-        sent = self._send(ExtendedRequest(START_TLS), ExtendedResponse, ())
+        sent = self._send(ExtendedRequest(START_TLS), ExtendedResponse)
         response, _ = await self._answer(sent, deadline)
         assert isinstance(response, ExtendedResponse)  # noqa: S101 - what _receive let through
         if response.result.code != ResultCode.SUCCESS:
             name = code_name(response.result.code)
             raise self._fail(f"StartTLS refused: {name} {response.result.diagnostic}".rstrip())
+        self._in_clear = False  # before anything else is written
         self.transport.startTLS(tls)
         await self.handshake(deadline)
 
@@ -190,6 +195,7 @@ class LdapConnection(protocol.Protocol):
         if self._lost is None:
             self._write(encode_request(self._next_id(), UnbindRequest()))
             self._lost = ConnectionFailed("closed by us")
+            self._deadline.stop()
             self.transport.loseConnection()
 
     def abort(self, problem: str) -> None:
@@ -202,7 +208,7 @@ class LdapConnection(protocol.Protocol):
         self,
         request: BindRequest | SearchRequest | EncodedSearch | ExtendedRequest,
         kind: type[BindResponse | SearchResultDone | ExtendedResponse],
-        controls: tuple[Control, ...],
+        controls: bytes = b"",
     ) -> _Pending:
         if self._lost is not None:
             raise self._lost
@@ -222,24 +228,37 @@ class LdapConnection(protocol.Protocol):
         if self._layer is not None:
             wrapped = self._layer.wrap(octets)
             octets = _BUFFER_HEADER.pack(len(wrapped)) + wrapped
-        self.transport.write(octets)
+        if self._in_clear:
+            octets = self._write_at_once(octets)
+        if octets:
+            self.transport.write(octets)
+
+    def _write_at_once(self, octets: bytes) -> bytes:
+        """Past the transport's buffer, which costs four system calls a login. Returns what is left for it."""
+        sent = self.transport.writeSomeData(octets)
+        if sent == len(octets):
+            return b""
+        # What comes later must not pass what waits there; and if the connection is gone, the transport finds out.
+        self._in_clear = False
+        return octets[sent:] if isinstance(sent, int) else octets
 
     async def _answer(self, sent: _Pending, deadline: float) -> tuple[Response, tuple[Control, ...]]:
         return await self._by(sent.done, deadline, "answer")
 
     async def _by(self, waited: Deferred[T], deadline: float, what: str) -> T:
         """The Deferred's result; the connection ends when it isn't there in time."""
-        timer = self._reactor.callLater(
-            max(0.0, deadline - self._reactor.seconds()), self.abort, f"no {what} in time"
-        )
+        self._awaited = what
+        self._deadline.begin(deadline)
         try:
             return await waited
         except CancelledError:
             self.abort("cancelled")
             raise
         finally:
-            if timer.active():
-                timer.cancel()
+            self._deadline.over()
+
+    def _late(self) -> None:
+        self.abort(f"no {self._awaited} in time")
 
     # ---- receiving
 
@@ -318,6 +337,7 @@ class LdapConnection(protocol.Protocol):
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        self._in_clear = isinstance(self.transport, TcpTransport) and not self.transport.TLS
         raw = getattr(self.transport, "socket", None)
         if isinstance(raw, socket.socket):
             with contextlib.suppress(OSError):
@@ -345,6 +365,7 @@ class LdapConnection(protocol.Protocol):
     def _end(self, failed: ConnectionFailed) -> None:
         if self._lost is None:
             self._lost = failed
+        self._deadline.stop()
         pending, self._pending = self._pending, None
         handshake, self._handshake = self._handshake, None
         receiver, self._receiver = self._receiver, None

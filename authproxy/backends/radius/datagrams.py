@@ -39,6 +39,7 @@ class ServerSocket:
         except BaseException:
             self._socket.close()
             raise
+        self.local_address: str = self._socket.getsockname()[0]  # a connected socket's stays what it is
         self._reactor = reactor
         self._received = received
         self._refused = refused
@@ -47,11 +48,6 @@ class ServerSocket:
         random.SystemRandom().shuffle(identifiers)
         self._free = deque(identifiers)
         reactor.addReader(self)
-
-    @property
-    def local_address(self) -> str:
-        address: str = self._socket.getsockname()[0]
-        return address
 
     @property
     def free(self) -> int:

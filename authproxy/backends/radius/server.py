@@ -31,7 +31,7 @@ class _Exchange:
     waiting: Deferred[Packet | None] = field(default_factory=Deferred)
 
     def fire(self, outcome: Packet | Silent | None) -> None:
-        waiting, self.waiting = self.waiting, Deferred()
+        waiting = self.waiting
         if not waiting.called:
             waiting.errback(outcome) if isinstance(outcome, Silent) else waiting.callback(outcome)
 
@@ -157,6 +157,7 @@ class Server:
                     timer.cancel()
             if reply is not None:
                 return reply
+            exchange.waiting = Deferred()
             wait = min(wait * 2, MOST_WAIT)
         raise Silent(f"{self}: no answer")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,6 +53,8 @@ class Exchange:
     superseded: bool = False
     # It gets no answer at all; `answered_at` is when that was decided.
     silent: bool = False
+    # What its client's questions about this login have in common.
+    login: Hashable = None
 
 
 def mark(packet: Packet) -> bytes:

@@ -231,7 +231,7 @@ class RadiusListener(Generic[R]):
         known = self._duplicates.find(identity, marked, now)
         if known is not None:
             if known.reply is None and not known.decided:
-                self._patiences.asked(client.key, login_of(packet), now)
+                self._patiences.asked(client.key, known.login, now)
             self._repeated(known, route)
             return
         if self._draining:
@@ -241,7 +241,8 @@ class RadiusListener(Generic[R]):
                 "overloaded", f"{self._load.total} in progress, {self._workload.worked_on} worked on"
             )
         exchange = self._duplicates.begin(identity, marked, authentic=authentic)
-        self._patiences.asked(client.key, login_of(packet), now)
+        exchange.login = login_of(packet)
+        self._patiences.asked(client.key, exchange.login, now)
         proven = self._authenticity.is_proven(client)
         asked = Asked(client, source.ip, now, authentic, proven, self._log)
         self._load.begin(client)
@@ -250,7 +251,7 @@ class RadiusListener(Generic[R]):
         try:
             work = served.section.ask(packet, kind, asked, answer)
         except MalformedPacket:
-            self._patiences.answered(client.key, login_of(packet), now)
+            self._patiences.answered(client.key, exchange.login, now)
             self._abandon(exchange, client, route)
             raise
         except Exception as bug:  # noqa: BLE001 - the section's bug; nobody is left waiting (A19)
@@ -291,7 +292,7 @@ class RadiusListener(Generic[R]):
         if isinstance(decision, Silence):
             self._stay_silent(exchange, asked)
             return
-        self._patiences.answered(asked.client.key, login_of(packet), self._reactor.seconds())
+        self._patiences.answered(asked.client.key, exchange.login, self._reactor.seconds())
         wait = 0.0
         if isinstance(decision, Reject):
             wait = asked.received + self._limits.reject_delay - self._reactor.seconds()

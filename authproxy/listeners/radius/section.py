@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ class RadiusSection:
         relayed: Allowed | None = None,
         stays_silent: Callable[[], bool] = lambda: False,
         awaits: Callable[[bytes], bool] = lambda _: False,
-        new_login: Callable[[], str] = lambda: secrets.token_hex(8),
+        new_login: Callable[[], str] = lambda: os.urandom(8).hex(),
     ) -> None:
         """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands.
 

@@ -6,7 +6,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -33,8 +33,7 @@ class Source(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """The way back: the peer's socket address, and our address that it wrote to."""
 
     peer: Any
@@ -164,10 +163,15 @@ def _way_back(ancillary: list[tuple[int, int, bytes]]) -> tuple[tuple[int, int, 
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
             return ((level, kind, data[: _IN6_PKTINFO.size]),)
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
-            _interface, local, _destination = _IN_PKTINFO.unpack(data[: _IN_PKTINFO.size])
-            # The kernel takes the source address from `local`; interface 0 leaves the route to it.
-            return ((level, kind, _IN_PKTINFO.pack(0, local, b"\0\0\0\0")),)
+            return _from_local(data)
     return ()
+
+
+@lru_cache(maxsize=1024)  # the same for every datagram to one of our addresses
+def _from_local(data: bytes) -> tuple[tuple[int, int, bytes], ...]:
+    _interface, local, _destination = _IN_PKTINFO.unpack(data[: _IN_PKTINFO.size])
+    # The kernel takes the source address from `local`; interface 0 leaves the route to it.
+    return ((socket.IPPROTO_IP, IP_PKTINFO, _IN_PKTINFO.pack(0, local, b"\0\0\0\0")),)
 
 
 def _own_address(sock: socket.socket) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_BODY = 256 * 1024
@@ -45,7 +44,7 @@ Envelope = Success | Failure
 def decode(body: bytes) -> Envelope:
     """Raises MalformedAnswer."""
     content = _load(body)
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         raise MalformedAnswer("not an object")
     match content.get("stat"):
         case "OK":

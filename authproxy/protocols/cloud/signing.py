@@ -108,13 +108,20 @@ class Signer:
     ikey: str
     skey: Secret = field(repr=False)
     host: str  # without port
+    # HMAC with the key already in it; each use goes on from a copy, at less than half the price of a new one.
+    _keyed: hmac.HMAC = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_keyed", hmac.new(self.skey.reveal(), digestmod=sha512))
 
     def authorization(self, *, date: str, method: str, path: str, params: str = "", body: bytes = b"") -> str:
         """The value of the Authorization header."""
         text = canonical(
             Version.V5, date=date, method=method, host=self.host, path=path, params=params, body=body
         )
-        credentials = f"{self.ikey}:{digest_of(self.skey, text)}"
+        keyed = self._keyed.copy()
+        keyed.update(text)
+        credentials = f"{self.ikey}:{keyed.hexdigest()}"
         return "Basic " + base64.b64encode(credentials.encode("ascii")).decode("ascii")
 
 

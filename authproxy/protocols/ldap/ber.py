@@ -92,6 +92,13 @@ class Cursor:
 
     def expect(self, wanted: int) -> tuple[int, int]:
         """(start, stop) of the next element, which has this tag."""
+        octets, at, end = self._octets, self._at, self._end
+        # As `element` does; whatever isn't plainly right is for it to judge.
+        if end - at >= 2 and octets[at] == wanted and (length := octets[at + 1]) < 0x80:
+            stop = at + 2 + length
+            if stop <= end:
+                self._at = stop
+                return at + 2, stop
         tag, start, stop = self.element()
         if tag != wanted:
             raise MalformedMessage("tag", f"tag 0x{tag:02x} where 0x{wanted:02x} belongs")

@@ -150,11 +150,11 @@ AnyRequest = Request | OtherRequest
 Sendable = Request | EncodedSearch
 
 
-def encode_request(message_id: int, request: Sendable, controls: tuple[Control, ...] = ()) -> bytes:
-    """A whole message."""
+def encode_request(message_id: int, request: Sendable, controls: tuple[Control, ...] | bytes = ()) -> bytes:
+    """A whole message. `controls` may be octets already (encode_controls)."""
     content = ber.integer(message_id) + _encode(request)
     if controls:
-        content += encode_controls(controls)
+        content += controls if isinstance(controls, bytes) else encode_controls(controls)
     return ber.tlv(ber.SEQUENCE, content)
 
 

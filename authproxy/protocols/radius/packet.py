@@ -118,6 +118,10 @@ def decode(datagram: bytes) -> Packet:
     return Packet(octets[0], octets[1], octets[4:20], attributes, octets)
 
 
+# What Attribute(…) comes to, without a call in between: a datagram has many.
+_tuple = tuple.__new__
+
+
 def _attributes(octets: bytes, end: int) -> tuple[Attribute, ...]:
     """One pass, on plain indices: this runs before anything about the sender is proven."""
     found: list[Attribute] = []
@@ -144,7 +148,7 @@ def _attributes(octets: bytes, end: int) -> tuple[Attribute, ...]:
             signed = True
         if len(found) == MAX_ATTRIBUTES:
             raise MalformedPacket(Malformed.TOO_MANY_ATTRIBUTES, f"more than {MAX_ATTRIBUTES} attributes")
-        found.append(Attribute(type, octets[at + 2 : after]))
+        found.append(_tuple(Attribute, (type, octets[at + 2 : after])))
         at = after
     return tuple(found)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from authproxy.protocols.radius.packet import (
     CHAP_PASSWORD,
@@ -51,6 +52,9 @@ class Allowed:
 
 
 NOTHING = Allowed()
+_EVERYTHING = Allowed(everything=True)
+_ASKS = Allowed(_MSCHAP_ASKS)
+_NO = Allowed(_REFUSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def towards_primary(asked: FromNas) -> list[Attribute]:
             carried += _of(packet, EAP_MESSAGE)
         case CredentialKind.MSCHAP | CredentialKind.PAP | CredentialKind.ARAP | CredentialKind.NONE:
             pass
-    carried += _chosen(packet.attributes, Allowed(_MSCHAP_ASKS))
+    carried += _chosen(packet.attributes, _ASKS)
     taken = [attribute for attribute in packet.attributes if attribute.type not in _CREDENTIAL]
     carried += [attribute for attribute in _chosen(taken, asked.allowed) if attribute not in carried]
     return carried
@@ -94,20 +98,22 @@ def towards_primary(asked: FromNas) -> list[Attribute]:
 
 def accepted(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:
     """Of an Accept: what is allowed, and what the credential can't do without. Raises UnreadableValue."""
-    needed = Allowed(
-        _MSCHAP_ANSWERS | {(None, EAP_MESSAGE)} | answered.allowed.keys, answered.allowed.everything
-    )
-    return _over(answered, needed, towards, salts)
+    return _over(answered, _with_needed(answered.allowed), towards, salts)
+
+
+@lru_cache(maxsize=256)  # one for each section
+def _with_needed(allowed: Allowed) -> Allowed:
+    return Allowed(_MSCHAP_ANSWERS | {(None, EAP_MESSAGE)} | allowed.keys, allowed.everything)
 
 
 def challenged(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:
     """Of a Challenge: all of it, its State above all (RFC 2865 §5.24). Raises UnreadableValue."""
-    return _over(answered, Allowed(everything=True), towards, salts)
+    return _over(answered, _EVERYTHING, towards, salts)
 
 
 def rejected(answered: FromPrimary) -> list[Attribute]:
     """Of the primary's own Reject: its words, no more (R42)."""
-    return _chosen(answered.reply.attributes, Allowed(_REFUSES))
+    return _chosen(answered.reply.attributes, _NO)
 
 
 def eap_failure(request: Packet) -> list[Attribute]:

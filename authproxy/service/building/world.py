@@ -21,6 +21,7 @@ from authproxy.pipeline.approvals import Approvals
 from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.failure_limit import FailureLimit
 from authproxy.pipeline.patience import Patiences
+from authproxy.pipeline.ports import Clock
 from authproxy.pipeline.push_limit import PushLimit
 from authproxy.pipeline.workload import Workload
 from authproxy.service.state import State
@@ -50,6 +51,8 @@ class World:
     login_key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
     approvals: Approvals = field(default_factory=lambda: Approvals(os.urandom(32)))
 
-    def clock(self) -> float:
-        seconds: float = self.reactor.seconds()
+    @property
+    def clock(self) -> Clock:
+        """Monotonic seconds: the reactor's own, with nothing between."""
+        seconds: Clock = self.reactor.seconds
         return seconds

@@ -1,0 +1,61 @@
+"""One deadline at a time, over and over: for what waits often and nearly always gets its answer.
+
+A timer of the reactor's for each wait, made and cancelled, is ten calls. Here a timer that is running anyway is left
+to ring, and asks then whether anybody still waits: once in a while, and not once for each wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+# A clock counts in steps: what is left below this is nothing. Seconds.
+_GRAIN = 1e-6
+
+
+class Deadline:
+    """Times are the reactor's seconds."""
+
+    __slots__ = ("_at", "_late", "_reactor", "_rings_at", "_timer")
+
+    def __init__(self, reactor: Any, late: Callable[[], None]) -> None:
+        """`late` is called when a deadline is reached before `over`."""
+        self._reactor = reactor
+        self._late = late
+        self._at: float | None = None
+        self._timer: Any = None
+        self._rings_at = 0.0
+
+    def begin(self, at: float) -> None:
+        """Wait until then; the wait before is over."""
+        self._at = at
+        if self._timer is None:
+            self._set(at)
+        elif at < self._rings_at:
+            self._timer.cancel()
+            self._set(at)
+
+    def over(self) -> None:
+        """Nobody waits any more."""
+        self._at = None
+
+    def stop(self) -> None:
+        """The last wait is over: no timer is left behind."""
+        self._at = None
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _set(self, at: float) -> None:
+        self._rings_at = at
+        self._timer = self._reactor.callLater(max(0.0, at - self._reactor.seconds()), self._rang)
+
+    def _rang(self) -> None:
+        self._timer = None
+        if self._at is None:
+            return
+        if self._at - self._reactor.seconds() > _GRAIN:
+            self._set(self._at)
+        else:
+            self._at = None
+            self._late()
