@@ -567,8 +567,8 @@ MUTATIONS = (
         ("R45",),
         "the same datagram again is a new login",
         _LISTENER,
-        "        if known is not None:\n            self._repeated(known, route)\n            return\n",
-        "",
+        "known.login, now)\n            self._repeated(known, route)\n            return\n",
+        "known.login, now)\n",
         (f"{_LISTENER_TESTS}::test_one_datagram_again_and_again",),
     ),
     Mutation(
