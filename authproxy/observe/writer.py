@@ -7,6 +7,7 @@ don't fit in it are counted, and the count is written when the outlet works agai
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -137,26 +138,29 @@ class LineWriter:
 
     def _run(self) -> None:
         while not (self._closing and not self._lines):
-            self._wake.wait()
-            self._hurry.wait(self._linger)
-            self._hurry.clear()
-            self._wake.clear()
-            if self._drained():
-                continue
-            if self._closing:
-                self.lost += len(self._lines)
-                break
-            # Nobody needs to ask again: the thread does, until the lines are out.
-            self._hurry.wait(_RETRY)
-            self._wake.set()
+            try:
+                if not self._turn():
+                    break
+            except Exception:  # noqa: BLE001 - no memory, or our bug: a log that ended here could never say so
+                time.sleep(_RETRY)
+                self._wake.set()
         self._outlet.close()
 
-    def _drained(self) -> bool:
-        try:
-            return self._drain()
-        except Exception as other:  # noqa: BLE001 - no memory, or our bug: a log that ended here could never say so
-            self._fails(_why(other))
+    def _turn(self) -> bool:
+        """Wait for lines and get them out. False: it is over, and they are not out."""
+        self._wake.wait()
+        self._hurry.wait(self._linger)
+        self._hurry.clear()
+        self._wake.clear()
+        if self._drain():
+            return True
+        if self._closing:
+            self.lost += len(self._lines)
             return False
+        # Nobody needs to ask again: the thread does, until the lines are out.
+        self._hurry.wait(_RETRY)
+        self._wake.set()
+        return True
 
     def _drain(self) -> bool:
         """Until the queue is empty and what is missing is told (True), or the outlet fails."""

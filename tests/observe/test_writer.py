@@ -199,3 +199,21 @@ def test_the_thread_outlives_what_is_no_outlet_s_fault(made: Make, problem: Exce
     assert paper.lines == [b"first", b"second"]
     assert told.said[0] == f"file failed: {type(problem).__name__}"
     writer.close()
+
+
+def test_the_thread_outlives_whoever_is_told(made: Make) -> None:
+    """There may be no memory for saying so, either."""
+
+    class Deaf(Told):
+        def outlet_failed(self, name: str, problem: str) -> None:
+            super().outlet_failed(name, problem)
+            raise MemoryError
+
+    paper, told = Paper(problem=FULL), Deaf()
+    writer = made(paper, told)
+    writer.put(b"first")
+    assert told.failed.wait(5)
+    paper.problem = None
+    assert writer.flush() or told.recovered.wait(5)
+    writer.close()
+    assert paper.lines == [b"first"]
