@@ -55,7 +55,7 @@ def address_space(pid: int) -> int:
 
 @pytest.mark.slow
 def test_no_memory_left(world: World) -> None:
-    """F3: an allocation that fails rejects somebody, at most; when there is memory again, all is well."""
+    """F3: what fails for want of memory lets nobody in; when there is some again, all is well."""
     section = world.add_section(failmode="safe")
     apps = world.add_ldap_section("apps", failmode="safe")
     users = [world.add_user(f"user{number}") for number in range(60)]
@@ -71,9 +71,16 @@ def test_no_memory_left(world: World) -> None:
         application.send(f"CN={user.user},OU=People,DC=corp,DC=test", user.password + "x" * 200_000)
     nas.hears_nothing(2)
     assert world.audit(reason="fail_open") == []
-    resource.prlimit(daemon.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    again = world.nas(section)
-    wait_for(lambda: codes([again.ask(fresh.user, fresh.password, timeout=3)]) == [ACCESS_ACCEPT], 40)
+    if daemon.running:
+        resource.prlimit(daemon.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def back_again() -> bool:
+        # Libraries in C may end the process when they get no memory: an outage, and the service manager's to end.
+        if not daemon.running and world.daemon is daemon:
+            world.start(proven=False)
+        return codes([world.nas(section).ask(fresh.user, fresh.password, timeout=3)]) == [ACCESS_ACCEPT]
+
+    wait_for(back_again, 40)
     assert world.audit(reason="fail_open") == []
 
 
