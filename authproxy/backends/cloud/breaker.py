@@ -68,7 +68,9 @@ class Breaker:
             return False
         self._in_a_row = self._in_a_row + 1 if failed else 0
         self._counted.append((now, failed))
-        if self._state is not State.CLOSED or not failed or not self._is_tripped(now):
+        while self._counted[0][0] < now - WINDOW:
+            self._counted.popleft()
+        if self._state is not State.CLOSED or not failed or not self._is_tripped():
             return False
         self._state = NEXT[self._state, Event.TRIPPED]
         return True
@@ -93,10 +95,8 @@ class Breaker:
         self._counted.clear()
         return before is State.OPEN
 
-    def _is_tripped(self, now: float) -> bool:
+    def _is_tripped(self) -> bool:
         if self._in_a_row >= IN_A_ROW:
             return True
-        while self._counted and self._counted[0][0] < now - WINDOW:
-            self._counted.popleft()
         failures = sum(failed for _, failed in self._counted)
         return len(self._counted) >= LEAST_COUNTED and failures > SHARE * len(self._counted)

@@ -121,3 +121,11 @@ def test_only_a_probe_opens_and_only_a_probe_closes(history: list[tuple[str, Clo
         assert (breaker.failure is None) is (breaker.state is not State.OPEN)
         if breaker.state is State.OPEN and before is not State.OPEN:
             assert failure in (DOWN, BROKEN)
+
+
+def test_what_is_older_than_the_window_is_not_kept() -> None:
+    """A17: with nothing but successes, too."""
+    breaker = Breaker()
+    for second in range(10_000):
+        breaker.noted(None, float(second))
+    assert len(breaker._counted) <= WINDOW + 1
