@@ -12,6 +12,15 @@ from tests.faults.cells import Cell, cells, combinations, impossible
 from tests.faults.expected import CLASSES, Mode, Outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+SOAK = Path(__file__).parents[1] / "soak" / "result.md"
+
+_SOAK = """\
+## Hours of it
+
+`tests/soak` keeps one daemon busy with logins over RADIUS and LDAP, right ones, wrong ones, denied ones and junk, in
+each mode. Every minute something breaks for twenty seconds: the cloud, the directory, or a reload comes. In calm every
+login has to come to what it must; beside a fault the oracles judge, each minute, who was let in.
+"""
 
 _HEAD = """\
 # Every way in which the cloud can fail
@@ -65,7 +74,7 @@ def _wrapped(text: str) -> str:
 
 def page() -> str:
     played = cells()
-    parts = [_HEAD, _counts(played), _STAGES, _outcomes(played), _faults(), _impossible()]
+    parts = [_HEAD, _counts(played), _STAGES, _outcomes(played), _faults(), _impossible(), _soak()]
     return "\n".join(parts)
 
 
@@ -136,6 +145,11 @@ def _impossible() -> str:
     lines = ["## What can't be played", "", "| combinations | why |", "|---|---|"]
     lines += [f"| {count} | {why} |" for why, count in counts.most_common()]
     return "\n".join([*lines, ""])
+
+
+def _soak() -> str:
+    """What the last long run came to, as `--report` wrote it; kept by hand, as a run takes its time."""
+    return f"{_SOAK}\n{SOAK.read_text()}"
 
 
 def report(results: Iterable[tuple[str, list[str]]], seconds: float) -> str:
