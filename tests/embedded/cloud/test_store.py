@@ -304,6 +304,34 @@ def test_several_processes_begin_and_write_at_once(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_file_that_another_process_is_making_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        other.execute("COMMIT")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    Database(tmp_path / DATABASE).close()
+    assert len(waits) == 1
+    other.close()
+
+
+def test_a_file_that_stays_locked_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    passed = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: passed[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: passed.__setitem__(0, passed[0] + 1))
+    with pytest.raises(DatabaseUnusable, match=r"cloud\.sqlite3: database is locked"):
+        Database(tmp_path / DATABASE)
+    other.close()
+
+
 def test_what_is_over_is_forgotten(tmp_path: Path) -> None:
     now = [1_000_000.0]
     store = open_store(tmp_path, lambda: now[0])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_MILLISECONDS = 2000  # another process of ours writes for microseconds; this is for a copy being made
+_PAUSE = 0.005  # seconds until WAL is asked for again
 
 Row = sqlite3.Row
 
@@ -32,9 +34,10 @@ class Database:
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-                self._connection.execute(f"PRAGMA {pragma}")
             self._connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+            self._write_ahead()
+            for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
             self._migrate(path)
         except (OSError, sqlite3.Error) as error:
             raise DatabaseUnusable(f"{path}: {error}") from None
@@ -71,6 +74,20 @@ class Database:
         except BaseException:
             self._undo()
             raise
+
+    def _write_ahead(self) -> None:
+        # Entering WAL upgrades a read lock, and for that SQLite waits for nobody: of two processes that make the file
+        # at once, one would be told that it is locked.
+        until = time.monotonic() + _BUSY_MILLISECONDS / 1000
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def _undo(self) -> None:
         # A full disk has undone it already. A commit that failed has not: left open, it would take in every later
