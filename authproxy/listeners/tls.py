@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 from OpenSSL.crypto import X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
@@ -113,16 +118,28 @@ def _context(files: ServerFiles) -> SSL.Context:
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | _NO_RENEGOTIATION)
     context.set_mode(_MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_passwd_cb(lambda *_: b"")  # an encrypted key is an error, not a prompt on the terminal
     try:
         context.set_cipher_list((files.cipher_list or DEFAULT_CIPHERS).encode("ascii"))
     except (SSL.Error, UnicodeEncodeError):
         raise UnusableCertificate(f"cipher_list {files.cipher_list}: OpenSSL knows none of it") from None
+    private = _private_key(files.key)
     try:
         context.use_certificate_chain_file(str(files.certificate))
-        context.use_privatekey_file(str(files.key))
+        context.use_privatekey(private)
         context.check_privatekey()
     except SSL.Error as error:
         problem = "; ".join(str(entry[-1]) for entry in error.args[0]) if error.args else "unusable"
         raise UnusableCertificate(f"{files.certificate} with {files.key}: {problem}") from None
     return context
+
+
+def _private_key(path: Path) -> RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except OSError as error:
+        raise UnusableCertificate(f"{path}: {error.strerror}") from None
+    except (TypeError, ValueError, UnsupportedAlgorithm):  # the first is an encrypted one
+        raise UnusableCertificate(f"{path}: not an unencrypted private key in PEM form") from None
+    if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):
+        raise UnusableCertificate(f"{path}: TLS has no use for a key of this kind")
+    return key

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from authproxy.cli import main
+from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.framing import Framer
 from authproxy.protocols.ldap.requests import BindRequest, SearchRequest, Simple, decode_request
 from authproxy.protocols.ldap.responses import BindResponse, Result, SearchResultDone, encode_response
@@ -56,7 +57,7 @@ class Served:
                 raw.settimeout(10)
                 try:
                     self._serve(raw if self._tls is None else self._tls.wrap_socket(raw, server_side=True))
-                except OSError:
+                except (OSError, MalformedMessage):
                     continue
 
     def _serve(self, connection: socket.socket) -> None:

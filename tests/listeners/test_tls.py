@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
 
 from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion, UnusableCertificate
@@ -17,6 +18,19 @@ from tests.system.parts.pki import make_certificate
 def files(folder: Path) -> ServerFiles:
     made = make_certificate(folder, "localhost")
     return ServerFiles(made.certificate, made.key)
+
+
+def _encrypted(key: Path) -> Path:
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    made = key.with_name("encrypted.pem")
+    made.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"passphrase"),
+        )
+    )
+    return made
 
 
 def test_usable(tmp_path: Path) -> None:
@@ -33,7 +47,9 @@ def test_unusable(tmp_path: Path) -> None:
         ({"certificate": text}, "PEM"),
         ({"certificate": tmp_path / "nowhere.pem"}, "No such file"),
         ({"key": other.key}, "mismatch"),
-        ({"key": text}, "one"),
+        ({"key": text}, "text.pem: not an unencrypted private key"),
+        ({"key": _encrypted(good.key)}, "encrypted.pem: not an unencrypted private key"),
+        ({"key": tmp_path / "nowhere.pem"}, "No such file"),
         ({"cipher_list": "NOTHING"}, "OpenSSL knows none"),
     ):
         with pytest.raises(UnusableCertificate, match=problem):
