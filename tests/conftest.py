@@ -29,6 +29,13 @@ def pytest_configure() -> None:
         socket.getaddrinfo = resolve_localhost
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Some run when they are asked for: `pytest -m long`, `pytest -m slow`, `pytest -m nas`."""
+    for marker in ("long", "slow", "nas"):
+        if marker not in config.option.markexpr:
+            items[:] = [item for item in items if item.get_closest_marker(marker) is None]
+
+
 @pytest.fixture(scope="session")
 def reactor_thread() -> Iterator[Any]:
     """The reactor, running in a thread until the session ends."""

@@ -144,6 +144,7 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path, place: str) -> None:
     assert "not a regular file" in problem
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [

@@ -11,13 +11,6 @@ from tests.system.bench.world import World
 from tests.system.everyday import Everyday
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Some run when they are asked for: `pytest -m long`, `pytest -m slow`, `pytest -m nas`."""
-    for marker in ("long", "slow", "nas"):
-        if marker not in config.option.markexpr:
-            items[:] = [item for item in items if item.get_closest_marker(marker) is None]
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What the daemon said, and what its peers saw, beside a failure."""

@@ -73,6 +73,7 @@ def test_an_outage_is_told_by_both_ways(world: World, receiver: Receiver) -> Non
     wait_for(lambda: any(b'"breaker_opened"' in got and token.encode() in got for got in receiver.got), 10)
 
 
+@pytest.mark.long
 def test_a_hook_that_hangs_delays_no_login_and_no_stop(world: World) -> None:
     """It is killed at its deadline; the drain doesn't wait for that."""
     user = door(world)

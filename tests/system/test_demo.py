@@ -77,7 +77,14 @@ def test_the_table_for_people(tmp_path: Path) -> None:
     assert "7 of 7" in out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+    ],
+)
 def test_it_waits_and_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     demo = begin(tmp_path)
     assert demo.stdout is not None

@@ -25,7 +25,7 @@ from tests.system.bench.nas import Nas
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_CHALLENGE, CALLING_STATION_ID, STATE, Request
 from tests.system.bench.world import Login, World
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 USERS = 4
 FACTORS = ["", "", ",push", ",123456", ",phone"]

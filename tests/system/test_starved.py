@@ -21,6 +21,7 @@ DESCRIPTORS = 64
 HANGING = 12  # more than there are threads to look names up in
 
 
+@pytest.mark.long
 def test_names_that_are_looked_up_for_ever(world: World) -> None:
     """A3: a resolver that says nothing holds up those who need it, and nobody else."""
     resolver = Resolver(world.folder / "resolver")
