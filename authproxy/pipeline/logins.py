@@ -20,7 +20,10 @@ from authproxy.pipeline.request import AuthRequest
 Answer = Callable[[Decision], None]
 
 # What a user did to a push, rather than what they typed: asking again at once would only push again (R47).
-_USERS_NO = frozenset({Reason.FACTOR_DENIED, Reason.FACTOR_TIMEOUT, Reason.FRAUD})
+_USERS_NO = frozenset({Reason.FACTOR_DENIED, Reason.FRAUD})
+# Seconds for which nobody is asked again after a push that went unanswered. An automatic retry is here by then; who
+# found the phone too late and types the password again is not refused for that.
+_SILENCE = 5.0
 _MOST_REMEMBERED = 16_384
 
 
@@ -98,7 +101,7 @@ class Logins:
         finally:
             # Also when the work is cancelled: nobody is left waiting.
             del self._waiting[identity]
-            if isinstance(decision, Reject) and decision.reason in _USERS_NO:
+            if isinstance(decision, Reject):
                 self._remember(identity, decision)
             for answer in attempt.answers:
                 answer(decision)
@@ -120,20 +123,24 @@ class Logins:
     def _recent_denial(self, identity: bytes) -> Reject | None:
         if (known := self._denied.get(identity)) is None:
             return None
-        denied_at, decision = known
-        if self._clock() - denied_at < self._denial_memory:
+        until, decision = known
+        if self._clock() < until:
             return decision
         del self._denied[identity]
         return None
 
     def _remember(self, identity: bytes, decision: Reject) -> None:
-        if not self._denial_memory:
+        if decision.reason in _USERS_NO:
+            memory = self._denial_memory
+        elif decision.reason is Reason.FACTOR_TIMEOUT:
+            memory = min(self._denial_memory, _SILENCE)
+        else:
             return
         now = self._clock()
-        self._denied[identity] = (now, decision)
+        self._denied[identity] = (now + memory, decision)
         self._denied.move_to_end(identity)
         while self._denied:
-            oldest, (denied_at, _) = next(iter(self._denied.items()))
-            if len(self._denied) <= _MOST_REMEMBERED and now - denied_at < self._denial_memory:
+            oldest, (until, _) = next(iter(self._denied.items()))
+            if len(self._denied) <= _MOST_REMEMBERED and now < until:
                 return
             del self._denied[oldest]

@@ -119,7 +119,7 @@ def test_an_answered_login_is_asked_anew() -> None:
     assert len(desk.authenticator.pending) == 2
 
 
-@pytest.mark.parametrize("reason", [Reason.FACTOR_DENIED, Reason.FACTOR_TIMEOUT, Reason.FRAUD])
+@pytest.mark.parametrize("reason", [Reason.FACTOR_DENIED, Reason.FRAUD])
 def test_retries_after_a_denial_push_no_more(reason: Reason) -> None:
     """R47: ten automatic retries cost one push."""
     desk = Desk()
@@ -131,6 +131,21 @@ def test_retries_after_a_denial_push_no_more(reason: Reason) -> None:
     assert desk.answers == [Reject(reason)] * 11
     assert len(desk.authenticator.pending) == 1
     desk.now += 30
+    desk.ask()
+    assert len(desk.authenticator.pending) == 2
+
+
+@pytest.mark.parametrize(("denial_memory", "seconds"), [(30.0, 5), (2.0, 2), (0.0, 0)])
+def test_who_missed_the_push_may_ask_again(denial_memory: float, seconds: float) -> None:
+    """R47: the appliance's own retry pushes nobody, the user who types the password again is asked again."""
+    desk = Desk(denial_memory)
+    desk.ask()
+    desk.finish(timeout := Reject(Reason.FACTOR_TIMEOUT))
+    if seconds:
+        desk.now += seconds - 0.5
+        desk.ask()
+        assert desk.answers == [timeout] * 2
+        desk.now += 0.5
     desk.ask()
     assert len(desk.authenticator.pending) == 2
 

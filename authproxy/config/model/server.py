@@ -130,7 +130,8 @@ class ServerSection(Outbound):
     )
     denial_memory: Annotated[float, seconds(0, 3600)] = Field(
         default=30,
-        description="For how long the same login, asked again after the user denied it, is denied without asking.",
+        description="For how long the same login, asked again after the user denied it, is denied without asking. "
+        "After a push that nobody answered: 5 seconds at most, so that an appliance's own retry pushes nobody.",
     )
     failures_per_client: Annotated[int, whole(0, 1_000_000)] = Field(
         default=0,

@@ -131,6 +131,8 @@ def _end(writer: asyncio.StreamWriter) -> NoReturn:
 def reset(writer: asyncio.StreamWriter) -> NoReturn:
     """End the connection with RST."""
     raw = writer.get_extra_info("socket")
+    if raw is None:  # the peer was faster
+        raise ConnectionError("gone")
     with contextlib.suppress(OSError):
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
