@@ -620,6 +620,14 @@ MUTATIONS = (
         ("protocols/radius/test_stream.py::test_a_length_that_none_has",),
     ),
     Mutation(
+        ("R53",),
+        "what gets no answer fills a client's connection for good",
+        _LISTENER,
+        "        self._load.end(asked.client)\n        self.ended(route)\n\n    def _send(",
+        "        self._load.end(asked.client)\n\n    def _send(",
+        (f"{_RADSEC_TESTS}::test_silence_is_the_end_of_a_request",),
+    ),
+    Mutation(
         ("R54",),
         "one address may have any number of connections",
         "listeners/radius/radsec.py",
