@@ -16,7 +16,13 @@ from authproxy.listeners.radius.section import Asked, Logins, RadiusSection, Rej
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
-from authproxy.pipeline.username import MalformedUsername, read_username
+from authproxy.pipeline.username import (
+    MalformedUsername,
+    Username,
+    canonical,
+    may_stand_for,
+    read_username,
+)
 from authproxy.protocols.eap.conversation import (
     Conversation,
     Ended,
@@ -212,8 +218,8 @@ class EapSection:
             return None
         request = self._plain.request(inside, CredentialKind.PAP, asked, username, typed.secret)
         request = replace(request, can_challenge=typed.can_be_asked)
-        if b"\0" in typed.secret.reveal():
-            self._decided(session, self._rejecter.reject(request, Reason.MALFORMED, "nul_in_password"))
+        if (wrong := _contradiction(packet, username, typed)) is not None:
+            self._decided(session, self._rejecter.reject(request, Reason.MALFORMED, wrong))
             return None
         return self._logins.submit(request, partial(self._decided, session))
 
@@ -246,6 +252,15 @@ class EapSection:
     def _outer(self, packet: Packet, asked: Asked) -> AuthRequest:
         """For the record of what never got as far as a name inside."""
         return self._plain.unread(packet, CredentialKind.EAP, asked)
+
+
+def _contradiction(packet: Packet, username: Username, typed: Typed) -> str | None:
+    """The record's word for what keeps this from being anybody's login."""
+    if b"\0" in typed.secret.reveal():
+        return "nul_in_password"
+    # The NAS would have this user's session under another's name.
+    outside = canonical((packet.first(USER_NAME) or b"").decode("utf-8", "replace"))
+    return None if may_stand_for(outside, username.canonical) else "another_name_inside"
 
 
 def _inside(packet: Packet, username: bytes, state: bytes) -> Packet:

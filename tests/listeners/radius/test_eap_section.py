@@ -30,6 +30,7 @@ class Wlan:
         self.peer = peer or Peer()
         self.logins, self.rejecter, self.log = Logins(), Rejecter(), Log()
         self.now = 1000.0
+        self.outside = b"anonymous"
         plain = RadiusSection(
             name="wlan",
             logins=self.logins,
@@ -54,7 +55,7 @@ class Wlan:
     def send(self, message: bytes, state: bytes | None = None, client: Client = ASA) -> None:
         pairs = [(EAP_MESSAGE, message[at : at + 253]) for at in range(0, len(message), 253)]
         extra = [*pairs, *([(STATE, state)] if state is not None else [])]
-        self.sent = login(None, *extra, user=b"anonymous")
+        self.sent = login(None, *extra, user=self.outside)
         asked = Asked(client, "10.1.0.1", self.now, True, True, self.log)
         work = self.section.ask(self.sent, CredentialKind.EAP, asked, self.answers.append)
         if work is not None:
@@ -226,6 +227,26 @@ def test_names_and_passwords_that_are_none(name: bytes, typed: bytes) -> None:
     wlan.until_typed()
     assert wlan.logins.requests == []
     assert wlan.reply()[0] is Code.ACCESS_REJECT
+
+
+@pytest.mark.parametrize("method", [25, TTLS])
+@pytest.mark.parametrize("outside", [b"bob", b"root@corp.example", b"alice2", b"\xff"])
+def test_nobody_gets_a_session_in_anothers_name(method: int, outside: bytes) -> None:
+    """R33: a NAS takes the name that it has sent for the user's."""
+    wlan = Wlan(Peer(method))
+    wlan.outside = outside
+    wlan.until_typed()
+    assert wlan.logins.requests == []
+    assert wlan.rejecter.causes == ["another_name_inside"]
+    assert wlan.reply()[0] is not Code.ACCESS_ACCEPT
+
+
+@pytest.mark.parametrize("outside", [b"", b"@corp.example", b"Alice", b"alice@corp.example", b"CORP\\alice"])
+def test_names_outside_that_are_nobodys_or_the_same(outside: bytes) -> None:
+    wlan = Wlan()
+    wlan.outside = outside
+    wlan.until_typed()
+    assert len(wlan.logins.requests) == 1
 
 
 def test_garbage_is_recorded() -> None:
