@@ -631,6 +631,22 @@ MUTATIONS = (
         ("pipeline/test_logins.py::test_a_different_login_does_not_join",),
     ),
     Mutation(
+        ("R46",),
+        "a login from another address joins, where the NAS doesn't say it as Calling-Station-Id",
+        "pipeline/logins.py",
+        '            (request.client_ip or "").encode(),\n',
+        "",
+        ("pipeline/test_logins.py::test_a_different_login_does_not_join",),
+    ),
+    Mutation(
+        ("R46",),
+        "a login for what a RADIUS server refuses joins one for what it allows",
+        "pipeline/logins.py",
+        "            request.shown,\n",
+        "",
+        ("pipeline/test_logins.py::test_a_different_login_does_not_join",),
+    ),
+    Mutation(
         ("R47",),
         "a denial is forgotten at once",
         "pipeline/logins.py",

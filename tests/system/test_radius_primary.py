@@ -251,6 +251,28 @@ def test_the_same_proof_again(modes: Modes) -> None:
         assert open_salted(found[16], nas.secret, request.authenticator) == exchange.keys()[0]
 
 
+def test_what_the_server_may_decide_by_does_not_join(modes: Modes) -> None:
+    """R46: a user who may use the VPN, and may not manage the switch, isn't let into it by a push for the VPN."""
+
+    def no_administrators(asked: Asked) -> bytes:
+        return asked.reply(3 if asked.values(SERVICE_TYPE) == [(6).to_bytes(4, "big")] else 2)
+
+    modes.scripted.script = no_administrators
+    user = modes.user(answer=None)
+    nas = modes.nas(modes.octets)
+    vpn = nas.login(user.user, user.password, (SERVICE_TYPE, (2).to_bytes(4, "big")), (5, bytes(4)))
+    again = nas.login(user.user, user.password, (SERVICE_TYPE, (2).to_bytes(4, "big")), (5, b"\0\0\0\1"))
+    switch = nas.login(user.user, user.password, (SERVICE_TYPE, (6).to_bytes(4, "big")), (5, bytes(4)))
+    nas.send(vpn)
+    modes.journal.wait(CloudRequest, lambda r: r.user == user.user and r.endpoint == "auth_status")
+    nas.send(again)
+    nas.send(switch)
+    assert codes([nas.receive(switch)]) == [ACCESS_REJECT]
+    modes.cloud.decide(user.user, "allow")
+    assert codes([nas.receive(vpn), nas.receive(again)]) == [ACCESS_ACCEPT] * 2
+    assert len(modes.asked(user.user)) == 1
+
+
 # ---- EAP that goes through
 
 
