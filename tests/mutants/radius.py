@@ -564,6 +564,14 @@ MUTATIONS = (
         ("pipeline/test_challenge.py::test_its_time",),
     ),
     Mutation(
+        ("R39",),
+        "a prompt that no password stands behind is answered where passwords are checked",
+        "pipeline/second_step.py",
+        "if pending.kind is Kind.ALONE and self._policy.checks_passwords:",
+        "if False:",
+        ("pipeline/test_modes.py::test_a_prompt_without_a_password_is_worth_nothing_where_one_is_checked",),
+    ),
+    Mutation(
         ("R40",),
         "a State can be answered again",
         _CHALLENGE,
