@@ -278,6 +278,18 @@ def _unsigned_primary(name: str, section: RadiusClient) -> Found:
         )
 
 
+def _eap_identity(name: str, section: RadiusClient) -> Found:
+    if section.trust_eap_identity:
+        yield Way(
+            name,
+            Kind.FORGERY,
+            "trust_eap_identity",
+            "who has a password and logs in by EAP in a tunnel can have somebody else's factor asked for, unless the "
+            "server refuses another name outside",
+            "both_factors",
+        )
+
+
 def _words(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -309,5 +321,8 @@ OPENS: Mapping[type[Options], Mapping[str, How]] = {
         "require_tls": _readable,
     },
     AdClient: {"transport": _transport, "ssl_verify_hostname": _any_name},
-    RadiusClient: {"require_message_authenticator": _unsigned_primary},
+    RadiusClient: {
+        "require_message_authenticator": _unsigned_primary,
+        "trust_eap_identity": _eap_identity,
+    },
 }

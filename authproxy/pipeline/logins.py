@@ -2,7 +2,8 @@
 
 An attempt is known by section, canonical user, keyed hash of the password, calling station and the challenge it
 answers: not by packet, source address or port, so that a NAS that fails over, or an application that binds twice,
-joins it too.
+joins it too. Whatever else the answer may depend on has to be alike as well: the user's address, which the cloud has
+rules about, and what a RADIUS server is shown of the NAS's request.
 """
 
 from __future__ import annotations
@@ -114,6 +115,9 @@ class Logins:
             request.password.reveal(),
             request.calling_station,
             request.state,
+            (request.client_ip or "").encode(),
+            bytes((request.opaque, request.can_challenge)),
+            request.shown,
         )
         lengths = b"".join([len(part).to_bytes(4, "big") for part in parts])
         keyed = self._keyed.copy()

@@ -138,6 +138,10 @@ class Patiences:
             known.told_at = at
             self._tell(report)
 
+    def unanswered(self, client: str, login: Hashable) -> None:
+        """The login is over without an answer, which says nothing about who asked."""
+        self._waiting.pop((client, login), None)
+
     def __len__(self) -> int:
         """Logins that are watched."""
         return len(self._waiting)

@@ -43,3 +43,8 @@ class Policy:
     carries: bool = False  # sessions get attributes of the primary's Accept
     grants: Grants = field(default_factory=Grants)
     no_primary: bool = False  # nobody checks a password: what comes is a factor, or nothing
+
+    @property
+    def checks_passwords(self) -> bool:
+        """Else whoever asks has done it."""
+        return not self.no_primary and self.mode is not Mode.FACTOR_ONLY

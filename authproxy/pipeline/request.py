@@ -26,4 +26,6 @@ class AuthRequest:
     can_challenge: bool = False  # the protocol can ask the user back
     # A proof that only a RADIUS primary can check (CHAP, MS-CHAP, EAP): `password` is then what tells it from others.
     opaque: bool = False
+    # What else a primary is shown, and may decide by; it is alike when the same login is asked again.
+    shown: bytes = field(default=b"", repr=False)
     carried: object = None  # the packet's attributes, for a primary that wants them; opaque here

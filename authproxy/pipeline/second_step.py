@@ -105,6 +105,10 @@ class SecondStep:
             # A session without the attributes that restrict it is more than the primary granted.
             facts.cause = "forgotten"
             return Reject(Reason.BAD_STATE)
+        if pending.kind is Kind.ALONE and self._policy.checks_passwords:
+            # Put by an earlier configuration, or another node's: no password stands behind it.
+            facts.cause = "no_password"
+            return Reject(Reason.BAD_STATE)
         facts.username, facts.dn = pending.username, pending.dn
         facts.groups, facts.outside = pending.groups, pending.outside
         if pending.kind is Kind.ENROLL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -28,6 +29,38 @@ class Username:
 def canonical(name: str) -> str:
     """NFC and lower case, outer white space gone. Directories compare that loosely at least, clouds too."""
     return unicodedata.normalize("NFC", name).strip().lower()
+
+
+# RFC 7542 §2.4 has `@corp.example`; many devices write a word. Nothing that a server could take a name out of.
+_ANONYMOUS = re.compile(r"(anon[a-z]*)?(@[a-z0-9.-]*)?")
+
+
+def is_anonymous(name: str) -> bool:
+    """Whether a canonical name stands outside a tunnel so that nobody reads who is inside."""
+    return _ANONYMOUS.fullmatch(name) is not None
+
+
+def may_stand_for(outside: str, inside: str) -> bool:
+    """Whether a name outside a tunnel leaves open who is inside, or means the same user. Both are canonical.
+
+    A NAS that is told yes takes the name outside for its user's, and so may its rules.
+    """
+    (domain, account, realm), (domain_inside, account_inside, realm_inside) = _parts(outside), _parts(inside)
+    if is_anonymous(outside):
+        return True
+    # The same account in two domains is two people's; with one domain named, it is the same one's.
+    return account == account_inside and _may_equal(domain, domain_inside) and _may_equal(realm, realm_inside)
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """`corp\\alice` and `alice@corp.example`: what stands around `alice`, before and behind."""
+    domain, _, rest = name.rpartition("\\")
+    account, _, realm = rest.partition("@")
+    return domain, account, realm
+
+
+def _may_equal(one: str, other: str) -> bool:
+    return not one or not other or one == other
 
 
 def read_username(octets: bytes, most: int = MAX_OCTETS) -> Username:

@@ -76,7 +76,7 @@ def test_the_same_login_joins_and_gets_the_same_answer() -> None:
     """R46: whatever packet, NAS or port it came by."""
     desk = Desk()
     desk.ask(login="A")
-    desk.ask(login="B", client="other", nas_ip="10.9.9.9", client_ip="192.0.2.1")
+    desk.ask(login="B", client="other", nas_ip="10.9.9.9", carried="another packet")
     desk.ask(login="C")
     assert desk.joins == [("B", "A"), ("C", "A")]
     assert desk.answers == []
@@ -93,6 +93,10 @@ def test_the_same_login_joins_and_gets_the_same_answer() -> None:
         {"section": "other"},
         {"calling_station": b"192.0.2.7"},
         {"state": b"of another challenge"},  # or one push would answer two of them (R39)
+        {"client_ip": "192.0.2.1"},  # the cloud's rules go by it, and not every NAS says Calling-Station-Id
+        {"opaque": True},  # octets of a proof, which goes over the wire readable, typed as a password
+        {"can_challenge": True},
+        {"shown": b"Service-Type = Administrative"},  # a RADIUS primary may say no to it
     ],
 )
 def test_a_different_login_does_not_join(other: dict[str, Any]) -> None:

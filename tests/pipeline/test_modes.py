@@ -247,6 +247,16 @@ def test_challenge_without_a_primary() -> None:
     assert desk.login(b"123456", state=state) == Accept(Reason.DUO_ONLY)
 
 
+def test_a_prompt_without_a_password_is_worth_nothing_where_one_is_checked() -> None:
+    """After a reload, or at another node, that gave the section a primary."""
+    before = Desk(dataclasses.replace(CHALLENGE, no_primary=True))
+    state = before.asked(b"").state
+    after = Desk(CHALLENGE)
+    assert after.login(b"123456", state=state) == Reject(Reason.BAD_STATE)
+    assert after.record.decisions[-1][1].cause == "no_password"
+    assert after.cloud.calls == []
+
+
 @pytest.mark.parametrize("failure", list(FailureClass))
 def test_without_a_primary_no_outage_opens(failure: FailureClass) -> None:
     assert isinstance(Desk(Policy(FailMode.SAFE, no_primary=True), cloud=Cloud(failure)).login(), Reject)

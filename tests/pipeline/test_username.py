@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.pipeline.username import MalformedUsername, canonical, read_username
+from authproxy.pipeline.username import (
+    MalformedUsername,
+    canonical,
+    is_anonymous,
+    may_stand_for,
+    read_username,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +62,47 @@ def test_reads_or_refuses(octets: bytes) -> None:
     except MalformedUsername:
         return
     assert canonical(name.canonical) == name.canonical
+
+
+@pytest.mark.parametrize("name", ["", "@corp.example", "anonymous", "anonymous@corp.example", "anon"])
+def test_anonymous(name: str) -> None:
+    assert is_anonymous(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["alice", "alice@anon", "corp\\anonymous", "anon/alice", "@corp/alice", "anon%alice", "alice@", "anon1"],
+)
+def test_a_name_that_a_server_could_take_another_out_of_is_not_anonymous(name: str) -> None:
+    assert not is_anonymous(name)
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside"),
+    [
+        ("anonymous", "alice"),
+        ("@corp.example", "alice@corp.example"),
+        ("alice", "alice"),
+        ("alice", "corp\\alice"),
+        ("alice@corp.example", "alice"),
+        ("corp\\alice", "alice@corp.example"),
+    ],
+)
+def test_outside_a_tunnel(outside: str, inside: str) -> None:
+    assert may_stand_for(outside, inside)
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside"),
+    [
+        ("bob", "alice"),
+        ("alice2", "alice"),
+        ("alice", "anonymous"),
+        ("corp\\alice", "other\\alice"),
+        ("alice@corp.example", "alice@other.example"),
+        ("corp\\bob", "corp\\alice"),
+        ("alice@corp.example", "corp.example@alice"),
+    ],
+)
+def test_a_name_outside_that_is_anothers(outside: str, inside: str) -> None:
+    assert not may_stand_for(outside, inside)

@@ -73,7 +73,11 @@ class Modes(World):
             "eve": Person(password("eve")),
         }
         self.freeradius = FreeRadius(
-            self.folder / "freeradius", self.canaries.new("the secret of FreeRADIUS"), people
+            self.folder / "freeradius", self.canaries.new("the secret of FreeRADIUS"), people, names=True
+        )
+        # As it is delivered: nothing tells who is inside.
+        self.delivered = FreeRadius(
+            self.folder / "delivered", self.canaries.new("the secret of the other FreeRADIUS"), people
         )
         self.know_passwords({name: person.password for name, person in people.items()})
         server = (self.freeradius.port, self.freeradius.secret)
@@ -83,6 +87,11 @@ class Modes(World):
         self.relay = self.add_section("relay", client="radius_client")
         self.named = self.add_section("named", client="radius_client2")
         self.bare = self.add_section("bare", client="radius_client3")
+        other = (self.delivered.port, self.delivered.secret)
+        self.use_radius("radius_client6", *other)
+        self.use_radius("radius_client7", *other, trust_eap_identity=True)
+        self.unnamed = self.add_section("unnamed", client="radius_client6", exempt=("robot",))
+        self.trusted = self.add_section("trusted", client="radius_client7")
         self.asks = self.add_section("asks", kind="radius_server_challenge", client="radius_client")
 
     def _over_script(self) -> None:
@@ -102,6 +111,7 @@ class Modes(World):
 
     def start(self, **more: Any) -> Any:
         self.freeradius.start()
+        self.delivered.start()
         return super().start(**more)
 
     def user(self, password: str | None = None, **more: Any) -> Login:
@@ -121,6 +131,7 @@ class Modes(World):
             super().close(code=code)
         finally:
             self.freeradius.stop()
+            self.delivered.stop()
             self.scripted.close()
             self.second.close()
 

@@ -92,6 +92,15 @@ def test_right(wlan: Wlan, user: Login, method: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_somebody_elses_name_outside(wlan: Wlan, user: Login, method: str, tmp_path: Path) -> None:
+    """R33: the NAS would have the session in the other's name; nobody is asked anything for it."""
+    assert not wlan.log_in(tmp_path, method, user, outer="robin").accepted
+    assert (wlan.binds(user.user), wlan.asked(user.user, "preauth")) == ([], [])
+    (event,) = wlan.wait_audit(username=user.user, decision="reject")
+    assert event["cause"] == "another_name_inside"
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_wrong_password(wlan: Wlan, user: Login, method: str, tmp_path: Path) -> None:
     heard = wlan.log_in(tmp_path, method, user, wlan.canaries.new("wrong password"))
     assert not heard.accepted

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -23,6 +23,7 @@ from tests.system.bench.mschap import (
     open_salted,
     vendor_specific,
 )
+from tests.system.bench.oracles import Section
 from tests.system.bench.radius_primary import Asked
 from tests.system.bench.wire import (
     ACCESS_ACCEPT,
@@ -40,9 +41,10 @@ from tests.system.bench.wire import (
     Request,
     codes,
 )
+from tests.system.bench.world import Login
 from tests.system.modes import STRANGE, Modes, greets
 from tests.system.parts.clients import radclient
-from tests.system.parts.eapol import eapol
+from tests.system.parts.eapol import Heard, eapol
 from tests.system.parts.freeradius import FreeRadius
 
 pytestmark = pytest.mark.system
@@ -249,48 +251,94 @@ def test_the_same_proof_again(modes: Modes) -> None:
         assert open_salted(found[16], nas.secret, request.authenticator) == exchange.keys()[0]
 
 
+def test_what_the_server_may_decide_by_does_not_join(modes: Modes) -> None:
+    """R46: a user who may use the VPN, and may not manage the switch, isn't let into it by a push for the VPN."""
+
+    def no_administrators(asked: Asked) -> bytes:
+        return asked.reply(3 if asked.values(SERVICE_TYPE) == [(6).to_bytes(4, "big")] else 2)
+
+    modes.scripted.script = no_administrators
+    user = modes.user(answer=None)
+    nas = modes.nas(modes.octets)
+    vpn = nas.login(user.user, user.password, (SERVICE_TYPE, (2).to_bytes(4, "big")), (5, bytes(4)))
+    again = nas.login(user.user, user.password, (SERVICE_TYPE, (2).to_bytes(4, "big")), (5, b"\0\0\0\1"))
+    switch = nas.login(user.user, user.password, (SERVICE_TYPE, (6).to_bytes(4, "big")), (5, bytes(4)))
+    nas.send(vpn)
+    modes.journal.wait(CloudRequest, lambda r: r.user == user.user and r.endpoint == "auth_status")
+    nas.send(again)
+    nas.send(switch)
+    assert codes([nas.receive(switch)]) == [ACCESS_REJECT]
+    modes.cloud.decide(user.user, "allow")
+    assert codes([nas.receive(vpn), nas.receive(again)]) == [ACCESS_ACCEPT] * 2
+    assert len(modes.asked(user.user)) == 1
+
+
 # ---- EAP that goes through
+
+
+def through(modes: Modes, folder: Path, method: str, person: Login, section: Section, **more: Any) -> Heard:
+    """A login by EAP that ends at FreeRADIUS."""
+    server = modes.freeradius if section in (modes.bare, modes.relay) else modes.delivered
+    where = {"port": section.port, "secret": modes.secret, "authority": server.authority}
+    return eapol(folder, method, person.user, more.pop("password", person.password), **where, **more)
 
 
 @pytest.mark.parametrize("method", ["peap-mschapv2", "ttls-pap", "ttls-mschapv2", "peap-gtc"])
 def test_eap(modes: Modes, method: str, tmp_path: Path) -> None:
-    """R44: by wpa_supplicant; keys on both sides are the same. A wrong password costs no call of the cloud's."""
+    """R44: by wpa_supplicant; keys on both sides are the same. A wrong password costs no call of the cloud's.
+
+    R33: the factor is of whom the server has let in, whose name no packet of the NAS's has in it.
+    """
     plain = modes.person("plain")
-    where = {
-        "port": modes.bare.port,
-        "secret": modes.secret,
-        "authority": modes.freeradius.authority,
-        "outer": plain.user,
-    }
-    heard = eapol(tmp_path, method, plain.user, plain.password, **where)  # type: ignore[arg-type]
+    heard = through(modes, tmp_path, method, plain, modes.bare)
     assert heard.accepted, heard.text[-3000:]
     assert heard.keys, heard.text[-3000:]
     assert modes.asked("plain")[-1]["factor"] == "auto"
+    assert modes.wait_audit(user="plain", decision="accept", server_section="bare")
     before = len(modes.asked("plain", "preauth"))
-    heard = eapol(tmp_path, method, plain.user, "wrong password", **where)  # type: ignore[arg-type]
+    heard = through(modes, tmp_path, method, plain, modes.bare, password="wrong password")
     assert not heard.accepted
     assert len(modes.asked("plain", "preauth")) == before
+
+
+@pytest.mark.parametrize("method", ["ttls-pap", "peap-mschapv2"])
+@pytest.mark.parametrize("outside", ["eve", "robot", "nobody-knows", "plain"])
+def test_the_name_outside_chooses_nobodys_factor(
+    modes: Modes, method: str, outside: str, tmp_path: Path
+) -> None:
+    """R33: eve knows plain's password, and has a phone; robot needs none. The server says nothing of who is inside."""
+    began = len(modes.journal.all(CloudRequest, lambda request: request.endpoint == "preauth"))
+    heard = through(modes, tmp_path, method, modes.person("plain"), modes.unnamed, outer=outside)
+    assert not heard.accepted, heard.text[-3000:]
+    assert heard.failure
+    assert len(modes.journal.all(CloudRequest, lambda request: request.endpoint == "preauth")) == began
+    assert modes.wait_audit(reason="primary_unavailable", server_section="unnamed")
+
+
+def test_another_name_outside(modes: Modes, tmp_path: Path) -> None:
+    """The server says who is inside: it's nobody else's session, whoever's factor is asked for."""
+    began = len(modes.asked("eve", "preauth")), len(modes.asked("plain", "preauth"))
+    heard = through(modes, tmp_path, "ttls-pap", modes.person("plain"), modes.bare, outer="eve")
+    assert not heard.accepted
+    assert (len(modes.asked("eve", "preauth")), len(modes.asked("plain", "preauth"))) == began
+    assert modes.wait_audit(cause="another_name_inside", decision="reject")
+
+
+def test_a_server_that_sees_to_names(modes: Modes, tmp_path: Path) -> None:
+    heard = through(modes, tmp_path, "ttls-pap", modes.person("plain"), modes.trusted, outer="plain")
+    assert heard.accepted, heard.text[-3000:]
+    assert not through(modes, tmp_path, "ttls-pap", modes.person("plain"), modes.trusted).accepted
 
 
 @pytest.mark.parametrize("method", ["ttls-pap", "peap-mschapv2"])
 def test_eap_denied_by_the_cloud(modes: Modes, method: str, tmp_path: Path) -> None:
     """R44: EAP said yes already, and has to hear no; no keys."""
     modes.cloud.users["eve"].answer = "deny"
-    eve = modes.person("eve")
-    heard = eapol(
-        tmp_path,
-        method,
-        eve.user,
-        eve.password,
-        port=modes.bare.port,
-        secret=modes.secret,
-        authority=modes.freeradius.authority,
-        outer=eve.user,
-    )
+    heard = through(modes, tmp_path, method, modes.person("eve"), modes.bare)
     assert not heard.accepted
     assert heard.failure, heard.text[-3000:]
     assert not heard.keys
-    assert modes.wait_audit(username="eve", decision="reject")[-1]["reason"] == "factor_denied"
+    assert modes.wait_audit(user="eve", decision="reject")[-1]["reason"] == "factor_denied"
 
 
 # ---- challenges of the server's

@@ -12,6 +12,7 @@ from authproxy.backends.radius.liveness import Silent
 from authproxy.backends.radius.server import Build
 from authproxy.backends.radius.servers import ServerReport, Servers
 from authproxy.backends.radius.settings import RadiusClientSettings
+from authproxy.backends.radius.whose import ANOTHER_NAME, accepted_name, eap_of, names_another
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
@@ -76,7 +77,10 @@ class RadiusPrimary:
         return self._settings.returned != NOTHING
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
-        """Raises PrimaryUnavailable: every server was silent, or there was no time left to ask one."""
+        """Raises PrimaryUnavailable: every server was silent, there was no time left to ask one, or its Accept doesn't
+
+        tell whose login it is.
+        """
         # Another proof than a password is as long as it is.
         if not request.opaque and len(password) > MAX_PASSWORD:
             return Refused("password_too_long")
@@ -84,9 +88,9 @@ class RadiusPrimary:
         async def prove() -> Verified | Refused | PrimaryChallenge:
             return await self._verify(request, password)
 
-        if isinstance(request.carried, FromNas) and request.carried.kind is CredentialKind.EAP:
+        if (eap := eap_of(request)) is not None:
             # The name outside the tunnel is nobody's, and most rounds decide nothing.
-            return await prove()
+            return ANOTHER_NAME if names_another(request, eap) else await prove()
         whose = request.username.canonical
         return await self._guard.attempt(whose, place_of(request), request.deadline, prove, _cause_of)
 
@@ -159,7 +163,8 @@ class RadiusPrimary:
         message = _message(reply)
         match reply.code:
             case Code.ACCESS_ACCEPT:
-                return Verified(request.username.canonical, carried=answered)
+                name = accepted_name(request, reply, trusted=settings.trust_eap_identity)
+                return name if isinstance(name, Refused) else Verified(name, carried=answered)
             case Code.ACCESS_CHALLENGE:
                 return PrimaryChallenge(message, reply.first(STATE) or b"", answered)
             case _:

@@ -26,6 +26,7 @@ class RadiusClientSettings:
     nas_ip: str | None = None  # None: our own address towards the server
     nas_identifier: str | None = None
     returned: Allowed = NOTHING  # what of an Accept goes to the NAS
+    trust_eap_identity: bool = False  # the server sees to it that the name outside is the one inside
     hidden: Mapping[Key, Hiding] = field(default_factory=lambda: STANDARD_HIDDEN)
     lockout: LockoutRules = field(default_factory=LockoutRules)
     # Over TLS: whom to believe, with the certificate that we show. None: by UDP.

@@ -73,6 +73,12 @@ class RadiusClient(Section):
         description="Take no answer without a Message-Authenticator (CVE-2024-3596). `false` for old servers that "
         "send none. Over TLS none is needed.",
     )
+    trust_eap_identity: Flag = Field(
+        default=False,
+        description="EAP in a tunnel or with a certificate lets in whoever is named inside, where only the server can "
+        "read it. `true`: the server sees to it that this is User-Name in its Accept, or else the name outside. "
+        "`false`: it is believed where the name outside is anonymous and the Accept's is not; others are rejected.",
+    )
     nas_ip: Address | None = Field(
         default=None,
         examples=["10.1.0.9"],
@@ -155,6 +161,9 @@ class RadiusClient(Section):
             yield Finding(
                 "require_message_authenticator", "false: answers can be forged on the way (CVE-2024-3596)"
             )
+        if self.trust_eap_identity:
+            what = "true: unless the server sees to names, whoever has a password chooses whose factor is asked for"
+            yield Finding("trust_eap_identity", what)
 
 
 class DuoOnlyClient(Section):

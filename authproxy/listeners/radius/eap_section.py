@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from OpenSSL import SSL
 
+from authproxy.listeners.radius.eap_conversations import Conversations, Peer
 from authproxy.listeners.radius.eap_reply import EapReply
 from authproxy.listeners.radius.section import Asked, Logins, RadiusSection, Rejecter
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.logins import Answer
 from authproxy.pipeline.request import AuthRequest
-from authproxy.pipeline.username import MalformedUsername, read_username
+from authproxy.pipeline.username import (
+    MalformedUsername,
+    Username,
+    canonical,
+    may_stand_for,
+    read_username,
+)
 from authproxy.protocols.eap.conversation import (
     Conversation,
     Ended,
@@ -42,24 +48,6 @@ FRAMED_MTU = 12
 _DEFAULT_MTU = 1020
 _MOST_MTU = 1500
 _HANDLE = 16  # octets: nobody guesses another's
-MOST_CONVERSATIONS = 2048  # some 100 KiB each while TLS is in them
-IDLE = 60.0  # seconds between two packets of a peer's
-
-
-@dataclass(slots=True, eq=False)
-class _Session:
-    """One peer's. `said`: what its last packet was answered with; None while that is being decided."""
-
-    conversation: Conversation
-    client: str
-    handle: bytes
-    seen: float
-    heard: bytes = b""
-    said: Decision | None = None
-    waiting: list[Answer] = field(default_factory=list)
-    inner_state: bytes = b""  # of the challenge that is put to the user
-    verdict: Accept | Reject | None = None
-
 
 Work = Coroutine[Any, Any, None] | None
 
@@ -90,155 +78,142 @@ class EapSection:
         self._patience = patience
         self._new_handle = new_handle
         # After a reload, conversations go on where they are (A13).
-        self.sessions: OrderedDict[bytes, _Session] = OrderedDict() if earlier is None else earlier.sessions
+        self.conversations: Conversations = Conversations() if earlier is None else earlier.conversations
 
     def __len__(self) -> int:
-        return len(self.sessions)
+        return len(self.conversations)
 
     def ask(self, packet: Packet, kind: CredentialKind, asked: Asked, answer: Answer) -> Work:
         """As RadiusSection's. Raises MalformedPacket."""
         if kind is not CredentialKind.EAP:
             return self._plain.ask(packet, kind, asked, answer)
-        self._forget(asked.received)
+        self.conversations.forget(asked.received, self._patience)
         message = b"".join(packet.all(EAP_MESSAGE))
         if packet.first(STATE) is None and self.stays_silent():
             # A conversation can't move to another server once it has begun; it begins there.
             answer(Silence(Reason.FAIL_CLOSED))
             return None
-        session = self._session(packet, asked)
-        if session is None:
-            answer(self._reject(packet, asked, Reason.BAD_STATE, "unknown"))
+        peer = self._peer(packet, asked)
+        if peer is None:
+            begins = packet.first(STATE) is None
+            reason, cause = (Reason.OVERLOADED, "conversations") if begins else (Reason.BAD_STATE, "unknown")
+            answer(self._reject(packet, asked, reason, cause))
             return None
-        session.seen = asked.received
-        self.sessions.move_to_end(session.handle)
-        if message == session.heard:
-            self._repeated(session, answer)
+        self.conversations.heard(peer, asked.received)
+        if message == peer.heard:
+            self._repeated(peer, answer)
             return None
-        if session.conversation.is_deciding:
+        if peer.conversation.is_deciding:
             answer(self._reject(packet, asked, Reason.BAD_STATE, "out_of_turn"))
             return None
-        session.heard, session.said, session.waiting = message, None, [answer]
-        return self._heard(session, packet, asked, message)
+        peer.heard, peer.said, peer.waiting = message, None, [answer]
+        return self._heard(peer, packet, asked, message)
 
     def continues(self, packet: Packet) -> bool:
         """A conversation that is under way, too."""
-        return packet.first(STATE) in self.sessions or self._plain.continues(packet)
+        return packet.first(STATE) in self.conversations or self._plain.continues(packet)
 
-    def _repeated(self, session: _Session, answer: Answer) -> None:
+    def _repeated(self, peer: Peer, answer: Answer) -> None:
         """R46: the NAS asks again under another Identifier."""
-        if session.said is None:
-            session.waiting.append(answer)
+        if peer.said is None:
+            peer.waiting.append(answer)
         else:
-            answer(session.said)
+            answer(peer.said)
 
     # ---- which conversation
 
-    def _session(self, packet: Packet, asked: Asked) -> _Session | None:
+    def _peer(self, packet: Packet, asked: Asked) -> Peer | None:
+        """A new one where the packet has no State. None: there is none of this client's, or no room for another."""
         handle = packet.first(STATE)
-        if handle is None:
-            return self._new(packet, asked)
-        session = self.sessions.get(handle)
-        return session if session is not None and session.client == asked.client.key else None
-
-    def _new(self, packet: Packet, asked: Asked) -> _Session:
+        if handle is not None:
+            return self.conversations.get(handle, asked.client.key)
         conversation = Conversation(self._connect, prompt=self._prompt, fragment=_mtu(packet))
-        session = _Session(conversation, asked.client.key, self._new_handle(), asked.received)
-        self.sessions[session.handle] = session
-        while len(self.sessions) > MOST_CONVERSATIONS:
-            self.sessions.popitem(last=False)
-        return session
-
-    def _forget(self, now: float) -> None:
-        while self.sessions:
-            oldest = next(iter(self.sessions.values()))
-            limit = IDLE + (self._patience if oldest.conversation.is_deciding else 0)
-            if now - oldest.seen < limit:
-                return
-            del self.sessions[oldest.handle]
+        peer = Peer(conversation, asked.client.key, self._new_handle(), asked.received)
+        return peer if self.conversations.add(peer) else None
 
     # ---- one packet
 
-    def _heard(self, session: _Session, packet: Packet, asked: Asked, message: bytes) -> Work:
+    def _heard(self, peer: Peer, packet: Packet, asked: Asked, message: bytes) -> Work:
         try:
-            step = session.conversation.receive(message)
+            step = peer.conversation.receive(message)
         except (MalformedEap, TunnelFailed) as failed:
             asked.log.warn("radius.eap_failed", client=asked.client.name, problem=str(failed))
             # Of a login that was decided, the event is written.
             cause = "tunnel" if isinstance(failed, TunnelFailed) else "eap"
-            verdict = session.verdict if isinstance(session.verdict, Reject) else None
-            self._end(session, verdict or self._reject(packet, asked, Reason.MALFORMED, cause))
+            verdict = peer.verdict if isinstance(peer.verdict, Reject) else None
+            self._end(peer, verdict or self._reject(packet, asked, Reason.MALFORMED, cause))
             return None
+        if peer.conversation.has_tunnel:
+            self.conversations.has_tunnel(peer)
         if isinstance(step, Typed):
-            return self._typed(session, packet, asked, step)
-        self._say(session, step)
+            return self._typed(peer, packet, asked, step)
+        self._say(peer, step)
         return None
 
-    def _say(self, session: _Session, step: Step) -> None:
+    def _say(self, peer: Peer, step: Step) -> None:
         match step:
             case Send(message):
                 # A round of EAP: nothing is decided by it, and nothing recorded.
-                reply = Challenge(Reason.FACTOR_PROMPT, "", session.handle, EapReply(message))
-                self._answer(session, reply)
-            case Ended(bytes() as message, Secret() as keys) if isinstance(session.verdict, Accept):
-                verdict = session.verdict
-                self._end(session, replace(verdict, carried=EapReply(message, keys, verdict.carried)))
+                reply = Challenge(Reason.FACTOR_PROMPT, "", peer.handle, EapReply(message))
+                self._answer(peer, reply)
+            case Ended(bytes() as message, Secret() as keys) if isinstance(peer.verdict, Accept):
+                verdict = peer.verdict
+                self._end(peer, replace(verdict, carried=EapReply(message, keys, verdict.carried)))
             case _:
-                verdict_ = (
-                    session.verdict if isinstance(session.verdict, Reject) else Reject(Reason.MALFORMED)
-                )
-                self._end(session, verdict_)
+                verdict_ = peer.verdict if isinstance(peer.verdict, Reject) else Reject(Reason.MALFORMED)
+                self._end(peer, verdict_)
 
-    def _answer(self, session: _Session, decision: Decision) -> None:
-        session.said = decision
-        waiting, session.waiting = session.waiting, []
+    def _answer(self, peer: Peer, decision: Decision) -> None:
+        peer.said = decision
+        waiting, peer.waiting = peer.waiting, []
         for answer in waiting:
             answer(decision)
 
-    def _end(self, session: _Session, decision: Decision) -> None:
+    def _end(self, peer: Peer, decision: Decision) -> None:
         """An Accept is said once more to who asks the same again; whatever else comes is nobody's."""
-        self._answer(session, decision)
-        if self.sessions.get(session.handle) is session and not isinstance(decision, Accept):
-            del self.sessions[session.handle]
+        self._answer(peer, decision)
+        if not isinstance(decision, Accept):
+            self.conversations.drop(peer)
 
     # ---- the login inside
 
-    def _typed(self, session: _Session, packet: Packet, asked: Asked, typed: Typed) -> Work:
-        inside = _inside(packet, typed.username, session.inner_state)
+    def _typed(self, peer: Peer, packet: Packet, asked: Asked, typed: Typed) -> Work:
+        inside = _inside(packet, typed.username, peer.inner_state)
         try:
             username = read_username(typed.username)
         except MalformedUsername as malformed:
             asked.log.warn("radius.username_refused", client=asked.client.name, problem=str(malformed))
-            self._decided(session, self._reject(packet, asked, Reason.MALFORMED, "username"))
+            self._decided(peer, self._reject(packet, asked, Reason.MALFORMED, "username"))
             return None
         request = self._plain.request(inside, CredentialKind.PAP, asked, username, typed.secret)
         request = replace(request, can_challenge=typed.can_be_asked)
-        if b"\0" in typed.secret.reveal():
-            self._decided(session, self._rejecter.reject(request, Reason.MALFORMED, "nul_in_password"))
+        if (wrong := _contradiction(packet, username, typed)) is not None:
+            self._decided(peer, self._rejecter.reject(request, Reason.MALFORMED, wrong))
             return None
-        return self._logins.submit(request, partial(self._decided, session))
+        return self._logins.submit(request, partial(self._decided, peer))
 
-    def _decided(self, session: _Session, decision: Decision) -> None:
+    def _decided(self, peer: Peer, decision: Decision) -> None:
         """What the pipeline says goes into the tunnel first."""
         if isinstance(decision, Silence):
             # Whoever sends the same again gets no answer either, until the conversation is forgotten.
-            self._answer(session, decision)
+            self._answer(peer, decision)
             return
         try:
-            self._say(session, self._into_tunnel(session, decision))
+            self._say(peer, self._into_tunnel(peer, decision))
         except TunnelFailed:
-            self._end(session, Reject(Reason.MALFORMED))
+            self._end(peer, Reject(Reason.MALFORMED))
 
-    def _into_tunnel(self, session: _Session, decision: Accept | Challenge | Reject) -> Step:
+    def _into_tunnel(self, peer: Peer, decision: Accept | Challenge | Reject) -> Step:
         match decision:
             case Challenge(_, message, state, _):
-                session.inner_state = state
-                return session.conversation.ask(message)
+                peer.inner_state = state
+                return peer.conversation.ask(message)
             case Accept():
-                session.verdict = decision
-                return session.conversation.accept()
+                peer.verdict = decision
+                return peer.conversation.accept()
             case Reject():
-                session.verdict = decision
-                return session.conversation.refuse()
+                peer.verdict = decision
+                return peer.conversation.refuse()
 
     def _reject(self, packet: Packet, asked: Asked, reason: Reason, cause: str) -> Reject:
         return self._rejecter.reject(self._outer(packet, asked), reason, cause)
@@ -246,6 +221,15 @@ class EapSection:
     def _outer(self, packet: Packet, asked: Asked) -> AuthRequest:
         """For the record of what never got as far as a name inside."""
         return self._plain.unread(packet, CredentialKind.EAP, asked)
+
+
+def _contradiction(packet: Packet, username: Username, typed: Typed) -> str | None:
+    """The record's word for what keeps this from being anybody's login."""
+    if b"\0" in typed.secret.reveal():
+        return "nul_in_password"
+    # The NAS would have this user's session under another's name.
+    outside = canonical((packet.first(USER_NAME) or b"").decode("utf-8", "replace"))
+    return None if may_stand_for(outside, username.canonical) else "another_name_inside"
 
 
 def _inside(packet: Packet, username: bytes, state: bytes) -> Packet:

@@ -290,7 +290,7 @@ class RadiusListener(Generic[R]):
             return
         exchange.decided = True
         if isinstance(decision, Silence):
-            self._stay_silent(exchange, asked)
+            self._stay_silent(exchange, asked, route)
             return
         self._patiences.answered(asked.client.key, exchange.login, self._reactor.seconds())
         wait = 0.0
@@ -304,11 +304,13 @@ class RadiusListener(Generic[R]):
         else:
             self._send(decision, exchange, packet, asked, route)
 
-    def _stay_silent(self, exchange: Exchange, asked: Asked) -> None:
+    def _stay_silent(self, exchange: Exchange, asked: Asked, route: R) -> None:
         """The login is on record; what is left to count is a datagram that gets no answer."""
         self._discards.radius_discarded("silent")
+        self._patiences.unanswered(asked.client.key, exchange.login)
         self._duplicates.silenced(exchange, self._reactor.seconds())
         self._load.end(asked.client)
+        self.ended(route)
 
     def _send(self, decision: Decision, exchange: Exchange, packet: Packet, asked: Asked, route: R) -> None:
         try:

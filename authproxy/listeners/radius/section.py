@@ -19,7 +19,7 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
 from authproxy.protocols.radius.packet import STATE, USER_NAME, USER_PASSWORD, Packet
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password, proof
-from authproxy.protocols.radius.relay import Allowed, FromNas
+from authproxy.protocols.radius.relay import Allowed, FromNas, shown_to_primary
 from authproxy.protocols.radius.salted import Hop
 from authproxy.protocols.radius.vendor import Key, first
 from authproxy.secret import Secret
@@ -139,6 +139,7 @@ class RadiusSection:
         self, packet: Packet, kind: CredentialKind, asked: Asked, username: Username, password: Secret
     ) -> AuthRequest:
         """The login that this packet asks for."""
+        carried = self._carried(packet, kind, asked)
         return AuthRequest(
             login=self._new_login(),
             section=self.name,
@@ -154,7 +155,8 @@ class RadiusSection:
             # Inside EAP and MS-CHAP nobody can be asked back in words.
             can_challenge=kind is CredentialKind.PAP,
             opaque=kind is not CredentialKind.PAP,
-            carried=self._carried(packet, kind, asked),
+            shown=b"" if carried is None else shown_to_primary(carried),
+            carried=carried,
         )
 
     def _carried(self, packet: Packet, kind: CredentialKind, asked: Asked) -> FromNas | None:

@@ -94,6 +94,11 @@ class Conversation:
     def is_deciding(self) -> bool:
         return self._phase is _Phase.DECIDING
 
+    @property
+    def has_tunnel(self) -> bool:
+        """The handshake is over."""
+        return self._phase not in (_Phase.BEGIN, _Phase.PROPOSED, _Phase.HANDSHAKE)
+
     def receive(self, octets: bytes) -> Step:
         """Raises MalformedEap or TunnelFailed: it is over, and nobody comes in."""
         try:

@@ -16,13 +16,15 @@ class Code(IntEnum):
 
 
 class Type(IntEnum):
-    """RFC 3748 §5, and the methods spoken here."""
+    """RFC 3748 §5, the methods spoken here, and those that pass through without a tunnel."""
 
     IDENTITY = 1
     NAK = 3
+    MD5 = 4
     GTC = 6
     TTLS = 21
     PEAP = 25
+    MSCHAP = 26  # version 2
     EXTENSIONS = 33  # TLVs inside PEAP
 
 

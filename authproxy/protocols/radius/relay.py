@@ -22,6 +22,7 @@ from authproxy.protocols.radius.packet import (
     VENDOR_SPECIFIC,
     Attribute,
     Packet,
+    encode_attributes,
 )
 from authproxy.protocols.radius.password import CredentialKind
 from authproxy.protocols.radius.salted import Crossing, Hiding, Hop, Salts
@@ -36,6 +37,8 @@ NAS_IP_ADDRESS, NAS_IDENTIFIER, NAS_IPV6_ADDRESS = 4, 32, 95
 _OWN = frozenset((MESSAGE_AUTHENTICATOR, PROXY_STATE))
 # The credential's own, which goes over by itself and never by being named.
 _CREDENTIAL = frozenset((USER_NAME, USER_PASSWORD, CHAP_PASSWORD, CHAP_CHALLENGE, EAP_MESSAGE, STATE))
+# NAS-Port, Acct-Delay-Time, Acct-Session-Id, Acct-Multi-Session-Id, Event-Timestamp, NAS-Port-Id: of each attempt.
+_PASSING = _CREDENTIAL | {5, 41, 44, 50, 55, 87}
 # RFC 2548 §2.1, §2.3: requests and password changes of MS-CHAP.
 _MSCHAP_ASKS = frozenset((MICROSOFT, type) for type in (1, 3, 4, 5, 6, 11, 25, 27))
 # Its answers: Error, Domain, Success, and the keys without which the tunnel has none (RFC 2548 §2.4).
@@ -94,6 +97,15 @@ def towards_primary(asked: FromNas) -> list[Attribute]:
     taken = [attribute for attribute in packet.attributes if attribute.type not in _CREDENTIAL]
     carried += [attribute for attribute in _chosen(taken, asked.allowed) if attribute not in carried]
     return carried
+
+
+def shown_to_primary(asked: FromNas) -> bytes:
+    """What is let through of a NAS's request and says what it is for: by it a server may say yes or no (R46).
+
+    Nothing that differs where a NAS asks for the same login once more.
+    """
+    lasting = [attribute for attribute in asked.packet.attributes if attribute.type not in _PASSING]
+    return encode_attributes(_chosen(lasting, asked.allowed))
 
 
 def accepted(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:

@@ -126,6 +126,7 @@ class Primaries:
             nas_ip=options.nas_ip,
             nas_identifier=options.nas_identifier,
             returned=self._draft.allowed(name, options.pass_through_attr_names, options.pass_through_all),
+            trust_eap_identity=options.trust_eap_identity,
             hidden=self._draft.attributes.hidden,
             lockout=LockoutRules(options.failures_per_user, options.failures_window),
             trust=trust,

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from authproxy.backends.lockout import HELD, LockoutRules
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
+from authproxy.backends.radius.whose import ANOTHER_NAME
 from authproxy.backends.resolve import Resolver
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
@@ -384,12 +386,29 @@ def test_a_password_no_radius_carries(server: Make) -> None:
 
 def test_another_proof_is_as_long_as_it_is(server: Make) -> None:
     """EAP's is longer than any password."""
-    one = server(lambda request: reply(2, request))
+    one = server(lambda request: reply(11, request, Attribute(24, b"theirs")))
     desk = Desk(one)
     asked = replace(login(desk.reactor, kind=CredentialKind.EAP), opaque=True)
     waiting = Deferred.fromCoroutine(desk.primary.verify(asked, Secret(b"x" * 500)))
     desk.turn()
-    assert isinstance(result(waiting), Verified)
+    assert isinstance(result(waiting), PrimaryChallenge)
+
+
+def test_an_accept_to_eap_has_to_say_whose_it_is(server: Make) -> None:
+    """R33: nobody has proven the name outside; the rules are those of test_whose."""
+    one = server(lambda request: reply(2, request, Attribute(1, b"Alice")))
+    outside = Attribute(79, b"\x02\x01\x00\x06\x15\x00")
+    assert isinstance(Desk(one).verify(outside, kind=CredentialKind.EAP), Failure)
+    named = server(lambda request: reply(2, request, Attribute(1, b"alice")))
+    trusted = Desk(named, trust_eap_identity=True).verify(outside, kind=CredentialKind.EAP)
+    assert (trusted.username, type(trusted.carried)) == ("alice", FromPrimary)
+
+
+def test_a_proof_in_anothers_name_is_not_asked_about(server: Make) -> None:
+    one = server()
+    proof = b"\x02\x01\x00\x3e\x1a\x02\x01\x00\x39\x31" + bytes(49) + b"eve"
+    assert Desk(one).verify(Attribute(79, proof), kind=CredentialKind.EAP) == ANOTHER_NAME
+    assert one.seen == []
 
 
 def test_mschap_says_why(server: Make) -> None:

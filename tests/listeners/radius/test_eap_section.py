@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from authproxy.listeners.radius import eap_section
 from authproxy.listeners.radius.answer import reply_of
 from authproxy.listeners.radius.clients import Client
+from authproxy.listeners.radius.eap_conversations import IDLE, Conversations
 from authproxy.listeners.radius.eap_reply import without_keys
-from authproxy.listeners.radius.eap_section import IDLE, EapSection
+from authproxy.listeners.radius.eap_section import EapSection
 from authproxy.listeners.radius.section import Asked, RadiusSection
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.protocols.radius.packet import EAP_MESSAGE, STATE, Attribute, Code, Packet
@@ -30,6 +30,7 @@ class Wlan:
         self.peer = peer or Peer()
         self.logins, self.rejecter, self.log = Logins(), Rejecter(), Log()
         self.now = 1000.0
+        self.outside = b"anonymous"
         plain = RadiusSection(
             name="wlan",
             logins=self.logins,
@@ -54,7 +55,7 @@ class Wlan:
     def send(self, message: bytes, state: bytes | None = None, client: Client = ASA) -> None:
         pairs = [(EAP_MESSAGE, message[at : at + 253]) for at in range(0, len(message), 253)]
         extra = [*pairs, *([(STATE, state)] if state is not None else [])]
-        self.sent = login(None, *extra, user=b"anonymous")
+        self.sent = login(None, *extra, user=self.outside)
         asked = Asked(client, "10.1.0.1", self.now, True, True, self.log)
         work = self.section.ask(self.sent, CredentialKind.EAP, asked, self.answers.append)
         if work is not None:
@@ -165,10 +166,7 @@ def test_the_same_packet_again() -> None:
     wlan = Wlan()
     wlan.until_typed()
     assert wlan.sent is not None
-    again, state = (
-        wlan.section.sessions[next(iter(wlan.section.sessions))].heard,
-        next(iter(wlan.section.sessions)),
-    )
+    again, state = b"".join(wlan.sent.all(EAP_MESSAGE)), wlan.sent.first(STATE)
     answered = len(wlan.answers)
     wlan.send(again, state)
     assert len(wlan.logins.requests) == 1
@@ -197,7 +195,8 @@ def test_another_packet_while_it_is_decided() -> None:
     """It is refused, and the login that waits is left alone."""
     wlan = Wlan()
     wlan.until_typed()
-    state = next(iter(wlan.section.sessions))
+    assert wlan.sent is not None
+    state = wlan.sent.first(STATE)
     wlan.send(packet(77, 25, b"\0"), state)
     assert wlan.rejecter.causes == ["out_of_turn"]
     wlan.logins.answer(Accept(Reason.BOTH_FACTORS))
@@ -205,17 +204,88 @@ def test_another_packet_while_it_is_decided() -> None:
     assert wlan.reply()[0] is Code.ACCESS_ACCEPT
 
 
-def test_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgotten_in_time() -> None:
     wlan = Wlan()
     wlan.send(Peer.identity())
     message, state = wlan.message()
     wlan.now += IDLE
     wlan.send(wlan.peer.respond(message), state)
     assert wlan.rejecter.causes == ["unknown"]
-    monkeypatch.setattr(eap_section, "MOST_CONVERSATIONS", 10)
+
+
+def crowded(most: int, peer: Peer | None = None) -> Wlan:
+    wlan = Wlan(peer)
+    wlan.section.conversations = Conversations(most)
+    return wlan
+
+
+def flood(wlan: Wlan, client: Client = ASA) -> None:
     for _ in range(30):
-        wlan.send(Peer.identity())
+        wlan.send(Peer.identity(), client=client)
     assert len(wlan.section) == 10
+
+
+@pytest.mark.parametrize("method", [25, TTLS])
+def test_a_flood_of_beginnings_ends_no_login(method: int) -> None:
+    """A9: nobody has to know a password for it."""
+    wlan = crowded(10, Peer(method))
+    wlan.until_typed()
+    assert wlan.sent is not None
+    flooded = wlan.sent
+    flood(wlan)
+    wlan.sent = flooded
+    wlan.logins.answer(Accept(Reason.BOTH_FACTORS))
+    wlan.go_on()
+    assert wlan.reply()[0] is Code.ACCESS_ACCEPT
+
+
+def test_a_flood_ends_no_tunnel() -> None:
+    """Whose user is typing."""
+    wlan = crowded(10)
+    wlan.send(Peer.identity())
+    while not wlan.peer.said:
+        message, state = wlan.message()
+        answer = wlan.peer.respond(message)
+        if not wlan.peer.said:
+            wlan.send(answer, state)
+    flood(wlan)
+    wlan.send(answer, state)
+    assert isinstance(wlan.answers[-1], Challenge)
+
+
+def test_a_flood_ends_no_challenge() -> None:
+    wlan = crowded(10, Peer(typed=(b"right", b"123456")))
+    wlan.until_typed()
+    wlan.logins.answer(Challenge(Reason.FACTOR_PROMPT, "Enter passcode: ", b"sealed"))
+    message, state = wlan.message()
+    flood(wlan)
+    wlan.send(wlan.peer.respond(message), state)
+    assert wlan.logins.requests[-1].password == Secret(b"123456")
+
+
+def test_one_clients_flood_is_its_own() -> None:
+    wlan = crowded(10)
+    wlan.send(Peer.identity())
+    message, state = wlan.message()
+    flood(wlan, Client("other", "other", ASA.networks, SECRET))
+    wlan.send(wlan.peer.respond(message), state)
+    assert isinstance(wlan.answers[-1], Challenge)
+
+
+def test_logins_are_not_ended_for_newcomers() -> None:
+    """A1: new work is shed; what is over makes room."""
+    wlan = crowded(1)
+    wlan.until_typed()
+    last = wlan.sent
+    wlan.send(Peer.identity())
+    assert wlan.answers[-1] == Reject(Reason.OVERLOADED)
+    wlan.sent = last
+    wlan.logins.answer(Accept(Reason.BOTH_FACTORS))
+    wlan.go_on()
+    assert wlan.reply()[0] is Code.ACCESS_ACCEPT
+    wlan.send(Peer.identity())
+    assert isinstance(wlan.answers[-1], Challenge)
+    assert len(wlan.section) == 1
 
 
 @pytest.mark.parametrize(
@@ -226,6 +296,26 @@ def test_names_and_passwords_that_are_none(name: bytes, typed: bytes) -> None:
     wlan.until_typed()
     assert wlan.logins.requests == []
     assert wlan.reply()[0] is Code.ACCESS_REJECT
+
+
+@pytest.mark.parametrize("method", [25, TTLS])
+@pytest.mark.parametrize("outside", [b"bob", b"root@corp.example", b"alice2", b"\xff"])
+def test_nobody_gets_a_session_in_anothers_name(method: int, outside: bytes) -> None:
+    """R33: a NAS takes the name that it has sent for the user's."""
+    wlan = Wlan(Peer(method))
+    wlan.outside = outside
+    wlan.until_typed()
+    assert wlan.logins.requests == []
+    assert wlan.rejecter.causes == ["another_name_inside"]
+    assert wlan.reply()[0] is not Code.ACCESS_ACCEPT
+
+
+@pytest.mark.parametrize("outside", [b"", b"@corp.example", b"Alice", b"alice@corp.example", b"CORP\\alice"])
+def test_names_outside_that_are_nobodys_or_the_same(outside: bytes) -> None:
+    wlan = Wlan()
+    wlan.outside = outside
+    wlan.until_typed()
+    assert len(wlan.logins.requests) == 1
 
 
 def test_garbage_is_recorded() -> None:

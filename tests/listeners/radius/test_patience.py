@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from authproxy.pipeline.decision import Accept, Reason
+from authproxy.pipeline.decision import Accept, Reason, Silence
 from authproxy.pipeline.patience import ClientPatience
 from authproxy.protocols.radius.packet import Malformed, MalformedPacket
 from tests.listeners.radius.world import World, login
@@ -56,5 +56,15 @@ def test_what_is_over_is_not_watched() -> None:
     world.logins.raises = MalformedPacket(Malformed.ATTRIBUTE, "as the section says")
     world.ask(login(identifier=11))
     assert world.discards.causes == {"attribute": 1}
+    assert len(world.patiences) == 0
+    assert world.patiences.report() == []
+
+
+def test_who_gets_no_answer_is_not_watched() -> None:
+    """`failmode: silent`: anybody's EAP can ask for it, under any number of names."""
+    world = World()
+    for number in range(5):
+        world.ask(login(user=b"user%d" % number, identifier=number))
+        world.logins.answer(Silence(Reason.FAIL_CLOSED))
     assert len(world.patiences) == 0
     assert world.patiences.report() == []

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
 from authproxy.listeners.radius.radsec import SECRET, StreamLimits
-from authproxy.pipeline.decision import Accept, Reason
+from authproxy.pipeline.decision import Accept, Reason, Silence
 from authproxy.protocols.radius.packet import Code
 from authproxy.secret import Secret
 from tests.backends.certificates import Authority
@@ -259,6 +259,20 @@ def test_so_much_in_flight_and_no_more(tmp_path: Path) -> None:
     world.logins.answer(ACCEPTED, 1)
     world.clock.advance(0)
     assert len(world.logins.requests) == 4
+
+
+def test_silence_is_the_end_of_a_request(tmp_path: Path) -> None:
+    """`failmode: silent`: what gets no answer must not fill the connection for good, nor keep it from ending."""
+    world = RadSecWorld(tmp_path, stream=StreamLimits(pending=2))
+    wire = world.connect()
+    for number in range(3):
+        wire.send(ask(number, user=b"user%d" % number))
+        assert len(world.logins.requests) == number + 1
+        world.logins.answer(Silence(Reason.FAIL_CLOSED))
+    assert not wire.transport.paused
+    assert world.port.packets.pending == 0
+    world.port.drain()
+    assert wire.closed
 
 
 def test_identifiers_used_twice_count_twice(tmp_path: Path) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from authproxy.protocols.radius.packet import Attribute, Packet
+from authproxy.protocols.radius.packet import Attribute, Packet, encode_attributes
+from authproxy.protocols.radius.password import CredentialKind
 from authproxy.protocols.radius.relay import (
     NOTHING,
     Allowed,
+    FromNas,
     FromPrimary,
     accepted,
     challenged,
     eap_failure,
     rejected,
+    shown_to_primary,
 )
 from authproxy.protocols.radius.salted import (
     STANDARD_HIDDEN,
@@ -109,3 +112,21 @@ def test_eap_ends_with_a_failure_of_the_same_identifier() -> None:
     asked = Packet(1, 1, b"", (Attribute(79, b"\x02\x07"), Attribute(79, b"\x00\x06\x03\x01")), b"")
     assert eap_failure(asked) == [Attribute(79, b"\x04\x07\x00\x04")]
     assert eap_failure(Packet(1, 1, b"", (), b"")) == []
+
+
+def test_what_a_primary_is_shown_of_a_login() -> None:
+    """R46: alike when a NAS asks for it once more, and not when it asks for something else."""
+
+    def shown(*attributes: Attribute, allowed: Allowed = NOTHING) -> bytes:
+        return shown_to_primary(FromNas(Packet(1, 1, b"", attributes, b""), CredentialKind.PAP, NAS, allowed))
+
+    login = (Attribute(1, b"alice"), Attribute(2, bytes(16)), Attribute(24, b"state"))
+    everything, service = Allowed(everything=True), Attribute(6, b"\0\0\0\6")
+    assert shown(*OWN, *login, service, PAIRS) == b""
+    once = shown(*OWN, *login, service, PAIRS, Attribute(5, bytes(4)), allowed=everything)
+    assert once == encode_attributes([service, PAIRS])
+    assert (
+        shown(service, PAIRS, *(Attribute(type, b"x") for type in (44, 55, 87)), allowed=everything) == once
+    )
+    assert shown(service, PAIRS, Attribute(30, b"ssid"), allowed=everything) != once
+    assert shown(service, PAIRS, allowed=Allowed(frozenset({(None, 6)}))) == encode_attributes([service])

@@ -243,6 +243,8 @@ _EAP = """
   }}
 """
 _SIGN = "    update reply {\n      Message-Authenticator := 0x00\n    }"
+# Whom the tunnel has let in, to the NAS.
+_NAMED = "    update reply {\n      User-Name := &request:User-Name\n    }"
 _REFUSAL = """\
 DEFAULT
 \tEAP-Message =* ANY, State =* ANY, Message-Authenticator =* ANY, Reply-Message =* ANY,
@@ -274,6 +276,7 @@ class FreeRadius:
     """`with FreeRadius(folder, secret, people) as server: …`.
 
     `signs`: Message-Authenticator in every answer (Debian's version puts none into plain ones by itself).
+    `names`: User-Name of who is inside EAP's tunnel; otherwise the name outside is repeated.
     `relay_to`: a port and its secret; then it asks there, and adds a Proxy-State; with `relay_tls`, its own
     certificate and the authority of the other's, over TLS. `radsec`: the authority of those who may ask over TLS.
     `patience`: seconds that a relay waits.
@@ -286,6 +289,7 @@ class FreeRadius:
         people: Mapping[str, Person] | None = None,
         *,
         signs: bool = True,
+        names: bool = False,
         requires: bool = False,
         relay_to: tuple[int, str] | None = None,
         relay_tls: tuple[Files, Path] | None = None,
@@ -306,6 +310,7 @@ class FreeRadius:
         self.radsec_port = free_port()
         self._files = make_certificate(folder / "pki", "radius.example.test", "127.0.0.1")
         self.authority = self._files.authority
+        self._names = names
         self._signs, self._requires, self._relay_to = signs, requires, relay_to
         self._patience = patience
         self._relay_tls, self._radsec = relay_tls, radsec
@@ -371,7 +376,7 @@ class FreeRadius:
         else:
             eap = _EAP.format(key=files.key, certificate=files.certificate, authority=files.authority)
             policy = _POLICY.format(codes=self._codes(), sign=sign)
-            inner = f"server inner {{\n{_POLICY.format(codes='', sign='')}\n}}"
+            inner = f"server inner {{\n{_POLICY.format(codes='', sign=_NAMED if self._names else '')}\n}}"
         (self._folder / "dictionary").touch()
         (self._folder / "people").write_text("\n".join(map(_entry, self.people, self.people.values())))
         (self._folder / "refusal").write_text(_REFUSAL)
