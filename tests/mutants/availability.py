@@ -231,6 +231,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("A10",),
+        "each form of a bind name is counted for itself",
+        "backends/directory/counted.py",
+        "        if isinstance(name, PlainName):\n",
+        "        if name is not None:\n",
+        ("backends/directory/test_counted.py::test_forms_of_one_name",),
+    ),
+    Mutation(
+        ("A10",),
         "one password may be tried at a thousand users",
         "pipeline/failure_limit.py",
         "if bucket is not None and self._refilled(bucket, most, rules, now) < 1:",

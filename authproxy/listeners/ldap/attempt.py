@@ -135,9 +135,13 @@ class Guard(Protocol):
 
 
 class BindPrimary:
-    """A pipeline.ports.Primary: each login's own bind. `counted_as`: what all forms of a bind name have in common."""
+    """A pipeline.ports.Primary: each login's own bind.
 
-    def __init__(self, guard: Guard, counted_as: Callable[[str], str]) -> None:
+    `counted_as(name, deadline)`: whose wrong passwords these are, whatever form the bind name has; raises
+    PrimaryUnavailable.
+    """
+
+    def __init__(self, guard: Guard, counted_as: Callable[[str, float], Awaitable[str]]) -> None:
         self._guard = guard
         self._counted_as = counted_as
 
@@ -145,7 +149,7 @@ class BindPrimary:
         attempt = request.carried
         assert isinstance(attempt, Attempt)  # noqa: S101 - what section.ask put there
         return await self._guard.attempt(
-            self._counted_as(request.username.typed),
+            await self._counted_as(request.username.typed, request.deadline),
             request.nas_ip,
             request.deadline,
             partial(attempt.verify, password, request.deadline),
