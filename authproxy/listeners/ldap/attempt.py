@@ -114,7 +114,10 @@ class Attempt:
             response = decode_response(frame)
         except MalformedMessage as malformed:
             raise PrimaryUnavailable(f"malformed answer: {malformed}") from None
-        if not isinstance(response, ExtendedResponse) or response.result.code != ResultCode.SUCCESS:
+        if not isinstance(response, ExtendedResponse) or response.result.code in _NO_VERDICT:
+            # It knows the question, and can't answer now: what it took the name for isn't known.
+            raise PrimaryUnavailable("no answer to who has bound")
+        if response.result.code != ResultCode.SUCCESS:
             return self.bind.name
         kind, colon, name = (response.value or b"").decode("utf-8", "replace").partition(":")
         return name if colon and kind in ("u", "dn") else ""
