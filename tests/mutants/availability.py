@@ -158,6 +158,14 @@ MUTATIONS = (
         (f"{_LDAP_TESTS}::test_a_first_message_that_does_not_come",),
     ),
     Mutation(
+        ("A9",),
+        "who doesn't read may go on asking",
+        "listeners/ldap/connection.py",
+        '            self._unread_for.add("client")\n',
+        "            pass\n",
+        ("listeners/ldap/test_relay.py::test_a_client_that_does_not_read_is_not_read",),
+    ),
+    Mutation(
         ("A12",),
         "new logins begin while it drains",
         _LISTENER,

@@ -568,6 +568,26 @@ def test_a_client_that_does_not_read_stops_the_directory() -> None:
     assert not upstream.paused
 
 
+def test_a_client_that_does_not_read_is_not_read() -> None:
+    """What it asks meanwhile would be answered into memory, and needs nobody's leave to be asked."""
+    desk = Desk()
+    wire = bound(desk)
+    wire.octet(encode_request(2, search())[:5])
+    wire.client.pauseProducing()
+    assert wire.transport.producerState == "paused"
+    receiver = desk.directory.upstreams[0].receiver
+    receiver.pauseProducing()
+    receiver.resumeProducing()
+    assert wire.transport.producerState == "paused", "the directory reads, the client doesn't"
+    desk.pass_time(45)
+    assert not wire.closed, "its message isn't slow: nobody reads it"
+    wire.client.resumeProducing()
+    assert wire.transport.producerState == "producing"
+    desk.pass_time(29)
+    wire.octet(encode_request(2, search())[5:])
+    assert code_of(wire.read()[-1][1]) == 0
+
+
 def test_a_directory_that_does_not_read_stops_the_client() -> None:
     desk = Desk()
     wire = bound(desk)
