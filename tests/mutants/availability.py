@@ -159,6 +159,22 @@ MUTATIONS = (
     ),
     Mutation(
         ("A9",),
+        "each octet of a request to the admin endpoint buys half a minute more",
+        "listeners/admin/site.py",
+        "    def resetTimeout(self) -> None:",
+        "    def resetTimeout_(self) -> None:",
+        ("listeners/admin/test_site.py::test_a_request_that_drips_in_has_its_time",),
+    ),
+    Mutation(
+        ("A9",),
+        "who connects to the admin endpoint and says nothing keeps everybody out",
+        "listeners/admin/site.py",
+        "            if connection.wrappedProtocol.waits:\n",
+        "            if not connection:\n",
+        ("listeners/admin/test_site.py::test_connections_are_few_and_who_says_nothing_makes_room",),
+    ),
+    Mutation(
+        ("A9",),
         "who doesn't read may go on asking",
         "listeners/ldap/connection.py",
         '            self._unread_for.add("client")\n',
