@@ -238,6 +238,25 @@ MUTATIONS = (
         ("protocols/ldap/test_dn.py::test_within",),
     ),
     Mutation(
+        ("L11",),
+        "any domain may stand by a name that the cloud is asked about",
+        "backends/directory/identities.py",
+        "return in_domain and has(name, *names)",
+        "return has(name, *names)",
+        (
+            "backends/directory/test_identities.py::test_any_domain_would_be_any_user",
+            "backends/directory/test_identities.py::test_as_typed_where_the_directory_says_who_it_means",
+        ),
+    ),
+    Mutation(
+        ("L11",),
+        "the domain of a principal name may be spelled as the directory takes it",
+        "backends/directory/identities.py",
+        "return own or (in_domain and has(local, *names))",
+        "return own or has(local, *names)",
+        ("backends/directory/test_identities.py::test_an_alias_that_only_the_directory_takes",),
+    ),
+    Mutation(
         ("L12",),
         "an approval counts whatever password the directory takes now",
         "pipeline/approvals.py",

@@ -41,7 +41,7 @@ class Asker(Protocol):
     async def ask_upstream(self, request: ExtendedRequest, tag: int, deadline: float) -> Frame:
         """Its answer to a request of ours. Raises PrimaryUnavailable."""
 
-    async def confirm(self, name: str, deadline: float) -> Verified | Refused:
+    async def confirm(self, name: str, deadline: float, typed: str) -> Verified | Refused:
         """Raises PrimaryUnavailable."""
 
     def upstream_bound(self, success: bool) -> None:
@@ -83,7 +83,7 @@ class Attempt:
         name = await self._name(deadline)
         if not name:
             return Refused("bound_as_nobody")
-        verified = await self._asker.confirm(name, deadline)
+        verified = await self._asker.confirm(name, deadline, self.bind.name)
         if isinstance(verified, Refused):
             if not self._anybody:
                 return verified

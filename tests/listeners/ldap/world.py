@@ -199,7 +199,7 @@ class People:
     )
     asked: list[str] = field(default_factory=list)
 
-    async def confirm(self, name: str, deadline: float) -> Verified | Refused:
+    async def confirm(self, name: str, deadline: float, typed: str = "") -> Verified | Refused:
         self.asked.append(name)
         answer = self.known.get(name, Refused("unknown_user"))
         if isinstance(answer, Exception):
