@@ -180,7 +180,8 @@ class Daemon:
         # The web server is not for everyone, and costs the start a tenth of a second.
         from authproxy.service.admin import serve_admin  # noqa: PLC0415
 
-        admin, address = serve_admin(sock, self._loaded.config.main, overview, world)
+        main, service = self._loaded.config.main, self._service
+        admin, address = serve_admin(sock, main, overview, world, lambda: service.built.admin_tls)
         self._closers.append(admin.live.close)
         return address
 

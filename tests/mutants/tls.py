@@ -100,6 +100,22 @@ MUTATIONS = (
         (f"{_TLS_TESTS}::test_a_file_that_changed_is_read_again",),
     ),
     Mutation(
+        ("T3",),
+        "the admin endpoint says everything in clear, whatever it is configured to show",
+        "service/admin.py",
+        "    if (first := tls()) is not None:\n",
+        "    if (first := None) is not None:\n",
+        ("system/test_admin_tls.py::test_nothing_is_said_in_clear",),
+    ),
+    Mutation(
+        ("T5",),
+        "the admin endpoint shows the certificate that it began with",
+        "service/admin.py",
+        "        self._tls = self._read() or self._tls\n",
+        "",
+        ("system/test_admin_tls.py::test_a_new_certificate_counts_from_the_next_connection",),
+    ),
+    Mutation(
         ("T6",),
         "no SNI is sent",
         _TLS,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.system.bench.directory import BASE
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, CALLING_STATION_ID, codes
 from tests.system.bench.world import World
+from tests.system.ldap_apps import Wire, add_apps
 
 pytestmark = pytest.mark.system
 
@@ -50,3 +52,22 @@ def test_one_password_and_many_users(world: World) -> None:
     assert len(world.wait_audit(25, reason="rate_limited", cause="station_failures")) == 25
     logins = [nas.login(user.user, user.password, (CALLING_STATION_ID, b"192.0.2.9")) for user in users]
     assert codes(nas.exchange_all(logins)) == [ACCESS_ACCEPT] * 30
+
+
+def test_one_entry_by_all_its_names(world: World) -> None:
+    """By LDAP as by RADIUS: what the forms of a name have in common is the entry, not how they are written."""
+    apps = add_apps(world)
+    section = world.add_section("vpn", reject_delay=0)
+    world.config["ad_client"]["ntlm_domain"] = "CORP"
+    entry = f"CN=Alice Smith,OU=People,{BASE}"
+    password = world.canaries.new("alice's password")
+    more = {"userPrincipalName": ["alice.smith@corp.test"]}
+    world.directory.add("asmith", password, attributes=more, dn=entry)
+    world.start()
+    names = (entry, entry.lower(), entry.replace(" ", "\\20"), "alice.smith@corp.test", "CORP\\asmith")
+    for number, name in enumerate(names * 2):
+        with Wire(apps.port) as wire:
+            assert wire.bind(name, world.canaries.new(f"guess {number}")) in (49, 51)
+    nas = world.nas(section)
+    assert codes([nas.ask("asmith", world.canaries.new("the last guess"))]) == [ACCESS_REJECT]
+    assert [bind.result for bind in world.binds("asmith")] == [49, 49, 49]

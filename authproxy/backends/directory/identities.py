@@ -48,15 +48,18 @@ class Identities:
         section = directory.settings.name
         self._groups = [(group, Membership(group, section=section, log=log)) for group in groups]
 
-    async def confirm(self, name: str, deadline: float) -> Verified | Refused:
-        """Exactly one entry has this name, or nobody logs in (L27). Raises PrimaryUnavailable."""
+    async def confirm(self, name: str, deadline: float, typed: str = "") -> Verified | Refused:
+        """Exactly one entry has this name, or nobody logs in (L27). Raises PrimaryUnavailable.
+
+        `typed`: the bind name, where the directory has said that it means `name`.
+        """
 
         async def ask(server: Server, until: float) -> Verified | Refused:
-            return await self._ask(server, name, until)
+            return await self._ask(server, name, typed or name, until)
 
         return await self._directory.consult(ask, deadline)
 
-    async def _ask(self, server: Server, name: str, deadline: float) -> Verified | Refused:
+    async def _ask(self, server: Server, name: str, typed: str, deadline: float) -> Verified | Refused:
         read = read_name(name)
         if isinstance(read, PlainName):
             # Active Directory takes display names and more for a bind name; what it took this one for isn't known.
@@ -75,16 +78,19 @@ class Identities:
         ):
             return Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
         username = user.username.canonical
-        if self._as_typed and not isinstance(read, EntryName):
-            if not await self._is_spelled_so(server, user, read, deadline):
+        spelled = read_name(typed)
+        if self._as_typed and not isinstance(spelled, EntryName):
+            if not await self._is_spelled_so(server, user, spelled, deadline):
                 return Refused("name_not_confirmed")
-            username = canonical(name)
+            username = canonical(typed)
         return Verified(username, user.dn, await self._groups_of(server, user, deadline))
 
     async def _is_spelled_so(
-        self, server: Server, user: User, typed: PrincipalName | DomainName, deadline: float
+        self, server: Server, user: User, typed: PlainName | PrincipalName | DomainName, deadline: float
     ) -> bool:
         """R33: directories take `álice` for alice; the cloud would see somebody else, whom it perhaps lets in."""
+        if isinstance(typed, PlainName):
+            return False
         settings = self._directory.settings
         names = (settings.username_attribute, ACCOUNT_NAME)
         wanted = tuple(dict.fromkeys((*names, settings.at_attribute)))
@@ -93,6 +99,8 @@ class Identities:
         if found.result.code != ResultCode.SUCCESS or len(found.entries) != 1:
             raise NoVerdict(f"search: {code_name(found.result.code)} {found.result.diagnostic}".rstrip())
         (entry,) = found.entries
+        domain = typed.suffix if isinstance(typed, PrincipalName) else typed.domain
+        in_domain = await self._is_in_domain(server, user, domain, deadline)
 
         def has(name: str, *attributes: str) -> bool:
             values = (value for attribute in attributes for value in entry.values(attribute))
@@ -100,9 +108,22 @@ class Identities:
 
         match typed:
             case PrincipalName(whole, local, _):
-                return has(whole, settings.at_attribute, settings.username_attribute) or has(local, *names)
+                own = has(whole, settings.at_attribute, settings.username_attribute)
+                return own or (in_domain and has(local, *names))
             case DomainName(_, name):
-                return has(name, *names)
+                return in_domain and has(name, *names)
+
+    async def _is_in_domain(self, server: Server, user: User, domain: str, deadline: float) -> bool:
+        """Whether the entry's domain is called so, letter for letter: an alias of that is another user, too."""
+        if domain.lower() == self._directory.settings.ntlm_domain.lower():
+            return True
+
+        async def ask(connection: LdapConnection) -> bool:
+            return await self._directory.lookup.is_in_domain(
+                connection, server.root, user.dn, domain, deadline
+            )
+
+        return await server.search(ask, deadline)
 
     def _is_application(self, dn: str) -> bool:
         return any(dn in subtree for subtree in self._applications)

@@ -87,6 +87,15 @@ class Lookup:
             return Refused("ambiguous_user")
         return self._user(entries[0])
 
+    async def is_in_domain(
+        self, connection: LdapConnection, root: Root, dn: str, name: str, deadline: float
+    ) -> bool:
+        """Of Active Directory's domains, by DNS or NetBIOS name. Raises ConnectionFailed."""
+        if not root.active_directory:
+            return False
+        domain = await self._forest.domain(name, connection, root, deadline)
+        return domain is not None and _is_in(dn, domain)
+
     # ---- searching
 
     async def _entries(

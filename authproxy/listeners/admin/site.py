@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.protocols.policies import WrappingFactory
+from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -175,23 +176,46 @@ class _BodilessRequest(Request):
             self.channel.loseConnection()
 
 
+class _Channel(HTTPChannel):
+    @property
+    def waits(self) -> bool:
+        """For the rest of a request, or for one: nothing is being answered."""
+        return self.timeOut is not None
+
+    def resetTimeout(self) -> None:  # noqa: N802 - Twisted's name
+        """Not at every octet: a request that drips in has to be whole when its time is over (A9)."""
+
+
 class _QuietSite(Site):
+    protocol = _Channel  # type: ignore[assignment]  # twisted's own would offer HTTP/2, too
+
     def log(self, request: HttpRequest) -> None:
         """No access log: scrapes and health checks would be all that is in it."""
 
 
 class _Limited(WrappingFactory[Any]):
-    """So many connections and no more: nobody is served by running out of descriptors."""
+    """So many connections and no more: nobody is served by running out of descriptors.
+
+    Who comes last is served: what asks whether we live must not be kept out by those who connect and say nothing.
+    """
 
     descriptors: Descriptors
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:  # noqa: N802 - Twisted's name
         # Where descriptors are few, most of them are for people who log in.
         most = min(MOST_CONNECTIONS, max(2, self.descriptors.most // 4))
-        if len(self.protocols) >= most or not self.descriptors.take(1):
+        if (len(self.protocols) >= most and not self._make_room()) or not self.descriptors.take(1):
             return None
         built: Protocol | None = super().buildProtocol(addr)
         return built
+
+    def _make_room(self) -> bool:
+        """By ending the one that has been waited for longest; False: each is being answered."""
+        for connection in self.protocols:
+            if connection.wrappedProtocol.waits:
+                connection.transport.abortConnection()
+                return True
+        return False
 
     def unregisterProtocol(self, p: Any) -> None:  # noqa: N802 - Twisted's name
         self.descriptors.give_back(1)

@@ -41,7 +41,7 @@ class Asker(Protocol):
     async def ask_upstream(self, request: ExtendedRequest, tag: int, deadline: float) -> Frame:
         """Its answer to a request of ours. Raises PrimaryUnavailable."""
 
-    async def confirm(self, name: str, deadline: float) -> Verified | Refused:
+    async def confirm(self, name: str, deadline: float, typed: str) -> Verified | Refused:
         """Raises PrimaryUnavailable."""
 
     def upstream_bound(self, success: bool) -> None:
@@ -83,7 +83,7 @@ class Attempt:
         name = await self._name(deadline)
         if not name:
             return Refused("bound_as_nobody")
-        verified = await self._asker.confirm(name, deadline)
+        verified = await self._asker.confirm(name, deadline, self.bind.name)
         if isinstance(verified, Refused):
             if not self._anybody:
                 return verified
@@ -114,7 +114,10 @@ class Attempt:
             response = decode_response(frame)
         except MalformedMessage as malformed:
             raise PrimaryUnavailable(f"malformed answer: {malformed}") from None
-        if not isinstance(response, ExtendedResponse) or response.result.code != ResultCode.SUCCESS:
+        if not isinstance(response, ExtendedResponse) or response.result.code in _NO_VERDICT:
+            # It knows the question, and can't answer now: what it took the name for isn't known.
+            raise PrimaryUnavailable("no answer to who has bound")
+        if response.result.code != ResultCode.SUCCESS:
             return self.bind.name
         kind, colon, name = (response.value or b"").decode("utf-8", "replace").partition(":")
         return name if colon and kind in ("u", "dn") else ""
@@ -135,9 +138,13 @@ class Guard(Protocol):
 
 
 class BindPrimary:
-    """A pipeline.ports.Primary: each login's own bind. `counted_as`: what all forms of a bind name have in common."""
+    """A pipeline.ports.Primary: each login's own bind.
 
-    def __init__(self, guard: Guard, counted_as: Callable[[str], str]) -> None:
+    `counted_as(name, deadline)`: whose wrong passwords these are, whatever form the bind name has; raises
+    PrimaryUnavailable.
+    """
+
+    def __init__(self, guard: Guard, counted_as: Callable[[str, float], Awaitable[str]]) -> None:
         self._guard = guard
         self._counted_as = counted_as
 
@@ -145,7 +152,7 @@ class BindPrimary:
         attempt = request.carried
         assert isinstance(attempt, Attempt)  # noqa: S101 - what section.ask put there
         return await self._guard.attempt(
-            self._counted_as(request.username.typed),
+            await self._counted_as(request.username.typed, request.deadline),
             request.nas_ip,
             request.deadline,
             partial(attempt.verify, password, request.deadline),

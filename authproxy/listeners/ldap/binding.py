@@ -180,8 +180,8 @@ class Binding:
         octets = encode_request(message_id, request)
         return await self._relay.ask(message_id, tag, octets, self.soon(deadline))
 
-    async def confirm(self, name: str, deadline: float) -> Verified | Refused:
-        return await self._holder.section.identities.confirm(name, deadline)
+    async def confirm(self, name: str, deadline: float, typed: str) -> Verified | Refused:
+        return await self._holder.section.identities.confirm(name, deadline, typed)
 
     def upstream_bound(self, success: bool) -> None:
         self._relay.authorised = success

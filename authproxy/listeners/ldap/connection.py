@@ -47,6 +47,7 @@ class LdapClient(protocol.Protocol):
         self._spoken = False  # one came at all
         self._partial_since: float | None = None
         self._stalled_since: float | None = None
+        self._unread_for: set[str] = set()  # whom the client isn't read for, while they don't read
         self._closing_since: float | None = None
         self._gone = False
         self.session = Session(self, lambda: listener.section, reactor=listener.reactor, log=listener.log)
@@ -62,11 +63,19 @@ class LdapClient(protocol.Protocol):
             self.transport.write(octets)
 
     def pause(self) -> None:
-        if not self._gone:
-            self.transport.pauseProducing()
+        self._unread_for.add("directory")
+        self._read_or_not()
 
     def resume(self) -> None:
-        if not self._gone and self._closing_since is None:
+        self._unread_for.discard("directory")
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        if self._unread_for and not self._gone:
+            self.transport.pauseProducing()
+        elif not self._gone and self._closing_since is None:
+            if self._partial_since is not None:  # the rest of it may have been waiting for us
+                self._partial_since = self._listener.reactor.seconds()
             self.transport.resumeProducing()
 
     def allow(self, message: int) -> None:
@@ -214,10 +223,16 @@ class LdapClient(protocol.Protocol):
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
         self._stalled_since = self._listener.reactor.seconds()
         self.session.relay.pause()
+        if not self._shaking_hands:  # a handshake can't be written without being read
+            # A9: what it goes on asking is answered from here as well, and nobody takes that either.
+            self._unread_for.add("client")
+            self._read_or_not()
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
         self._stalled_since = None
         self.session.relay.resume()
+        self._unread_for.discard("client")
+        self._read_or_not()
 
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
         """It is gone; connectionLost follows."""
@@ -250,7 +265,8 @@ class LdapClient(protocol.Protocol):
             return "stalled"
         if not self._spoken and now - self._opened > limits.first:
             return "first_message"
-        if self._partial_since is not None and now - self._partial_since > limits.message_time:
+        slow = self._partial_since is not None and now - self._partial_since > limits.message_time
+        if slow and not self._unread_for:
             return "slow"
         silent_since = session.silent_since()
         if limits.network and silent_since is not None and now - silent_since > limits.network:

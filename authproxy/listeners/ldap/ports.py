@@ -48,8 +48,11 @@ class Upstreams(Protocol):
 
 
 class Identities(Protocol):
-    async def confirm(self, name: str, deadline: float) -> Verified | Refused:
-        """The one entry with this bind name. Raises PrimaryUnavailable."""
+    async def confirm(self, name: str, deadline: float, typed: str = "") -> Verified | Refused:
+        """The one entry with this name, which the directory understands by the bind name `typed`.
+
+        Raises PrimaryUnavailable.
+        """
 
 
 class Logins(Protocol):

@@ -6,6 +6,7 @@ its operation is looked at.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from authproxy.listeners.ldap.ports import Client, Upstream, Upstreams
 from authproxy.pipeline.ports import PrimaryUnavailable
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.framing import Frame, frame_of
+from authproxy.protocols.ldap.requests import AbandonRequest, encode_request
 from authproxy.protocols.ldap.responses import INTERMEDIATE_RESPONSE, SEARCH_ENTRY, SEARCH_REFERENCE
 from authproxy.protocols.ldap.result import ResultCode
 from authproxy.protocols.ldap.stream import Piece, Stream
@@ -53,6 +55,7 @@ class Relay:
         self._out: list[bytes] = []  # on the way to the directory
         self._later: list[bytes] = []  # to the client, behind the message that is passing
         self._passing = False  # a part of a message is with the client, and the rest is not
+        self._when_quiet: Callable[[], None] | None = None
         self.outstanding: dict[int, int] = {}  # the client's message ids, to their requests' tags
         self.authorised = False  # the directory takes this connection for somebody's, or may do so
         self.heard: float = reactor.seconds()  # when it last said something
@@ -97,6 +100,23 @@ class Relay:
         if self.outstanding.pop(message_id, None) is not None:
             self._forget_root(message_id)
             self._out.append(octets)
+            self._tell_quiet()
+
+    def when_quiet(self, done: Callable[[], None]) -> None:
+        """Once, as soon as nothing is in progress any more. Something is."""
+        self._when_quiet = done
+
+    def cancel(self) -> None:
+        """Whatever is in progress: the directory is told, and so is the client."""
+        while self.outstanding:
+            message_id, tag = next(iter(self.outstanding.items()))
+            self.say(refusal(message_id, tag, ResultCode.CANCELED, "A bind follows."))
+            self.abandon(message_id, encode_request(self.free_id(), AbandonRequest(message_id)))
+
+    def _tell_quiet(self) -> None:
+        if not self.outstanding and self._when_quiet is not None and not self._closed:
+            done, self._when_quiet = self._when_quiet, None
+            done()
 
     def flush(self) -> None:
         out = self._out
@@ -127,10 +147,10 @@ class Relay:
         self.drop("upstream_silent", "no answer in time")
 
     def free_id(self) -> int:
-        """One that no operation has."""
-        message_id = _MAX_ID
+        """One that no operation has, and that nobody can have used on purpose: late answers mean nothing to us."""
+        message_id = 1 + secrets.randbelow(_MAX_ID)
         while message_id in self.outstanding or message_id in self._awaited:
-            message_id -= 1
+            message_id = 1 + secrets.randbelow(_MAX_ID)
         return message_id
 
     # ---- its end
@@ -151,6 +171,7 @@ class Relay:
         if upstream is not None:
             upstream.close()
         self._answer_for_it(cause, why)
+        self._tell_quiet()
 
     def lost(self, why: str) -> None:
         """ports.Receiver: the directory has closed it."""
@@ -161,6 +182,7 @@ class Relay:
         self._answer_for_it("upstream_lost", why)
         if not asked:  # else whoever asked has heard it
             self._tell_lost(why)
+        self._tell_quiet()
 
     def _answer_for_it(self, cause: str, why: str) -> None:
         """L29: each operation that waits hears that nobody will answer."""
@@ -193,6 +215,7 @@ class Relay:
             if upstream is not None:
                 upstream.close()
             self.lost(f"malformed answer: {malformed}")
+        self._tell_quiet()
 
     def _pass(self, pieces: list[Piece]) -> None:
         relayed: list[bytes] = []

@@ -85,6 +85,9 @@ def forbidden(frame: Frame, who: Who, *, secure: bool) -> Forbidden | None:
     """Why this isn't relayed; None: it is. Raises MalformedMessage."""
     if not (who.bound or who.anonymous or is_root_search(frame)):
         return Forbidden(ResultCode.INSUFFICIENT_ACCESS_RIGHTS, "Bind first.")
+    if not who.bound and frame.tag == SEARCH:
+        # L3, CVE-2020-12243: what nobody answers for is read before a directory has to.
+        decode_request(frame)
     if frame.stop != len(frame.octets) and not who.exempt and _acts_as_another(frame):
         return Forbidden(
             ResultCode.INSUFFICIENT_ACCESS_RIGHTS, "Proxied authorization is for service accounts."

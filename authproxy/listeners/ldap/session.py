@@ -125,7 +125,9 @@ class Session:
             case 0x42 if self._binding.pending:
                 self._goodbye(frame)
                 return
-            case 0x50 if not self._held.has(_abandoned(frame)):
+            case 0x50 if not self._held.has(abandoned := _abandoned(frame)):
+                self._relay.abandon(abandoned, frame.octets)
+                self._relay.flush()
                 return
         most_octets = self.section.limits.message_bound
         if not self._held.add(frame, most=self._operations.most, most_octets=most_octets):
@@ -183,11 +185,31 @@ class Session:
     def _bind(self, frame: Frame) -> None:
         self._relay.flush()
         self._operations.check_id(frame)
+        if self._relay.outstanding:
+            self._end_operations(frame)
+            return
         bind = decode_request(frame)
         assert isinstance(bind, BindRequest)  # noqa: S101 - by its tag
         self._binding.begin(frame, bind)
         if self._binding.pending and (gone := self._held.goodbye()) is not None:
             self._goodbye(gone)
+
+    def _end_operations(self, frame: Frame) -> None:
+        """RFC 4511 §4.2.1: before a bind is processed, what is in progress is complete or abandoned (L8).
+
+        A search that waits for changes might else tell what the next user may see, before anybody knows whether that
+        is one.
+        """
+        self.wait()
+        self.put_back(frame)
+        patience = self._reactor.callLater(self.section.options.bind_timeout, self._relay.cancel)
+
+        def quiet() -> None:
+            if patience.active():
+                patience.cancel()
+            self.go_on()
+
+        self._relay.when_quiet(quiet)
 
     def adopt_section(self) -> None:
         section = self._configured()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from authproxy.config.load import Loaded
 from authproxy.config.problems import InvalidConfig
+from authproxy.listeners.tls import ServerFiles, ServerTls, UnusableCertificate
 from authproxy.service.alarms import ways
 from authproxy.service.building.draft import Draft
 from authproxy.service.building.parts import Built
@@ -34,7 +35,19 @@ def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
         radsec_ports(draft, sections, accounting),
         accounting,
         (*draft.adoptions, lambda: world.certificates.configure(draft.expiries)),
+        _admin_tls(draft),
     )
     if draft.problems:
         raise InvalidConfig(draft.problems)
     return built
+
+
+def _admin_tls(draft: Draft) -> ServerTls | None:
+    main = draft.config.main
+    if main.admin is None or main.admin_tls_cert is None or main.admin_tls_key is None:
+        return None
+    try:
+        return ServerTls(ServerFiles(main.admin_tls_cert, main.admin_tls_key))
+    except UnusableCertificate as unusable:
+        draft.problem("main", "admin_tls_cert", str(unusable))
+        return None

@@ -22,6 +22,7 @@ from authproxy.listeners.radius.eap_section import EapSection
 from authproxy.listeners.radius.listener import LOGINS, Limits, Served
 from authproxy.listeners.radius.radsec import RadSecPlan
 from authproxy.listeners.radius.section import RadiusSection
+from authproxy.listeners.tls import ServerTls
 from authproxy.pipeline.authenticate import Pipeline
 from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode
@@ -139,6 +140,7 @@ class Built:
     radsec: Mapping[Endpoint, RadSecPlan]
     accounting: Mapping[str, AccountingPart]
     adopt: Sequence[Callable[[], None]] = ()
+    admin_tls: ServerTls | None = None  # what main.admin shows; None: it speaks no TLS
 
     @property
     def pending(self) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
+from authproxy.backends.directory.counted import CountedNames
 from authproxy.backends.directory.memberships import GroupingDirectory, Memberships
-from authproxy.backends.directory.names import bare
 from authproxy.config.model import LdapServerAuto, RadiusServer, RadiusServerEap
 from authproxy.listeners.ldap.attempt import BindPrimary
 from authproxy.listeners.ldap.section import LdapSection
@@ -126,7 +126,8 @@ class Sections:
     ) -> Section:
         policy = ldap.ldap_policy(options)
         approvals = self._draft.world.approvals.of_section(options.approval_memory)
-        binds = BindPrimary(directory.primary.guard, bare)
+        counted = CountedNames(directory.primary, clock=self._draft.world.clock)
+        binds = BindPrimary(directory.primary.guard, counted.of)
         pipeline, logins = self._deciding.of(
             name, options, policy, binds, directory.primary, cloud, approvals
         )

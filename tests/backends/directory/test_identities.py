@@ -26,9 +26,9 @@ class Names:
         fields: dict[str, Any] = {"applications": [], "groups": [], "log": NullLog()}
         self.identities = Identities(self.desk.directory, **(fields | more))
 
-    def confirm(self, name: str) -> Verified | Refused:
+    def confirm(self, name: str, typed: str = "") -> Verified | Refused:
         network = self.desk.network
-        return network.run(self.identities.confirm(name, network.seconds() + 10))
+        return network.run(self.identities.confirm(name, network.seconds() + 10, typed))
 
 
 @pytest.mark.parametrize("name", [ALICE, ALICE.upper(), "cn = alice , ou=people," + BASE, "alice@corp.test"])
@@ -124,11 +124,36 @@ def test_groups_are_told() -> None:
     ],
 )
 def test_as_typed(name: str, username: str) -> None:
-    names = Names(as_typed=True)
+    names = Names(desk(ntlm_domain="CORP"), as_typed=True)
     assert names.confirm(name) == Verified(username, ALICE)
 
 
-@pytest.mark.parametrize("name", ["álice@corp.test", "CORP\\álice"])
+def test_any_domain_would_be_any_user() -> None:
+    """Where a domain has no meaning to the directory, whoever types one would choose whom the cloud is asked about."""
+    assert Names(as_typed=True).confirm("NEW\\alice") == Refused("name_not_confirmed")
+    assert Names().confirm("NEW\\alice") == Verified("alice", ALICE)
+
+
+@pytest.mark.parametrize(
+    ("typed", "username"),
+    [
+        ("Alice@corp.test", "alice@corp.test"),
+        ("corp\\alice", "corp\\alice"),
+        (ALICE, "alice"),
+        ("Alice Smith", None),
+        ("alice@córp.test", None),
+        ("CÓRP\\alice", None),
+        ("corp.test/People/alice", None),
+    ],
+)
+def test_as_typed_where_the_directory_says_who_it_means(typed: str, username: str | None) -> None:
+    """Active Directory says `CORP\\alice`, whatever it was that it took for her."""
+    names = Names(desk(ntlm_domain="CORP"), as_typed=True)
+    expected = Refused("name_not_confirmed") if username is None else Verified(username, ALICE)
+    assert names.confirm("CORP\\alice", typed) == expected
+
+
+@pytest.mark.parametrize("name", ["álice@corp.test", "CORP\\álice", "alice@córp.test", "CÓRP\\alice"])
 @pytest.mark.parametrize("as_typed", [True, False])
 def test_an_alias_that_only_the_directory_takes(name: str, as_typed: bool) -> None:
     """R33: Active Directory takes á for a. The cloud never sees the alias."""

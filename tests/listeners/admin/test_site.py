@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 
 from authproxy.listeners.admin.guard import Guard
 from authproxy.listeners.admin.live import MOST_READERS
@@ -239,13 +242,40 @@ def test_readers_are_few_and_end_with_the_service(served: Served) -> None:
     refused.close()
 
 
-def test_connections_are_few(served: Served) -> None:
-    held = [served.connect() for _ in range(MOST_CONNECTIONS)]
+def test_connections_are_few_and_who_says_nothing_makes_room(served: Served) -> None:
+    stream = Stream(served)
+    held = [served.connect() for _ in range(MOST_CONNECTIONS - 1)]
+    held[-1].sendall(b"GET /livez HTTP/1.1\r\nX: ")
     wait_until(lambda: len(served.factory.protocols) == MOST_CONNECTIONS)
-    with served.connect() as refused:
-        assert refused.recv(1) == b""
-    held.pop().close()
-    wait_until(lambda: len(served.factory.protocols) < MOST_CONNECTIONS)
-    assert served.ask("/livez")[0] == 200
+    for _ in range(3):
+        assert served.ask("/livez")[0] == 200
+    with pytest.raises(ConnectionResetError):
+        held[0].recv(1)  # the one that has been there for longest
+    wait_until(lambda: len(served.factory.protocols) <= MOST_CONNECTIONS)
+    assert stream.next(), "what is being answered stays"
+    stream.close()
     for sock in held:
         sock.close()
+
+
+def test_a_request_that_drips_in_has_its_time() -> None:
+    clock = Clock()
+    admin = Admin(
+        Told(),
+        metrics=Metrics().render,
+        metrics_kind=CONTENT_TYPE,
+        guard=Guard(),
+        about=About("proxy1", "0.1.0", 0.0),
+        reactor=clock,
+        log=Remembered(),
+    )
+    wrapper = admin_factory(admin, clock).buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+    assert wrapper is not None
+    transport = StringTransport()
+    wrapper.makeConnection(transport)
+    for octet in b"GET / HTTP/1.1\r\nX-Long: ":
+        wrapper.dataReceived(bytes((octet,)))
+        clock.advance(2)
+        if transport.disconnecting:
+            return
+    pytest.fail("it may go on for ever")

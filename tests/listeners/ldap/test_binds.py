@@ -16,6 +16,7 @@ from authproxy.pipeline.ports import (
 )
 from authproxy.protocols.ldap.controls import PASSWORD_POLICY, Control, PasswordPolicy, encode_password_policy
 from authproxy.protocols.ldap.requests import (
+    WHO_AM_I,
     AbandonRequest,
     BindRequest,
     ExtendedRequest,
@@ -26,9 +27,27 @@ from authproxy.protocols.ldap.requests import (
     UnbindRequest,
     encode_request,
 )
-from authproxy.protocols.ldap.responses import BindResponse, ExtendedResponse, Result, encode_response
+from authproxy.protocols.ldap.responses import (
+    BindResponse,
+    ExtendedResponse,
+    Result,
+    SearchResultDone,
+    SearchResultEntry,
+    encode_response,
+)
 from authproxy.secret import Secret
-from tests.listeners.ldap.world import ALICE, BOB, PASSWORDS, ROOT, SERVICE, Desk, bind, code_of, search
+from tests.listeners.ldap.world import (
+    ALICE,
+    BOB,
+    PASSWORDS,
+    ROOT,
+    SERVICE,
+    Desk,
+    Wire,
+    bind,
+    code_of,
+    search,
+)
 from tests.pipeline.fakes import Door
 
 
@@ -126,6 +145,79 @@ def test_what_was_pipelined_behind_a_refused_bind_is_refused() -> None:
     desk.phone.answer(FactorDeny("deny"))
     assert [(id_, code_of(response)) for id_, response in wire.read()] == [(1, 49), (2, 50)]
     assert not desk.directory.of(SearchRequest)
+
+
+def waiting_for_changes(desk: Desk) -> Wire:
+    """Bound as alice, with a search that never ends."""
+    wire = desk.connect()
+    assert wire.code(1, bind()) == 0
+    desk.directory.silent.add(SearchRequest)
+    wire.send(2, search())
+    return wire
+
+
+def test_a_bind_waits_for_what_is_in_progress() -> None:
+    desk = Desk()
+    wire = waiting_for_changes(desk)
+    wire.send(3, bind(BOB, b"bobs"))
+    wire.send(4, search())
+    (upstream,) = desk.directory.upstreams
+    assert upstream.bound == ALICE
+    upstream.say(2, SearchResultEntry(ALICE))
+    upstream.say(2, SearchResultDone(Result(0)))
+    assert wire.read() == [
+        (2, SearchResultEntry(ALICE)),
+        (2, SearchResultDone(Result(0))),
+        (3, BindResponse(Result(0))),
+    ]
+    assert upstream.bound == BOB
+    assert len(desk.directory.of(SearchRequest)) == 2
+
+
+def test_a_search_for_changes_tells_nothing_that_the_next_user_may_see() -> None:
+    """Not every directory goes on with the rights that it began with: bob's password alone might do."""
+    desk = Desk()
+    wire = waiting_for_changes(desk)
+    desk.phone.at_once = None
+    wire.send(3, bind(BOB, b"bobs"))
+    (upstream,) = desk.directory.upstreams
+    desk.pass_time(9)
+    assert upstream.bound == ALICE
+    desk.pass_time(2)
+    assert desk.directory.of(AbandonRequest) == [AbandonRequest(2)]
+    assert [(id_, code_of(response)) for id_, response in wire.read()] == [(2, 118)]
+    assert upstream.bound == BOB
+    upstream.say(2, SearchResultEntry("cn=for bob alone,dc=example"))
+    assert wire.read() == []
+    desk.phone.answer(FactorDeny("deny"))
+    assert [(id_, code_of(response)) for id_, response in wire.read()] == [(3, 49)]
+
+
+def test_an_abandon_lets_the_bind_go_on() -> None:
+    desk = Desk()
+    wire = waiting_for_changes(desk)
+    wire.send(3, bind(BOB, b"bobs"))
+    assert wire.send(4, AbandonRequest(2)) == [(3, BindResponse(Result(0)))]
+    assert desk.directory.of(AbandonRequest) == [AbandonRequest(2)]
+
+
+def test_the_directory_goes_before_a_bind_that_waits() -> None:
+    desk = Desk()
+    wire = waiting_for_changes(desk)
+    wire.send(3, bind(BOB, b"bobs"))
+    desk.directory.upstreams[0].hang_up()
+    assert [(id_, code_of(response)) for id_, response in wire.read()] == [(2, 52), (3, 0)]
+    assert [upstream.bound for upstream in desk.directory.upstreams] == [ALICE, BOB]
+
+
+def test_who_goes_before_a_bind_that_waits() -> None:
+    desk = Desk()
+    wire = waiting_for_changes(desk)
+    wire.send(3, bind(BOB, b"bobs"))
+    wire.hang_up()
+    assert not desk.directory.upstreams[0].open
+    desk.pass_time(20)
+    assert [request.name for request in desk.directory.of(BindRequest)] == [ALICE]
 
 
 def test_what_waits_is_bounded() -> None:
@@ -307,6 +399,32 @@ def test_a_directory_without_who_am_i() -> None:
     desk = Desk()
     assert desk.connect().code(1, bind("alice@example.test")) == 0
     assert desk.people.asked == ["alice@example.test"]
+
+
+@pytest.mark.parametrize("code", [3, 11, 51, 52])
+def test_a_directory_that_cannot_say_now_who_has_bound(code: int) -> None:
+    desk = Desk()
+    desk.directory.who_am_i = Result(code)
+    assert desk.connect().code(1, bind("alice@example.test")) == 52
+    assert desk.people.asked == []
+    assert not desk.directory.upstreams[0].open
+
+
+def test_a_late_answer_says_nothing_of_who_has_bound() -> None:
+    """What a client asked and gave up may be answered when we have asked, too, by whatever id."""
+    desk = Desk()
+    wire = desk.connect()
+    assert wire.code(1, bind(SERVICE, b"svcpw")) == 0
+    desk.directory.silent.add(ExtendedRequest)
+    ids = (2**31 - 1, 2**31 - 2, 2, 3)
+    for number in ids:
+        wire.send(number, ExtendedRequest(WHO_AM_I))
+        wire.send(9, AbandonRequest(number))
+    wire.send(10, bind("alice@example.test"))
+    for number in ids:
+        desk.directory.upstreams[0].say(number, ExtendedResponse(Result(0), value=b"dn:" + SERVICE.encode()))
+    assert desk.people.asked == [SERVICE]
+    assert wire.read() == []
 
 
 def test_the_client_s_address_is_told() -> None:

@@ -190,16 +190,36 @@ def test_the_size_is_judged_on_the_header() -> None:
     assert again.closed, "and not behind a refused one"
 
 
-def test_depth_costs_nothing() -> None:
+def nested(base: bytes, scope: int, depth: int) -> bytes:
+    """A search for an entry of which it isn't so that it isn't so that …"""
     deep = b"\x87\x01a"
-    for _ in range(30_000):
+    for _ in range(depth):
         deep = ber.tlv(0xA2, deep)
-    request = b"\x04\x01a\x0a\x01\x02\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00" + deep + b"\x30\x00"
+    head = ber.tlv(ber.OCTET_STRING, base) + bytes((0x0A, 1, scope))
+    rest = b"\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00" + deep + b"\x30\x00"
+    return operation(1, 0x63, head + rest)
+
+
+def test_depth_costs_nothing() -> None:
     desk = Desk()
     wire = desk.connect()
-    wire.octet(operation(1, 0x63, request))
+    wire.octet(nested(b"a", 2, 30_000))
     assert code_of(wire.read()[0][1]) == 50
     assert encode_filter(Not(Present("a"))) == b"\xa2\x03\x87\x01a"
+
+
+@pytest.mark.parametrize(("base", "scope", "anonymous"), [(b"", 0, False), (b"", 0, True), (b"a", 2, True)])
+def test_depth_that_nobody_answers_for_doesnt_reach_the_directory(
+    base: bytes, scope: int, anonymous: bool
+) -> None:
+    desk = Desk(options={"allow_anonymous": anonymous})
+    wire = desk.connect()
+    wire.octet(nested(base, scope, 30_000))
+    assert wire.notices() == [2]
+    assert not desk.directory.upstreams
+    other = desk.connect()
+    other.octet(nested(base, scope, 49))
+    assert code_of(other.read()[-1][1]) == 0
 
 
 def test_the_id_of_an_operation_in_progress() -> None:
@@ -546,6 +566,26 @@ def test_a_client_that_does_not_read_stops_the_directory() -> None:
     assert upstream.paused
     wire.client.resumeProducing()
     assert not upstream.paused
+
+
+def test_a_client_that_does_not_read_is_not_read() -> None:
+    """What it asks meanwhile would be answered into memory, and needs nobody's leave to be asked."""
+    desk = Desk()
+    wire = bound(desk)
+    wire.octet(encode_request(2, search())[:5])
+    wire.client.pauseProducing()
+    assert wire.transport.producerState == "paused"
+    receiver = desk.directory.upstreams[0].receiver
+    receiver.pauseProducing()
+    receiver.resumeProducing()
+    assert wire.transport.producerState == "paused", "the directory reads, the client doesn't"
+    desk.pass_time(45)
+    assert not wire.closed, "its message isn't slow: nobody reads it"
+    wire.client.resumeProducing()
+    assert wire.transport.producerState == "producing"
+    desk.pass_time(29)
+    wire.octet(encode_request(2, search())[5:])
+    assert code_of(wire.read()[-1][1]) == 0
 
 
 def test_a_directory_that_does_not_read_stops_the_client() -> None:

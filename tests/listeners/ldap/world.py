@@ -199,7 +199,7 @@ class People:
     )
     asked: list[str] = field(default_factory=list)
 
-    async def confirm(self, name: str, deadline: float) -> Verified | Refused:
+    async def confirm(self, name: str, deadline: float, typed: str = "") -> Verified | Refused:
         self.asked.append(name)
         answer = self.known.get(name, Refused("unknown_user"))
         if isinstance(answer, Exception):
@@ -336,6 +336,10 @@ class Address:
     host: str
 
 
+async def counted_as(name: str, deadline: float) -> str:
+    return bare(name)
+
+
 class Desk:
     """`options` are LdapSection's Options and Limits, and `policy` what Policy has."""
 
@@ -374,7 +378,7 @@ class Desk:
         )
         guard = LockoutGuard(LockoutRules(), section="ad_client", reactor=self.clock, log=self.log)
         self.pipeline = Pipeline(
-            self.policy, BindPrimary(guard, bare), second, self.record, self.clock.seconds
+            self.policy, BindPrimary(guard, counted_as), second, self.record, self.clock.seconds
         )
         self.logins = Logins(
             self.pipeline,
