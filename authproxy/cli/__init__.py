@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
 from authproxy import __version__
 
@@ -37,7 +39,7 @@ def _overview() -> str:
 
 
 def shared_options() -> argparse.ArgumentParser:
-    """-c may stand before or after the verb, or its action; SUPPRESS keeps the later parser from erasing the value."""
+    """-c may stand anywhere, before and behind an action as well; SUPPRESS keeps the later parser from erasing it."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "-c",
@@ -62,25 +64,46 @@ def _verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb. Its exit code is the process's: 2 is always a usage or configuration error."""
-    words = list(sys.argv[1:] if argv is None else argv)
+def _divided(words: list[str]) -> tuple[str | None, list[str]]:
+    """The verb, and all other words in their order: options may stand before it or behind it."""
+    for at, word in enumerate(words):
+        if word in VERBS and (not at or words[at - 1] not in ("-c", "--config")):
+            return word, [*words[:at], *words[at + 1 :]]
+    return None, words
+
+
+def _without_verb(words: list[str]) -> NoReturn:
+    """Ends with help, the version, or what to type instead."""
     top = argparse.ArgumentParser(
         prog="authproxy",
+        usage="authproxy [-c FILE] COMMAND [OPTION …]",
         description="A second-factor authentication proxy for RADIUS and LDAP.",
         epilog=_overview(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[shared_options()],
     )
     top.add_argument("--version", action="version", version=f"authproxy {__version__}")
-    top.add_argument("verb", metavar="COMMAND", choices=VERBS, help=argparse.SUPPRESS)
+    top.add_argument("verb", metavar="COMMAND", nargs="?", help=argparse.SUPPRESS)
     top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    early = top.parse_args(words)
+    given = top.parse_args(words).verb
+    if given is None:
+        top.print_help(sys.stderr)
+        raise SystemExit(2)
+    near = difflib.get_close_matches(given, VERBS, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else "; `authproxy --help` lists the commands"
+    top.error(f"{given!r} is no command{hint}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb. Its exit code is the process's: 2 is always a usage or configuration error."""
+    verb, words = _divided(list(sys.argv[1:] if argv is None else argv))
+    if verb is None:
+        _without_verb(words)
     # Only the verb that runs is imported: the daemon doesn't pay for the others.
-    module = importlib.import_module(f"authproxy.cli.{early.verb.replace('-', '_')}")
-    parser = _verb_parser(early.verb, module)
-    parser.set_defaults(config=getattr(early, "config", None))
-    options = parser.parse_args(early.rest)
+    module = importlib.import_module(f"authproxy.cli.{verb.replace('-', '_')}")
+    parser = _verb_parser(verb, module)
+    parser.set_defaults(config=None)
+    options = parser.parse_args(words)
     try:
         return int(module.run(options))
     except KeyboardInterrupt:

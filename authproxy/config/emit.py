@@ -62,7 +62,10 @@ def _comment(lines: Iterable[str], indent: str) -> Iterator[str]:
 
 def _options(name: str, entries: Entries, path: RenamePath) -> Iterator[str]:
     fields = SERVED[kind_of(name)].model_fields
-    for option, node in entries.items():
+    # Where the file has them, a family where it begins; what nobody wrote comes last.
+    in_order = sorted(entries, key=lambda option: (option in entries.assumed, entries.lines[option]))
+    for option in in_order:
+        node = entries[option]
         yield from _comment(entries.comments.get(option, ()), "  ")
         field = fields[option]
         model = item_model(field)
@@ -106,7 +109,7 @@ def _scalar(node: Node, how: Reads, path: Callable[[str], str]) -> str:
         return "false" if text.lower() == "false" or text.strip("0") == "" else "true"
     if kind in ("integer", "number"):
         return text
-    if "enum" in how.schema:
+    if "enum" in how.schema or how.any_case:
         return text.lower()
     return plain_or_quoted(path(text) if how.is_path else text)
 

@@ -21,7 +21,7 @@ def gathered(section: Entries, kind: type[Section]) -> tuple[Entries, list[Flaw]
     for family in kind.FAMILIES:
         match family:
             case Family():
-                entries = _gather(entries, family, flaws)
+                entries = _gather(_completed(entries, family, notes), family, flaws)
             case GroupFamily():
                 entries = _gather_groups(entries, family, flaws)
     return entries, flaws, notes
@@ -88,6 +88,25 @@ def _numbers(section: Entries, stem: str) -> dict[int, str]:
 def _gap(numbers: Collection[int], stem: str) -> str:
     missing = next(n for n in range(1, len(numbers) + 2) if n not in numbers)
     return "" if missing > len(numbers) else f"{stem}_{missing} is missing before it; number without a gap"
+
+
+def _completed(section: Entries, family: Family, notes: list[Flaw]) -> Entries:
+    """With the members that a `.cfg` leaves to their default, where each item of another list has one of its own."""
+    written = {number: section[key] for number, key in _numbers(section, family.stem).items()}
+    if family.stem in section:
+        written.setdefault(1, section[family.stem])
+    if not family.each or not any(
+        isinstance(node, Scalar) and node.style is Style.CFG for node in written.values()
+    ):
+        return section
+    others, copy = section.get(family.each), _copy(section)
+    for number in range(1, max(len(others) if isinstance(others, Items) else 1, *written) + 1):
+        if number not in written:
+            key = family.stem if number == 1 else f"{family.stem}_{number}"
+            line = max(node.line for node in written.values())
+            copy.put(key, Scalar(family.default, line, Style.CFG), line)
+            notes.append(Flaw(line, (key,), f"not given, which means {family.default} in a .cfg"))
+    return copy
 
 
 def _gather(section: Entries, family: Family, flaws: list[Flaw]) -> Entries:

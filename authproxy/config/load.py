@@ -12,7 +12,7 @@ from authproxy.config.document import Entries, Items, Node, locate
 from authproxy.config.folders import default_log_dir, default_state_dir, log_folder_of, state_dir_of
 from authproxy.config.model import Config, FilePermissions, Main, Section, ServerSection
 from authproxy.config.model.section import Finding
-from authproxy.config.permissions import Exposure, exposures
+from authproxy.config.permissions import Exposure, exposures, state_exposures
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.reading import Reading
 from authproxy.config.rules import Between, client_of, faults_between, risks_between, server_of
@@ -121,7 +121,7 @@ def _between(
 
 
 def _permissions(main: Main, path: Path, reading: Reading, tree: Entries, report: Report) -> None:
-    """S4, of the configuration and of each file that it names."""
+    """S4, of the configuration, of each file that it names, and of the state."""
     plain = any(seen.path is None for seen in reading.seen)
     for exposed in exposures(path, secret=plain):
         hint = " (it holds secrets)" if exposed.exposure is Exposure.READABLE else ""
@@ -133,6 +133,11 @@ def _permissions(main: Main, path: Path, reading: Reading, tree: Entries, report
             for exposed in exposures(seen.path, secret=seen.secret):
                 problem = Problem(report.file, seen.node.line, section, option, exposed.what)
                 _exposed(main, exposed.exposure, report, problem)
+    options = tree.get("main")
+    line = options.lines.get("state_dir", 0) if isinstance(options, Entries) else 0
+    for exposed in state_exposures(main.state_dir):
+        problem = Problem(report.file, line, "main", "state_dir", exposed.what)
+        _exposed(main, exposed.exposure, report, problem)
 
 
 def _exposed(main: Main, exposure: Exposure, report: Report, problem: Problem) -> None:

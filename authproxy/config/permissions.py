@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -41,6 +42,16 @@ def exposures(path: Path, *, secret: bool) -> Iterator[Exposed]:
             yield Exposed(Exposure.WRITABLE, f"{path} can be replaced by everyone: chmod o-w {above}")
     if secret and status.st_mode & stat.S_IROTH and not _closed(folders):
         yield Exposed(Exposure.READABLE, f"{path} can be read by everyone: chmod o-r {path}")
+
+
+def state_exposures(folder: Path) -> Iterator[Exposed]:
+    """The same of `main.state_dir`, if it is there: its keys seal challenges and orders, its latches let doors open."""
+    found = list(exposures(folder, secret=False))
+    if not found:
+        with contextlib.suppress(OSError):
+            for path in sorted(folder.iterdir()):
+                found.extend(exposures(path, secret=True) if path.is_file() else ())
+    yield from found
 
 
 def _closed(folders: list[tuple[Path, os.stat_result]]) -> bool:

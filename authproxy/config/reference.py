@@ -50,9 +50,9 @@ with the key in `main.state_dir` on the machine where it was sealed, or with the
 
 ## Who may read and write the files
 
-The configuration and each file that it names are looked at when it is read. When others can write one (or a
-folder it is in), nothing starts; when others can read one that holds a secret, `check` and the log warn.
-`main.file_permissions` makes that stricter or laxer. A group that is the owner's alone counts as the owner; a
+The configuration, each file that it names and `main.state_dir` are looked at when it is read. When others can
+write one (or a folder it is in), nothing starts; when others can read one that holds a secret, `check` and the log
+warn. `main.file_permissions` makes that stricter or laxer. A group that is the owner's alone counts as the owner; a
 folder that others can't enter protects what is in it.
 
 """

@@ -110,6 +110,9 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
             yield name, Finding("login_patience", what)
         if isinstance(section, ServerSection) and checks_no_password(section, sections):
             yield from ((name, finding) for finding in _without_effect(section))
+        elif isinstance(section, ServerSection) and section.failmode is FailMode.SAFE:
+            what = "safe: while the cloud can't be reached, a right password alone lets anyone in"
+            yield name, Finding("failmode", what)
 
 
 def checks_no_password(section: ServerSection, sections: Mapping[str, Section]) -> bool:

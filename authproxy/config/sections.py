@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -78,11 +79,24 @@ def _prepared(name: str, kind: type[Section], written: Entries, report: Report, 
         report.warning(entries.lines[option], name, option, f"does nothing: {kind.IGNORED[option]}")
         del entries[option]
     if cfg:
+        for option, what in _suspicious(written):
+            report.warning(written.lines[option], name, option, what)
         for option, value in kind.CFG_DEFAULTS.items():
             if option not in entries:
                 entries.put(option, Scalar(value, entries.line, Style.CFG), entries.line)
                 entries.assumed.add(option)
     return entries
+
+
+def _suspicious(written: Entries) -> Iterator[tuple[str, str]]:
+    """Values of a `.cfg` that look as if something else was meant; what stands there counts, to the letter."""
+    for option, node in written.items():
+        if not isinstance(node, Scalar):
+            continue
+        if re.search(r"\s[#;]", node.text):
+            yield option, "holds a # or ; behind a space: that is no comment here, it is part of the value"
+        if len(node.text) > 1 and node.text[0] == node.text[-1] and node.text[0] in "\"'":
+            yield option, "is in quotes, which are part of the value"
 
 
 def _validated(

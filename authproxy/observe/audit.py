@@ -35,8 +35,8 @@ class AuditEvent(NamedTuple):
 
     timestamp: str  # UTC, ISO 8601, microseconds, Z
     msg: str
-    username: str  # as it was typed
-    dn: str | None
+    username: str  # as it was typed; of a bind, whose entry it is, once that is known
+    dn: str | None  # the entry; of a bind that didn't get so far, the DN it came with
     auth_stage: str  # "Primary authentication", "Secondary authentication", "Unknown"
     status: str  # "Allow", "Reject", "Error", "Challenge"
     client_ip: str | None  # the user's own address, if something vouches for it

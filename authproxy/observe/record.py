@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from operator import attrgetter
 
 from authproxy.observe.audit import Audit, AuditEvent
@@ -13,6 +14,7 @@ from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Rej
 from authproxy.pipeline.ports import AuditUnavailable
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
+from authproxy.protocols.ldap.dn import MalformedDN, parse_dn
 
 PRIMARY, SECONDARY, UNKNOWN = "Primary authentication", "Secondary authentication", "Unknown"
 
@@ -42,6 +44,9 @@ _ERRORS = frozenset(
         Reason.INTERNAL,
     }
 )
+
+_ENROLLING = frozenset({Reason.ENROLL_PROMPT, Reason.ENROLL_REQUIRED})
+_LINK = re.compile(r"(https?://[^/\s]*/)\S+", re.IGNORECASE)
 
 _MESSAGES = {
     Reason.BOTH_FACTORS: "Both factors are right",
@@ -90,10 +95,12 @@ class SectionRecorder:
         metrics: Metrics,
         log: Log,
         recent: Recent,
+        binds: bool = False,
     ) -> None:
-        """`ikey` is the application's public name at the cloud; None: a section without one."""
+        """`ikey` is the application's public name at the cloud; None: a section without one. `binds`: LDAP."""
         self._section = section
         self._ikey = ikey
+        self._binds = binds
         self._audit = audit
         self._metrics = metrics.section(section)
         self._log = log
@@ -150,12 +157,16 @@ class SectionRecorder:
         status: str,
         message: str,
     ) -> AuditEvent:
+        username, dn = request.username.typed, facts.dn
+        if self._binds:
+            # What rules for the known product read: who bound in `dn`, and in `username` who that is, once it is known.
+            username, dn = (facts.username or username, dn) if dn else (username, _if_dn(username))
         # In the order of its fields, twice a login: two dozen names to match cost more than all else here.
         return AuditEvent(
             timestamp(self._audit.clock()),
             capped(message),  # msg
-            request.username.typed,
-            capped(facts.dn) or None,
+            username,
+            capped(dn) or None,
             stage,  # auth_stage
             status,
             request.client_ip,
@@ -209,9 +220,18 @@ _LOGGED = (
 _logged = attrgetter(*_LOGGED)
 
 
+def _if_dn(name: str) -> str:
+    try:
+        parse_dn(name)
+    except MalformedDN:
+        return ""
+    return name
+
+
 def _said(decision: Decision) -> str:
-    """What the user was told; "" when nobody was."""
-    return SILENT if isinstance(decision, Silence) else decision.message
+    """What the user was told; "" when nobody was. Who holds a link to enroll adds a phone: it is for the user alone."""
+    said = SILENT if isinstance(decision, Silence) else decision.message
+    return _LINK.sub(r"\1…", said) if decision.reason in _ENROLLING else said
 
 
 def _word(decision: Decision) -> str:

@@ -163,3 +163,23 @@ def test_garbage_is_flaws_or_reads(text: str) -> None:
 
 def test_loading_text_needs_no_file() -> None:
     assert load_text(CFG_WHOLE, Path("none.cfg"), {}).config.sections
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("radius_secret_2=0123456789abcdef ; the ASA", "that is no comment here, it is part of the value"),
+        ("radius_secret_2=0123456789abcdef  # the ASA", "that is no comment here, it is part of the value"),
+        ('radius_secret_2="0123456789abcdef"', "is in quotes, which are part of the value"),
+        ("radius_secret_2=0123456789abcdef#;'", ""),
+    ],
+)
+def test_what_looks_like_a_comment_or_quotes_is_told(tmp_path: Path, line: str, what: str) -> None:
+    """The existing product takes it to the letter, and so do we; who wrote it may have meant something else."""
+    made = loaded(tmp_path, f"{CFG_WHOLE}radius_ip_2=10.9.0.1\n{line}\n", "authproxy.cfg")
+    told = [warning for warning in made.warnings if warning.option == "radius_secret_2"]
+    assert ([warning.what for warning in told] or [""])[0].endswith(what)
+    assert len(told) == bool(what)
+    assert "0123" not in str(told)
+    (section,) = made.config.all(RadiusServerAuto).values()
+    assert section.clients[1].secret.reveal() == line.partition("=")[2].encode()

@@ -52,10 +52,10 @@ def test_the_whole_of_it(tmp_path: Path) -> None:
         "  debug: false",
         "",
         "ad_client:",
+        "  host: [dc1.corp.example, two]",
         "  service_account_username: svc",
         '  service_account_password: "opensesame"',
         '  search_dn: "DC=corp,DC=example"',
-        "  host: [dc1.corp.example, two]",
         "  transport: clear",
         "  auth_type: ntlm2",
         "",
@@ -230,3 +230,9 @@ def test_a_comment_can_not_become_an_option(tmp_path: Path) -> None:
     made = converted(tmp_path, "; note\u2028main: {debug: true}\x85debug: true\n" + CFG_WHOLE)
     config = load_text(made.yaml, tmp_path / "a.yaml", {}, touch=False).config
     assert config.main.debug is False
+
+
+def test_a_client_in_capitals(tmp_path: Path) -> None:
+    """Names of sections are compared without their case, wherever they stand."""
+    text = CFG_DIRECTORY.replace("[ad_client]", "[AD_Client]") + CFG_SERVER + "client=AD_CLIENT\n"
+    assert "  client: ad_client" in converted(tmp_path, text).yaml.splitlines()

@@ -121,3 +121,26 @@ def test_a_closed_folder_protects_what_is_in_it(folder: Path) -> None:
     assert [found.exposure for found in exposures(path, secret=True)] == [Exposure.READABLE]
     folder.chmod(0o700)
     assert list(exposures(path, secret=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("folder", "state can be changed by everyone: chmod go-w"),
+        ("key", "key can be changed by everyone: chmod go-w"),
+    ],
+)
+def test_a_state_that_others_can_write(folder: Path, change: str, what: str) -> None:
+    """Whoever writes there orders primary-only, and proves credentials that never were."""
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    (state / "key").touch(mode=0o600)
+    text = f"main:\n  state_dir: {state}\n{WHOLE}"
+    assert outcome(folder, text, 0o600) == "fine"
+    (state if change == "folder" else state / "key").chmod(0o777)
+    assert outcome(folder, text, 0o600).startswith("refused: ")
+    assert f"authproxy.yaml:2: main.state_dir: {state.parent}" in outcome(folder, text, 0o600)
+    assert what in outcome(folder, text, 0o600)
+    assert outcome(folder, text.replace("main:", "main:\n  file_permissions: warn"), 0o600).startswith(
+        "warned"
+    )

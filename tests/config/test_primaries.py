@@ -13,7 +13,7 @@ from authproxy.config.model import (
     RadiusServerDuoOnly,
 )
 from authproxy.pipeline.prompt import PromptFormat
-from tests.config.files import CFG_DIRECTORY, CFG_SERVER, loaded, problems
+from tests.config.files import CFG_DIRECTORY, CFG_SERVER, SERVER, loaded, problems
 
 RADIUS = (
     "[radius_client]\nhost=10.3.0.1\nhost_2=radius2.corp.example\nport=1645\nsecret=a long shared secret\n"
@@ -28,7 +28,7 @@ def test_a_radius_client(tmp_path: Path) -> None:
     text = RADIUS + server("radius_server_auto", "pass_through_attr_names=NAS-Port-Type, Called-Station-Id\n")
     config = loaded(tmp_path, text, "authproxy.cfg").config
     client = config.all(RadiusClient)["radius_client"]
-    assert client.servers == (("10.3.0.1", 1645), ("radius2.corp.example", 1645))
+    assert client.servers == (("10.3.0.1", 1645), ("radius2.corp.example", 1812))
     assert not client.require_message_authenticator, "as the files' users rely on"
     section = next(iter(config.sections.values()))
     assert section is client
@@ -38,6 +38,32 @@ def test_a_port_for_each_host(tmp_path: Path) -> None:
     text = RADIUS.replace("port=1645", "port=1645\nport_2=1812") + server("radius_server_auto")
     client = loaded(tmp_path, text, "authproxy.cfg").config.all(RadiusClient)["radius_client"]
     assert client.servers == (("10.3.0.1", 1645), ("radius2.corp.example", 1812))
+
+
+@pytest.mark.parametrize(
+    ("ports", "servers", "warned"),
+    [
+        ("", (1812, 1812, 1812), []),
+        ("port=1645\n", (1645, 1812, 1812), ["port_2", "port_3"]),
+        ("port_2=1645\n", (1812, 1645, 1812), ["port", "port_3"]),
+        ("port_3=1645\nport=1646\n", (1646, 1812, 1645), ["port_2"]),
+    ],
+)
+def test_ports_that_an_existing_file_leaves_out(
+    tmp_path: Path, ports: str, servers: tuple[int, ...], warned: list[str]
+) -> None:
+    """As there: `port` is the first host's, and each other's is 1812 unless its own says otherwise."""
+    text = RADIUS.replace("port=1645\n", "host_3=10.3.0.3\n" + ports) + server("radius_server_auto")
+    found = loaded(tmp_path, text, "authproxy.cfg")
+    client = found.config.all(RadiusClient)["radius_client"]
+    assert tuple(port for _, port in client.servers) == servers
+    assert [w.option for w in found.warnings if "not given, which means 1812" in w.what] == warned
+
+
+def test_one_port_for_all_in_yaml(tmp_path: Path) -> None:
+    text = 'radius_client:\n  host: [10.3.0.1, 10.3.0.2]\n  port: 1645\n  secret: "a long shared secret"\n'
+    client = loaded(tmp_path, text + SERVER).config.all(RadiusClient)["radius_client"]
+    assert client.servers == (("10.3.0.1", 1645), ("10.3.0.2", 1645))
 
 
 def test_ports_that_fit_no_hosts(tmp_path: Path) -> None:

@@ -47,6 +47,14 @@ MUTATIONS = (
         ("observe/test_failures.py::test_other_peoples_texts_lose_their_values",),
     ),
     Mutation(
+        ("S1",),
+        "a link that adds a phone is on record",
+        "observe/record.py",
+        'return _LINK.sub(r"\\1…", said) if decision.reason in _ENROLLING else said',
+        "return said",
+        ("observe/test_record.py::test_a_link_to_enroll_is_on_no_record",),
+    ),
+    Mutation(
         ("S2",),
         "values stand in a line as they are",
         "observe/lines.py",
@@ -93,6 +101,14 @@ MUTATIONS = (
         "if not folder_status.st_mode & stat.S_ISVTX and (others := _writers(folder_status)):",
         "if not folder_status.st_mode and (others := _writers(folder_status)):",
         ("config/test_permissions.py::test_a_folder_that_others_can_write",),
+    ),
+    Mutation(
+        ("S4",),
+        "a state folder that others can write is fine",
+        "config/permissions.py",
+        "    found = list(exposures(folder, secret=False))\n",
+        "    found = list(exposures(folder, secret=False))[:0]\n",
+        ("config/test_permissions.py::test_a_state_that_others_can_write",),
     ),
     Mutation(
         ("S5",),

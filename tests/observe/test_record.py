@@ -22,6 +22,7 @@ from authproxy.pipeline.ports import (
     FactorDeny,
     FailureClass,
     PreauthAllow,
+    PreauthEnroll,
     PrimaryUnavailable,
     Refused,
     Verified,
@@ -36,7 +37,7 @@ from tests.pipeline.fakes import Cloud, Directory, Door, challenges, request, ru
 class Bench:
     """A recorder with all its sinks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, binds: bool = False) -> None:
         self.log = Remembered()
         self.metrics = Metrics()
         self.recent = Recent()
@@ -45,7 +46,13 @@ class Bench:
             self.path, hostname="proxy1", max_size=10**6, max_files=1, log=self.log, clock=lambda: 0.0
         )
         self.recorder = SectionRecorder(
-            "vpn", "DIX", audit=self.audit, metrics=self.metrics, log=self.log, recent=self.recent
+            "vpn",
+            "DIX",
+            audit=self.audit,
+            metrics=self.metrics,
+            log=self.log,
+            recent=self.recent,
+            binds=binds,
         )
 
     def login(
@@ -304,3 +311,35 @@ def test_what_kept_a_login_out_is_said_and_counted(
         message,
     )
     assert values(bench.metrics)[f"authproxy_fail_closed_total{{section=vpn,why={why}}}"] == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "password", "username", "dn"),
+    [
+        ("uid=alice,dc=x", b"right", "alice", "uid=alice"),  # the fake directory's entry
+        ("alice@corp.example", b"right", "alice", "uid=alice"),
+        ("uid=alice,dc=x", b"wrong", "uid=alice,dc=x", "uid=alice,dc=x"),
+        ("alice@corp.example", b"wrong", "alice@corp.example", None),
+    ],
+)
+def test_a_bind_s_names(tmp_path: Path, typed: str, password: bytes, username: str, dn: str | None) -> None:
+    """The contract, section 7: by LDAP `dn` is who bound, and `username` who that is, once it is known."""
+    bench = Bench(tmp_path, binds=True)
+    bench.login(Directory(), Cloud(), username=typed, password=password)
+    lines = bench.lines()
+    assert {(line["username"], line["dn"]) for line in lines} == {(username, dn)}
+    bench.audit.close()
+
+
+@pytest.mark.parametrize("can_challenge", [False, True])
+def test_a_link_to_enroll_is_on_no_record(bench: Bench, can_challenge: bool) -> None:
+    """S2: whoever opens it adds a phone to this user."""
+    link = "https://cloud.example/enroll/~secret-code"
+    answer = PreauthEnroll("Set up a phone first:", link)
+    decision = bench.login(Directory(), Cloud(answer), can_challenge=can_challenge)
+    assert isinstance(decision, Challenge | Reject)
+    assert link in decision.message
+    (line,) = [line for line in bench.lines() if line["decision"]]
+    assert line["msg"] == "Set up a phone first: https://cloud.example/…"
+    assert "secret-code" not in bench.path.read_text()
+    assert "secret-code" not in repr([*bench.recent.decisions(), *bench.log.events])

@@ -31,7 +31,9 @@ class LogFormat(StrEnum):
 _FACILITY = "LOG_(KERN|USER|MAIL|DAEMON|AUTH|SYSLOG|LPR|NEWS|UUCP|CRON|AUTHPRIV|FTP|LOCAL[0-7])"
 _SHORTEST_CHALLENGE_KEY = 32  # octets
 _SHORTEST_KEY = 16  # octets
-SectionName = Annotated[str, matching(r"[a-z_]+[0-9]*", "not a section's name", "a section's name")]
+SectionName = Annotated[
+    str, matching(r"[a-z_]+[0-9]*", "not a section's name", "a section's name", any_case=True)
+]
 
 
 class FilePermissions(StrEnum):

@@ -34,8 +34,8 @@ class RadiusClient(Section):
     port: Annotated[tuple[Port, ...], Listed] = Field(
         default=(),
         examples=[1812],
-        description="Their ports: one for all, or one for each host in turn. In a `.cfg`: `port`, `port_2`, … Not "
-        "given: 1812, or 2083 for radsec.",
+        description="Their ports: one for all, or one for each host in turn. Not given: 1812, or 2083 for radsec. In a "
+        "`.cfg`: `port`, `port_2`, …, each for its host alone, and 1812 for a host whose is not given beside others.",
     )
     transport: Annotated[RadiusTransport, one_of(RadiusTransport)] = Field(
         default=RadiusTransport.UDP,
@@ -116,7 +116,10 @@ class RadiusClient(Section):
     )
 
     CFG_DEFAULTS: ClassVar = {"require_message_authenticator": "false"}
-    FAMILIES: ClassVar = (Family("host", "host", bare=True), Family("port", "port", bare=True))
+    FAMILIES: ClassVar = (
+        Family("host", "host", bare=True),
+        Family("port", "port", bare=True, each="host", default="1812"),
+    )
     IGNORED: ClassVar = {"pw_codec": "passwords are passed on in the octets that they came in"}
 
     @property

@@ -25,11 +25,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """`stem_1`, `stem_2`, … as items of the list `option`. `bare`: the first may be written `stem` alone."""
+    """`stem_1`, `stem_2`, … as items of the list `option`. `bare`: the first may be written `stem` alone.
+
+    `each`: in a `.cfg` there is one for each item of that list, and one that isn't given is `default`.
+    """
 
     option: str
     stem: str
     bare: bool = False
+    each: str = ""
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)

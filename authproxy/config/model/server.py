@@ -183,9 +183,6 @@ class ServerSection(Outbound):
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
         if self.failmode is FailMode.SAFE:
-            yield Finding(
-                "failmode", "safe: while the cloud can't be reached, a right password alone lets anyone in"
-            )
             if self.slow_cloud is SlowCloud.FAILMODE:
                 what = "failmode, which is safe: a slow cloud lets a right password in, too"
                 yield Finding("slow_cloud", what)

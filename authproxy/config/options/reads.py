@@ -34,6 +34,8 @@ class Reads:
     # As JSON Schema; empty: a list, or one of its items.
     schema: Mapping[str, Any] = field(default_factory=dict)
     is_path: bool = False
+    # A `.cfg` may write it in capitals, as it may all names of sections and options.
+    any_case: bool = False
     # Of a list whose items aren't told apart as `words_of` does it.
     items: Callable[[Any], tuple[Any, ...]] | None = None
 

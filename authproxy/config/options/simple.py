@@ -97,14 +97,16 @@ Text = Annotated[str, Reads(_text, "text", NAMED)]
 MaybeText = Annotated[str, Reads(_maybe_text, "text, or empty", {"type": "string"})]
 
 
-def matching(pattern: str, problem: str, written: str) -> Reads:
-    """Text of one form; `problem` says what it isn't."""
+def matching(pattern: str, problem: str, written: str, *, any_case: bool = False) -> Reads:
+    """Text of one form; `problem` says what it isn't. `any_case`: of a `.cfg`, capitals count as small letters."""
 
     def read(node: object, _: Reading) -> str:
         text = text_of(node)
+        if any_case and isinstance(node, Scalar) and node.style is Style.CFG:
+            text = text.lower()
         return text if re.fullmatch(pattern, text) else wrong(problem)
 
-    return Reads(read, written, {"type": "string", "pattern": f"^({pattern})$"})
+    return Reads(read, written, {"type": "string", "pattern": f"^({pattern})$"}, any_case=any_case)
 
 
 def one_of(kind: type[E], refused: Mapping[str, str] | None = None) -> Reads:

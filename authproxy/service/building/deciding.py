@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.memberships import GroupingDirectory
-from authproxy.config.model import ServerSection
+from authproxy.config.model import LdapServerAuto, ServerSection
 from authproxy.observe.record import SectionRecorder
 from authproxy.pipeline.approvals import SectionApprovals
 from authproxy.pipeline.authenticate import Pipeline
@@ -47,6 +47,7 @@ class Deciding:
             metrics=world.metrics,
             log=world.log,
             recent=world.recent,
+            binds=isinstance(options, LdapServerAuto),
         )
         door = section_door(
             options,

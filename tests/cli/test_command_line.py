@@ -1,0 +1,48 @@
+"""Where words may stand on the command line, and what is said to somebody who mistypes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from authproxy.cli import main
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--json", "-c", "FILE", "check"],
+        ["--json", "check", "-c", "FILE"],
+        ["-c", "FILE", "check", "--json"],
+        ["check", "--json", "--config=FILE"],
+    ],
+)
+def test_options_stand_before_the_verb_or_behind_it(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(tmp_path / "missing.yaml")
+    assert main([word.replace("FILE", missing) for word in words]) == 2
+    assert json.loads(capsys.readouterr().out)["problems"][0]["file"] == missing
+
+
+def test_a_file_may_be_called_like_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-c", "run", "check"]) == 2
+    assert capsys.readouterr().out.startswith("run: its name ends in none of ")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "commands:\n  demo "),
+        (["chek"], "authproxy: error: 'chek' is no command (did you mean check?)\n"),
+        (["frobnicate"], "'frobnicate' is no command; `authproxy --help` lists the commands\n"),
+        (["--bogus"], "unrecognized arguments: --bogus\n"),
+    ],
+)
+def test_without_a_verb(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
