@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,10 @@ from tests.system.bench.ldap_tap import Tls
 from tests.system.bench.world import World
 from tests.system.parts.needs import needs
 from tests.system.parts.pki import Files, make_certificate
+from tests.system.parts.slapd import password_of
+
+# With a name and a password: whether they were taken.
+Login = Callable[[str, str], bool]
 
 # What isn't the last word on an operation.
 _MORE_FOLLOWS = {0x64, 0x73, 0x79}
@@ -98,6 +102,23 @@ def tapped(world: World, apps: Apps) -> Apps:
     clear = world.ldap_tap(apps.port, tls)
     secure = world.ldap_tap(apps.ssl_port, tls, at_once=True)
     return replace(apps, port=clear.port, ssl_port=secure.port)
+
+
+def three_answers(world: World, login: Login) -> None:
+    """In by a push and by a passcode, not on a denial; a wrong password asks nobody for a factor."""
+    asked = len(world.asked("alice"))
+    assert login("alice", password_of("alice"))
+    assert len(world.asked("alice")) > asked
+    passcode = world.canaries.passcode("alice's passcode")
+    world.cloud.users["alice"].passcodes.add(passcode)
+    world.cloud.users["alice"].answer = "deny"
+    assert login("alice", f"{password_of('alice')},{passcode}")
+    assert not login("alice", password_of("alice"))
+    asked = len(world.asked("alice"))
+    assert not login("alice", world.canaries.new("a wrong password"))
+    assert len(world.asked("alice")) == asked
+    assert login("bob", password_of("bob"))
+    assert not world.asked("svc")
 
 
 def run(program: str, *arguments: str, ca: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,14 +1,13 @@
 """Whole applications whose logins go to slapd through the daemon: by push, by passcode, and refused.
 
-PAM through nslcd, PostgreSQL, node's ldapjs, and Radicale. Each binds in an order of its own (docs/ldap.md).
+PAM through nslcd and through sssd, Dovecot, PostgreSQL, node's ldapjs and ldapts, and Radicale. Each binds in an order
+of its own (docs/ldap.md).
 """
 
 from __future__ import annotations
 
 import base64
 import importlib.util
-import os
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -18,24 +17,29 @@ from pathlib import Path
 import pytest
 
 from tests.system.bench.world import World
-from tests.system.ldap_apps import Apps
-from tests.system.parts.needs import needs
+from tests.system.ldap_apps import Apps, Login, three_answers
+from tests.system.parts.dovecot import Dovecot
+from tests.system.parts.node import DEBIAN, NPM, NodeScript, Origin
 from tests.system.parts.nslcd import Nslcd
 from tests.system.parts.postgres import Postgres
 from tests.system.parts.process import Process, free_port
 from tests.system.parts.slapd import PEOPLE, SERVICE, SERVICE_PASSWORD, SUFFIX
-from tests.system.test_ldap_clients import Login, apps, public_folder, slapd, three_answers
+from tests.system.parts.sssd import Sssd
+from tests.system.test_ldap_clients import apps, public_folder, slapd
 
 __all__ = ["apps", "public_folder", "slapd"]  # fixtures
 
 pytestmark = pytest.mark.system
 
 
-def test_pam_through_nslcd(world: World, apps: Apps, public_folder: Path) -> None:
-    """Its own connection as the service account is kept; each login has one more, which it abandons and unbinds."""
+@pytest.mark.parametrize("kind", [Nslcd, Sssd, Dovecot])
+def test_a_daemon_that_asks_for_others(
+    world: World, apps: Apps, public_folder: Path, kind: type[Nslcd | Sssd | Dovecot]
+) -> None:
+    """PAM's nslcd and sssd keep a connection as the service account; each login has one more; Dovecot has one."""
     service = {"base": SUFFIX, "service": SERVICE, "service_password": SERVICE_PASSWORD}
-    with Nslcd(public_folder, apps.ldaps_url, apps.files.authority, **service) as nslcd:
-        three_answers(world, nslcd.login)
+    with kind(public_folder, apps.ldaps_url, _readable(apps, public_folder), **service) as daemon:
+        three_answers(world, daemon.login)
 
 
 def test_postgres_that_searches_first(world: World, apps: Apps, public_folder: Path) -> None:
@@ -61,6 +65,7 @@ def _readable(apps: Apps, folder: Path) -> Path:
 
 # ---- node
 
+# Each prints whether the password was taken; anything else than a yes or a no ends it with an error.
 LDAPJS = """
 const [url, ca, service, servicePassword, base, user, password] = process.argv.slice(1);
 const ldap = require('ldapjs');
@@ -84,29 +89,44 @@ admin.bind(service, servicePassword, (error) => {
   });
 });
 """
-NODE_MODULES = "/usr/share/nodejs:/usr/lib/nodejs"
+LDAPTS = """
+const [url, ca, service, servicePassword, base, user, password] = process.argv.slice(1);
+const { Client, InvalidCredentialsError } = require('ldapts');
+const client = () => new Client({ url, tlsOptions: { ca: [require('fs').readFileSync(ca)] } });
+const logIn = async () => {
+  const admin = client();
+  const own = client();
+  await admin.bind(service, servicePassword);
+  const { searchEntries } = await admin.search(base, { filter: `(uid=${user})`, paged: true });
+  await admin.unbind();
+  try {
+    await own.bind(searchEntries[0].dn, password);
+    const { searchEntries: itself } = await own.search(searchEntries[0].dn, { scope: 'base' });
+    return itself[0].uid === user;
+  } catch (error) {
+    if (error instanceof InvalidCredentialsError) return false;
+    throw error;
+  } finally {
+    await own.unbind();
+  }
+};
+logIn().then(console.log, (error) => { console.error(error); process.exit(2); });
+"""
 
 
-def test_ldapjs(world: World, apps: Apps) -> None:
-    node = needs("node", "node-ldapjs")
-    env = os.environ | {"NODE_PATH": NODE_MODULES}
-    if subprocess.run(
-        (node, "-e", "require('ldapjs')"), env=env, capture_output=True, check=False
-    ).returncode:
-        needs("node's ldapjs", "node-ldapjs")
+@pytest.mark.parametrize(
+    ("module", "program", "origin"),
+    [("ldapjs", LDAPJS, DEBIAN), ("ldapts", LDAPTS, NPM)],
+    ids=["ldapjs", "ldapts"],
+)
+def test_node(world: World, apps: Apps, module: str, program: str, origin: Origin) -> None:
+    script = NodeScript(program, module, origin)
 
     def login(user: str, password: str) -> bool:
-        fixed = (apps.ldaps_url.replace("127.0.0.1", "localhost"), str(apps.files.authority), SERVICE)
-        done = subprocess.run(
-            (node, "-e", LDAPJS, *fixed, SERVICE_PASSWORD, PEOPLE, user, password),
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip() == "true"
+        url, ca = apps.ldaps_url.replace("127.0.0.1", "localhost"), str(apps.files.authority)
+        said = script.run(url, ca, SERVICE, SERVICE_PASSWORD, PEOPLE, user, password)
+        assert said in {"true", "false"}
+        return said == "true"
 
     three_answers(world, login)
 

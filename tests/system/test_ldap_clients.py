@@ -12,13 +12,13 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.bench.world import World
-from tests.system.ldap_apps import Apps, add_apps, tapped
+from tests.system.ldap_apps import Apps, Login, add_apps, tapped, three_answers
 from tests.system.parts.needs import needs
 from tests.system.parts.process import Process, free_port
 from tests.system.parts.slapd import GROUPS, PEOPLE, SERVICE, SERVICE_PASSWORD, Slapd, password_of
@@ -85,8 +85,6 @@ print(str(authenticate(username=user, password=password)) == user)
 print(True)
 """
 
-Login = Callable[[str, str], bool]
-
 
 @pytest.fixture(scope="module")
 def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
@@ -115,20 +113,6 @@ def script(text: str, python: str, apps: Apps) -> Login:
         return said[0] == "True"
 
     return login
-
-
-def three_answers(world: World, login: Login) -> None:
-    asked = len(world.asked("alice"))
-    assert login("alice", password_of("alice"))
-    assert len(world.asked("alice")) > asked
-    passcode = world.canaries.passcode("alice's passcode")
-    world.cloud.users["alice"].passcodes.add(passcode)
-    world.cloud.users["alice"].answer = "deny"
-    assert login("alice", f"{password_of('alice')},{passcode}")
-    assert not login("alice", password_of("alice"))
-    assert not login("alice", world.canaries.new("a wrong password"))
-    assert login("bob", password_of("bob"))
-    assert not world.asked("svc")
 
 
 def test_ldap3(world: World, apps: Apps) -> None:

@@ -18,18 +18,19 @@ from authproxy.protocols.ldap.framing import Frame
 from authproxy.protocols.ldap.requests import (
     WHO_AM_I,
     AbandonRequest,
+    Dereference,
     ExtendedRequest,
     Request,
     Scope,
     SearchRequest,
     UnbindRequest,
-    encode_request,
 )
 from authproxy.protocols.ldap.responses import SearchResultEntry, decode_response
 from tests.system.bench.world import World
 from tests.system.ldap_apps import Apps, Wire, add_apps, result_of, simple
+from tests.system.ldap_octets import attribute, change, compare, modify, operation, sequence, whole
 from tests.system.parts.slapd import ADMIN, ADMIN_PASSWORD, GROUPS, PEOPLE, SUFFIX, Slapd, password_of
-from tests.system.test_ldap_slapd import ALICE, at_slapd
+from tests.system.test_ldap_slapd import ALICE, BOB, at_slapd
 
 pytestmark = pytest.mark.system
 
@@ -41,9 +42,11 @@ PAGED, SORTED, VIEW, MATCHED, MANAGE_DSA_IT = (
     "2.16.840.1.113730.3.4.2",
 )
 PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"
-ASSERTION, PRE_READ, NO_SUCH = "1.3.6.1.1.12", "1.3.6.1.1.13.1", "1.2.3.4.5.6.7"
+ASSERTION, PRE_READ, POST_READ, NO_SUCH = "1.3.6.1.1.12", "1.3.6.1.1.13.1", "1.3.6.1.1.13.2", "1.2.3.4.5.6.7"
+SYNC, CANCEL = "1.3.6.1.4.1.4203.1.9.1.1", "1.3.6.1.1.8"
 PHOTO = bytes(range(256)) * 8000  # 2 MB
 NEW = f"uid=new,{PEOPLE}"
+NICKNAME = f"uid=nickname,{SUFFIX}"
 ELSEWHERE = f"ou=elsewhere,{SUFFIX}"
 
 
@@ -60,7 +63,7 @@ def slapd(tmp_path_factory: pytest.TempPathFactory, elsewhere: socket.socket) ->
     with Slapd(
         tmp_path_factory.mktemp("slapd"), users=3000, extra="sockbuf_max_incoming_auth 8000000"
     ) as running:
-        _add(running, _ADMIN, _referral(elsewhere))
+        _add(running, _ADMIN, _referral(elsewhere), _ALIAS)
         yield running
 
 
@@ -83,34 +86,16 @@ def apps(world: World, slapd: Slapd) -> Apps:
     return made
 
 
-def sequence(*parts: bytes) -> bytes:
-    return ber.tlv(ber.SEQUENCE, b"".join(parts))
+def _asserted(name: str, value: bytes) -> Control:
+    """RFC 4528"""
+    return Control(ASSERTION, True, encode_filter(Equality(name, value)))
 
 
-def attribute(name: str, *values: bytes) -> bytes:
-    return sequence(
-        ber.text(name), ber.tlv(ber.SET, b"".join(ber.tlv(ber.OCTET_STRING, value) for value in values))
-    )
-
-
-def change(kind: int, name: str, *values: bytes) -> bytes:
-    return sequence(ber.integer(kind, ber.ENUMERATED), attribute(name, *values))
-
-
-def operation(tag: int, content: bytes, *controls: Control) -> bytes:
-    """A request that the codec doesn't build; its id is put in front of it later."""
-    behind = encode_request(1, UnbindRequest(), controls)
-    return ber.tlv(tag, content) + behind[behind.index(b"\x42\x00") + 2 :]
-
-
-def modify(dn: str, *changes: bytes) -> bytes:
-    return operation(0x66, ber.text(dn) + sequence(*changes))
-
-
-def compare(dn: str, name: str, value: bytes, *controls: Control) -> bytes:
-    return operation(
-        0x6E, ber.text(dn) + sequence(ber.text(name), ber.tlv(ber.OCTET_STRING, value)), *controls
-    )
+def _changed_and_read() -> bytes:
+    """RFC 4527: what is there afterwards comes with the answer."""
+    names = sequence(ber.text("sn"), ber.text("description"))
+    changes = sequence(change(2, "sn", b"Newest"), change(1, "description", b"one"))
+    return operation(0x66, ber.text(NEW) + changes, Control(POST_READ, True, names))
 
 
 def page(size: int, cookie: bytes = b"") -> Control:
@@ -121,17 +106,18 @@ def people(*attributes: str, size_limit: int = 0) -> SearchRequest:
     return SearchRequest(PEOPLE, Scope.SUBTREE, Present("uid"), attributes, size_limit)
 
 
-def whole(message_id: int, request: Request | bytes, *controls: Control) -> bytes:
-    if isinstance(request, bytes):
-        return sequence(ber.integer(message_id) + request)
-    return encode_request(message_id, request, controls)
-
-
 # An exemption is for entries that are there (L11), and slapd's rootdn needn't be one.
 _ADMIN = ber.text(ADMIN) + sequence(
     attribute("objectClass", b"organizationalRole", b"simpleSecurityObject"),
     attribute("cn", b"admin"),
     attribute("userPassword", ADMIN_PASSWORD.encode()),
+)
+
+
+_ALIAS = ber.text(NICKNAME) + sequence(
+    attribute("objectClass", b"alias", b"extensibleObject"),
+    attribute("uid", b"nickname"),
+    attribute("aliasedObjectName", ALICE.encode()),
 )
 
 
@@ -172,6 +158,15 @@ SCRIPT: list[tuple[Request | bytes, tuple[Control, ...]]] = [
     (SearchRequest(SUFFIX, Scope.SUBTREE, And((Equality("uid", b"\xc3\xbcn\xc3\xafcode"),))), ()),
     (compare(f"cn=vpn,{GROUPS}", "member", ALICE.encode()), ()),
     (compare(f"cn=vpn,{GROUPS}", "member", b"cn=nobody"), ()),
+    (compare(ALICE, "nothingKnown", b"x"), ()),
+    (compare(ELSEWHERE, "ou", b"elsewhere"), ()),
+    (compare(ALICE, "sn", b"Test", _asserted("uid", b"alice")), ()),
+    (compare(ALICE, "sn", b"Test", _asserted("uid", b"bob")), ()),
+    (SearchRequest(ALICE, Scope.BASE, types_only=True), ()),
+    (SearchRequest(BOB, Scope.BASE, attributes=("*", "+")), ()),
+    (SearchRequest(NICKNAME, Scope.BASE), ()),
+    (SearchRequest(NICKNAME, Scope.BASE, dereference=Dereference.ALWAYS), ()),
+    (SearchRequest(PEOPLE, Scope.SUBTREE, Present("uid"), ("uid",), time_limit=1, size_limit=1), ()),
     (
         operation(
             0x68,
@@ -198,7 +193,30 @@ SCRIPT: list[tuple[Request | bytes, tuple[Control, ...]]] = [
         ),
         (),
     ),
+    (_changed_and_read(), ()),
+    (modify(NEW, change(3, "uidNumber", b"1")), ()),
+    (operation(0x4A, PEOPLE.encode()), ()),
     (operation(0x6C, ber.text(NEW) + ber.text("uid=newer") + ber.boolean(True)), ()),
+    (
+        operation(
+            0x6C,
+            ber.text(f"uid=newer,{PEOPLE}")
+            + ber.text("uid=newer")
+            + ber.boolean(True)
+            + ber.tlv(0x80, GROUPS.encode()),
+        ),
+        (),
+    ),
+    (
+        operation(
+            0x6C,
+            ber.text(f"uid=newer,{GROUPS}")
+            + ber.text("uid=newer")
+            + ber.boolean(True)
+            + ber.tlv(0x80, PEOPLE.encode()),
+        ),
+        (),
+    ),
     (SearchRequest(f"uid=newer,{PEOPLE}", Scope.BASE, attributes=("uid", "cn;lang-de", "description")), ()),
     (operation(0x4A, f"uid=newer,{PEOPLE}".encode()), ()),
     (operation(0x4A, f"uid=newer,{PEOPLE}".encode()), ()),
@@ -273,6 +291,45 @@ def _pages(wire: Wire, number: int) -> list[bytes]:
             break
     assert len(answers) > 2
     return answers
+
+
+def follow(wire: Wire, name: str, password: str) -> None:
+    """RFC 4533 §3.4: groups, and from then on whatever changes in them. Read up to the end of what is there."""
+    assert wire.bind(name, password) == 0
+    wire.send(
+        2,
+        SearchRequest(GROUPS, Scope.ONE_LEVEL),
+        Control(SYNC, True, sequence(ber.integer(3, ber.ENUMERATED))),
+    )
+    _read_to(wire, _INTERMEDIATE)
+
+
+_INTERMEDIATE = 0x79
+
+
+def _read_to(wire: Wire, tag: int) -> None:
+    while (frame := wire.frame()) is not None and frame.tag != tag:
+        pass
+    assert frame is not None
+
+
+def test_following_changes(world: World, slapd: Slapd, apps: Apps) -> None:
+    """Intermediate responses, entries that come by themselves, and the end of it by Cancel (RFC 3909)."""
+    with Wire(slapd.port) as direct, Wire(apps.port) as proxied, Wire(slapd.port) as other:
+        assert other.bind(ADMIN, ADMIN_PASSWORD) == 0
+        for wire in (direct, proxied):
+            follow(wire, ALICE, password_of("alice"))
+        for number, kind in ((2, 0), (3, 1)):
+            other.write(whole(number, modify(f"cn=vpn,{GROUPS}", change(kind, "description", b"changed"))))
+            assert other.last(number) is not None
+            for wire in (direct, proxied):
+                _read_to(wire, 0x64)
+        for wire in (direct, proxied):
+            wire.send(3, ExtendedRequest(CANCEL, sequence(ber.integer(2))))
+            assert wire.last(2) is not None
+            assert wire.last(3) is not None
+        assert b"changed" in direct.octets
+        assert direct.octets == proxied.octets
 
 
 @pytest.mark.parametrize("user", ["an exempt account", "a user", "a user over TLS"])

@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from tests.system.bench.world import World
-from tests.system.ldap_apps import Apps, add_apps, tapped
+from tests.system.ldap_apps import Apps, add_apps, tapped, three_answers
 from tests.system.parts.needs import needs
 from tests.system.parts.postgres import Postgres
 from tests.system.parts.process import Process, free_port
 from tests.system.parts.slapd import PEOPLE, SERVICE, Slapd, password_of
-from tests.system.test_ldap_clients import PYTHON_LDAP, has, public_folder, script, slapd, three_answers
+from tests.system.test_ldap_clients import PYTHON_LDAP, has, public_folder, script, slapd
 from tests.system.test_ldap_slapd import at_slapd
 
 __all__ = ["public_folder", "slapd"]  # fixtures

@@ -8,12 +8,13 @@ import pytest
 
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.controls import Control, decode_controls
-from authproxy.protocols.ldap.filter import Equality, Present
+from authproxy.protocols.ldap.filter import Equality, Extensible, Present
 from authproxy.protocols.ldap.framing import Frame
 from authproxy.protocols.ldap.requests import (
     WHO_AM_I,
     BindRequest,
     ExtendedRequest,
+    Request,
     Sasl,
     Scope,
     SearchRequest,
@@ -23,6 +24,7 @@ from authproxy.secret import Secret
 from tests.system.bench.cloud import User
 from tests.system.bench.world import World
 from tests.system.ldap_apps import Apps, Wire, add_apps, run, simple
+from tests.system.ldap_octets import attribute, change, compare, modify, operation, sequence, whole
 from tests.system.parts import samba as ad
 from tests.system.parts.samba import USERS_DN, Samba
 
@@ -54,8 +56,9 @@ def at_samba(world: World, samba: Samba) -> None:
 
 @pytest.fixture
 def apps(world: World, samba: Samba) -> Apps:
-    made = add_apps(world, exempt_ous=[ad.SERVICE_DN], denial_memory=0)
+    made = add_apps(world, exempt_ous=[ad.SERVICE_DN, ad.ADMIN_DN], denial_memory=0)
     at_samba(world, samba)
+    world.know_service_account(ad.ADMIN_DN, ad.ADMIN_PASSWORD)
     world.start()
     return made
 
@@ -93,12 +96,10 @@ def test_the_service_account_by_every_name(world: World, apps: Apps, name: str) 
     assert not world.asked("svc")
 
 
-def sequence(*parts: bytes) -> bytes:
-    return ber.tlv(ber.SEQUENCE, b"".join(parts))
-
-
 BY_NAME = sequence(sequence(ber.text("sAMAccountName"), b"\x81\x01\xff"))
-SCRIPT: list[tuple[SearchRequest | ExtendedRequest, tuple[Control, ...]]] = [
+PHOTO = bytes(range(256)) * 300  # three quarters of what the schema takes
+NEW, NEWER, OUTER = (f"CN={name},{USERS_DN}" for name in ("new", "newer", "outer"))
+SCRIPT: list[tuple[Request | bytes, tuple[Control, ...]]] = [
     (SearchRequest(USERS_DN, Scope.ONE_LEVEL, attributes=("sAMAccountName", "memberOf", "objectSid")), ()),
     (
         SearchRequest(USERS_DN, Scope.ONE_LEVEL, Present("sAMAccountName"), ("cn",)),
@@ -114,10 +115,51 @@ SCRIPT: list[tuple[SearchRequest | ExtendedRequest, tuple[Control, ...]]] = [
     (SearchRequest(USERS_DN, Scope.ONE_LEVEL), (Control("1.2.3.4.5", True),)),
     (SearchRequest(USERS_DN, Scope.ONE_LEVEL, attributes=("cn",), size_limit=2), ()),
     (ExtendedRequest(WHO_AM_I), ()),
+    (ExtendedRequest("1.2.3.4.5.6", b"\x00\x01"), ()),
+    (compare(f"CN=alice,{USERS_DN}", "sAMAccountName", b"Alice"), ()),
+    (compare(f"CN=alice,{USERS_DN}", "sAMAccountName", b"bob"), ()),
+    # Elsewhere: a referral for an answer, and references among the entries.
+    (SearchRequest("DC=other,DC=test", Scope.BASE), ()),
+    (SearchRequest(ad.BASE, Scope.SUBTREE, Equality("objectClass", b"crossRef"), ("cn",)), ()),
+    (SearchRequest(f"CN=outer,{USERS_DN}", Scope.BASE, attributes=("member;range=0-0",)), ()),
+    (
+        SearchRequest(f"CN=vpn,{USERS_DN}", Scope.BASE, attributes=("sAMAccountName",)),
+        (Control("1.2.840.113556.1.4.1504", True, sequence(ber.text("member"))),),  # entries that it names
+    ),
+    (
+        SearchRequest(f"CN=vpn,{USERS_DN}", Scope.BASE, attributes=("member",)),
+        (Control("1.2.840.113556.1.4.529", True, sequence(ber.integer(1))),),  # DNs with GUID and SID
+    ),
+    (
+        SearchRequest(
+            ad.BASE, Scope.SUBTREE, Extensible("1.2.840.113556.1.4.1941", "memberOf", OUTER.encode()), ("cn",)
+        ),
+        (),
+    ),
+    (
+        operation(
+            0x68,
+            ber.text(NEW)
+            + sequence(
+                attribute("objectClass", b"contact"),
+                attribute("displayName", "Neü".encode()),
+                attribute("thumbnailPhoto", PHOTO),
+            ),
+        ),
+        (),
+    ),
+    (SearchRequest(NEW, Scope.BASE, attributes=("displayName", "thumbnailPhoto")), ()),
+    (modify(NEW, change(0, "otherTelephone", b"1", b"2"), change(2, "displayName", b"Newer")), ()),
+    (modify(NEW, change(0, "nothingKnown", b"x")), ()),
+    (modify(NEW, change(1, "otherTelephone", b"3")), ()),
+    (operation(0x6C, ber.text(NEW) + ber.text("CN=newer") + ber.boolean(True)), ()),
+    (SearchRequest(NEWER, Scope.BASE, attributes=("otherTelephone", "displayName")), ()),
+    (operation(0x4A, NEWER.encode(), Control("1.2.840.113556.1.4.805", True)), ()),
+    (operation(0x4A, NEWER.encode()), ()),
 ]
 
 
-def play(wire: Wire, name: str) -> list[bytes]:
+def play(wire: Wire, name: str, password: str) -> list[bytes]:
     """What comes back for each operation; pages last."""
     with wire:
         answers = []
@@ -129,10 +171,10 @@ def play(wire: Wire, name: str) -> list[bytes]:
             answers.append(wire.octets[before:])
             return frame
 
-        wire.send(1, simple(name, ad.password_of("alice")))
+        wire.send(1, simple(name, password))
         until(1)
         for number, (request, controls) in enumerate(SCRIPT, 2):
-            wire.send(number, request, *controls)
+            wire.write(whole(number, request, *controls))
             until(number)
         cookie = b""
         for number in range(100, 120):
@@ -151,14 +193,17 @@ def play(wire: Wire, name: str) -> list[bytes]:
         return answers
 
 
-@pytest.mark.parametrize("name", ["alice@ad.test", f"CN=alice,{USERS_DN}"])
+@pytest.mark.parametrize("name", ["alice@ad.test", f"CN=alice,{USERS_DN}", ad.ADMIN_DN])
 def test_equal_octets(samba: Samba, apps: Apps, name: str) -> None:
-    """L20: the same operations straight to the directory and through the daemon."""
-    direct = play(Wire(samba.ldaps_port, host=samba.address, ca=samba.ca_file), name)
-    proxied = play(Wire(apps.ssl_port, ca=apps.files.authority), name)
+    """L20: the same operations straight to the directory and through the daemon. Only the last may change anything."""
+    password = ad.ADMIN_PASSWORD if name == ad.ADMIN_DN else ad.password_of("alice")
+    direct = play(Wire(samba.ldaps_port, host=samba.address, ca=samba.ca_file), name, password)
+    proxied = play(Wire(apps.ssl_port, ca=apps.files.authority), name, password)
     assert len(direct) == len(proxied)
     for number, (one, other) in enumerate(zip(direct, proxied, strict=True)):
         assert one == other, f"operation {number + 1}"
+    if name == ad.ADMIN_DN:
+        assert any(PHOTO in answer for answer in direct)
 
 
 def answer_of(port: int, name: str, password: str, **more: object) -> BindResponse:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from tests.system.bench.accountant import Accountant
 from tests.system.bench.journal import Journal
 from tests.system.bench.oracles import Section
-from tests.system.bench.tap import Tap
 from tests.system.nas.world import Doors
 from tests.system.parts.clients import radclient
 from tests.system.parts.freeradius import FreeRadius, Person
@@ -44,27 +44,50 @@ class Waiting(Doors):
         self.gate = self.add_section("gate", client="radius_client", factors=["push"])
         self.seen = Journal()
 
-    def tapped(self, stack: ExitStack, section: Section, inside: Namespace | None = None) -> int:
-        """The port for a client, which may be inside a namespace."""
+    def journal_of(self, section: Section) -> Journal:
         self.seen = Journal()
+        return self.seen
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a client is started. `patience`: seconds that it shall wait; None for its own defaults.
+
+    `section`: whom it asks, instead of the one that goes with it.
+    """
+
+    world: Doors
+    stack: ExitStack
+    folder: Path
+    patience: int | None = None
+    section: Section | None = None
+
+    @property
+    def secret(self) -> str:
+        return self.world.secret
+
+    def door(self, usual: Section, inside: Namespace | None = None, *, signs: bool = False) -> int:
+        """The port for the client, which may be inside a namespace. `signs`: it sends Message-Authenticators."""
         listening = inside.udp_socket(1812) if inside is not None else None
-        server, secret = ("127.0.0.1", section.port), self.secret.encode()
-        return stack.enter_context(Tap(self.seen, server, secret, listening=listening)).port
+        return self.world.door(self.section or usual, listening=listening, signs=signs)
 
 
-# `patience`: seconds that it shall wait; None for its own defaults.
-Start = Callable[[Waiting, ExitStack, Path, int | None], LogIn]
+Start = Callable[[Place], LogIn]
 
 
-def _pam(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
-    pam = PamRadius(folder / "pam", world.tapped(stack, world.auto), world.secret, timeout=patience or 3)
+def _pam(place: Place) -> LogIn:
+    pam = PamRadius(
+        place.folder / "pam", place.door(place.world.auto), place.secret, timeout=place.patience or 3
+    )
     return lambda user, password, _: pam.log_in(user, (PASSWORD_PROMPT, password)).code == 0
 
 
-def _squid(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
-    helper = SquidRadius(folder, world.tapped(stack, world.auto), world.secret, timeout=patience or 10)
+def _squid(place: Place) -> LogIn:
+    helper = SquidRadius(
+        place.folder, place.door(place.world.auto), place.secret, timeout=place.patience or 10
+    )
     lock = threading.Lock()
-    stack.enter_context(helper)
+    place.stack.enter_context(helper)
 
     def log_in(user: str, password: str, _: int) -> bool:
         with lock:  # one line after the other, as squid does with each of its helpers
@@ -73,74 +96,81 @@ def _squid(world: Waiting, stack: ExitStack, folder: Path, patience: int | None)
     return log_in
 
 
-def _postgresql(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
-    server = stack.enter_context(PostgreSql(world.tapped(stack, world.auto), world.secret))
-    for user in USERS:
-        server.add_role(user)
-    return lambda user, password, _: server.log_in(user, password)
+def _postgresql(place: Place) -> LogIn:
+    server = place.stack.enter_context(PostgreSql(place.door(place.world.auto), place.secret))
+    roles: set[str] = set()
+
+    def log_in(user: str, password: str, _: int) -> bool:
+        if user not in roles:
+            server.add_role(user)
+            roles.add(user)
+        return server.log_in(user, password)
+
+    return log_in
 
 
-def _relay(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
-    port = world.tapped(stack, world.auto)
-    relay = stack.enter_context(
-        FreeRadius(folder / "relay", world.secret, relay_to=(port, world.secret), patience=patience or 30)
+def _relay(place: Place) -> LogIn:
+    port = place.door(place.world.auto, signs=True)
+    relay = place.stack.enter_context(
+        FreeRadius(
+            place.folder / "relay", place.secret, relay_to=(port, place.secret), patience=place.patience or 30
+        )
     )
     return lambda user, password, _: (
         radclient("127.0.0.1", relay.port, relay.secret, user, password, timeout=90).reply == "Access-Accept"
     )
 
 
-def _openvpn(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
-    inside = stack.enter_context(Namespace())
-    port = world.tapped(stack, world.auto, inside)
-    stack.enter_context(Accountant(inside.udp_socket(1813), world.secret))
-    vpn = stack.enter_context(OpenVpn(folder, inside, port, world.secret, wait=patience or 1, retry=1))
+def _openvpn(place: Place) -> LogIn:
+    inside = place.stack.enter_context(Namespace())
+    port = place.door(place.world.auto, inside)
+    place.stack.enter_context(Accountant(inside.udp_socket(1813), place.secret))
+    vpn = place.stack.enter_context(
+        OpenVpn(place.folder, inside, port, place.secret, wait=place.patience or 1, retry=1)
+    )
     return lambda user, password, _: vpn.log_in(user, password).found == UP
 
 
-def _openvpn_pam(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
-    inside = stack.enter_context(Namespace())
-    port = world.tapped(stack, world.asking, inside)
-    pam = PamRadius(folder / "pam", port, world.secret, timeout=patience or 3)
-    vpn = stack.enter_context(OpenVpn(folder / "vpn", inside, port, world.secret, pam=pam))
+def _openvpn_pam(place: Place) -> LogIn:
+    inside = place.stack.enter_context(Namespace())
+    port = place.door(place.world.asking, inside)
+    pam = PamRadius(place.folder / "pam", port, place.secret, timeout=place.patience or 3)
+    vpn = place.stack.enter_context(OpenVpn(place.folder / "vpn", inside, port, place.secret, pam=pam))
     return lambda user, password, _: vpn.log_in(user, password, "1").found == UP
 
 
-def _ocserv(
-    world: Waiting, stack: ExitStack, folder: Path, patience: int | None, *, processes: int = 1
-) -> LogIn:
-    inside = stack.enter_context(Namespace())
-    port = world.tapped(stack, world.auto, inside)
-    vpn = stack.enter_context(
+def _ocserv(place: Place, *, processes: int = 1) -> LogIn:
+    inside = place.stack.enter_context(Namespace())
+    port = place.door(place.world.auto, inside)
+    vpn = place.stack.enter_context(
         Ocserv(
-            folder,
+            place.folder,
             inside,
             port,
-            world.secret,
-            timeout=patience or 10,
-            retries=1 if patience else 3,
+            place.secret,
+            timeout=place.patience or 10,
+            retries=1 if place.patience else 3,
             processes=processes,
         )
     )
     return lambda user, password, _: "COOKIE=" in vpn.log_in(user, (OCSERV_PROMPT, password)).text
 
 
-def _strongswan(
-    world: Waiting, stack: ExitStack, folder: Path, patience: int | None, *, sockets: int = 1
-) -> LogIn:
-    inside = stack.enter_context(Namespace())
-    world.tapped(stack, world.gate, inside)
-    vpn = stack.enter_context(
-        StrongSwan(folder, inside, world.secret, sockets=sockets, repeat=10 if patience else 2)
+def _strongswan(place: Place, *, sockets: int = 1) -> LogIn:
+    assert isinstance(place.world, Waiting)
+    inside = place.stack.enter_context(Namespace())
+    place.door(place.world.gate, inside, signs=True)
+    vpn = place.stack.enter_context(
+        StrongSwan(place.folder, inside, place.secret, sockets=sockets, repeat=10 if place.patience else 2)
     )
     return lambda user, password, which: vpn.log_in(
         "eap-mschapv2", user, password, client=("client", "another")[which]
     )
 
 
-def _switch(world: Waiting, stack: ExitStack, folder: Path, patience: int | None) -> LogIn:
-    switch = stack.enter_context(Switch(folder, world.secret, world.eap_authority))
-    world.tapped(stack, world.eap, switch.namespace)
+def _switch(place: Place) -> LogIn:
+    switch = place.stack.enter_context(Switch(place.folder, place.secret, place.world.eap_authority))
+    place.door(place.world.eap, switch.namespace, signs=True)
     return lambda user, password, _: switch.log_in("peap-gtc", user, password).found == IN
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from tests.system.bench.cloud import User
 from tests.system.bench.journal import CloudRequest, RadiusReply, RadiusRequest
-from tests.system.nas.clients import CLIENTS, ONE_PORT, LogIn, Start, Waiting
+from tests.system.nas.clients import CLIENTS, ONE_PORT, LogIn, Place, Start, Waiting
 
 LONGEST = 90.0  # seconds: longer than any push lives
 PATIENCE = 65  # seconds: what docs/nas.md recommends
@@ -90,7 +90,7 @@ def running(start: Start, patience: int | None) -> Iterator[tuple[Waiting, LogIn
         world.start()
         (Path(name) / "client").mkdir()
         try:
-            yield world, start(world, stack, Path(name) / "client", patience)
+            yield world, start(Place(world, stack, Path(name) / "client", patience))
         finally:
             stack.close()
             world.running.stop()

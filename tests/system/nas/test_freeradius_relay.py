@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.system.bench.journal import RadiusReply, RadiusRequest
 from tests.system.bench.wire import MESSAGE_AUTHENTICATOR, PROXY_STATE
 from tests.system.nas.world import CASES, Doors
 from tests.system.parts.clients import radclient
+from tests.system.parts.eapol import eapol
 from tests.system.parts.freeradius import FreeRadius
 
 pytestmark = pytest.mark.system
@@ -24,8 +26,9 @@ def relays(_doors: Doors, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
     auto = relay("auto", _doors.door(_doors.auto, signs=True))
     asking = relay("asking", _doors.door(_doors.asking, signs=True))
-    with auto, asking:
-        yield {"auto": auto, "asking": asking}
+    eap = relay("eap", _doors.door(_doors.eap, signs=True))
+    with auto, asking, eap:
+        yield {"auto": auto, "asking": asking, "eap": eap}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -68,3 +71,19 @@ def test_a_menu(doors: Doors, relays: dict[str, FreeRadius], case: str) -> None:
         return said.reply == "Access-Accept"
 
     doors.play_menu(case, log_in)
+
+
+@pytest.mark.parametrize("method", ["peap-gtc", "ttls-pap"])
+@pytest.mark.parametrize("case", CASES)
+def test_eap(doors: Doors, relays: dict[str, FreeRadius], tmp_path: Path, method: str, case: str) -> None:
+    """TLS begins at the device and ends at us; the relay takes our keys and gives them on under its own secret."""
+    relay = relays["eap"]
+
+    def log_in(user: str, password: str) -> bool:
+        where = {"port": relay.port, "secret": relay.secret, "authority": doors.eap_authority}
+        heard = eapol(tmp_path, method, user, password, **where)
+        assert heard.accepted or heard.failure, heard.text[-3000:]
+        assert heard.keys == heard.accepted
+        return heard.accepted
+
+    doors.play(case, log_in)

@@ -21,7 +21,7 @@ from tests.system.parts.strongswan import StrongSwan
 
 pytestmark = [pytest.mark.system, pytest.mark.nas]
 
-METHODS = ("eap-mschapv2", "eap-md5")
+METHODS = ("eap-mschapv2", "eap-md5", "eap-gtc")
 
 
 class Gate(World):

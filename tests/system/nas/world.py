@@ -50,11 +50,14 @@ class Doors(World):
         `listening`: where the client is, if elsewhere.
         """
         server, source = ("127.0.0.1", section.port), SIGNING if signs else "127.0.0.1"
-        # The oracles can't follow a login through EAP, whose name and password are inside: it is not shown to them.
-        journal = Journal() if section is self.eap else self.journal
+        journal = self.journal_of(section)
         made = Tap(journal, server, self.secret.encode(), source=source, listening=listening)
         self._doors.append(made)
         return made.port
+
+    def journal_of(self, section: Section) -> Journal:
+        """The oracles can't follow a login through EAP, whose name and password are inside: it is not shown to them."""
+        return Journal() if section is self.eap else self.journal
 
     def user(self, name: str | None = None) -> Login:
         """A new one, or the one of this name."""

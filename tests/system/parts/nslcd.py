@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from pathlib import Path
 from typing import Self
 
-import pytest
-
-from tests.system.parts.needs import needs
+from tests.system.parts.needs import needs, needs_library
+from tests.system.parts.pam import PamTester
 from tests.system.parts.process import Process
 
 _CONFIG = """\
@@ -29,8 +26,6 @@ mkdir -p /run/nslcd
 mount --bind "$1/run" /run/nslcd
 exec nslcd -d
 """
-_PAM = "auth required pam_ldap.so minimum_uid=1\naccount required pam_permit.so\n"
-_WRAPPERS = Path("/usr/lib")
 
 
 class Nslcd:
@@ -40,17 +35,10 @@ class Nslcd:
         self, folder: Path, url: str, ca: Path, *, base: str, service: str, service_password: str
     ) -> None:
         needs("nslcd", "nslcd")
-        self._pamtester = needs("pamtester", "pamtester")
-        self._wrapper = next(iter(_WRAPPERS.glob("*/libpam_wrapper.so")), None)
-        module = next(iter(_WRAPPERS.glob("*/security/pam_ldap.so")), None)
-        for found, package in ((self._wrapper, "libpam-wrapper"), (module, "libpam-ldapd")):
-            if found is None:
-                needs(f"a library of {package}", package)
-        if os.geteuid() != 0:
-            pytest.skip("a mount namespace takes root")
+        needs_library("security/pam_ldap.so", "libpam-ldapd")
+        self._pam = PamTester(folder, "pam_ldap.so minimum_uid=1")
         self._folder = folder
-        for name in ("run", "pam.d"):
-            (folder / name).mkdir()
+        (folder / "run").mkdir()
         (folder / "run").chmod(0o777)
         (folder / "ca.pem").write_bytes(ca.read_bytes())
         config = folder / "nslcd.conf"
@@ -64,8 +52,6 @@ class Nslcd:
                 ca=folder / "ca.pem",
             )
         )
-        for name in ("parts", "other"):
-            (folder / "pam.d" / name).write_text(_PAM)
         command = ("unshare", "-m", "sh", "-ec", _MOUNTS, "sh", str(folder))
         self._process = Process(command, folder / "nslcd.log")
 
@@ -81,22 +67,4 @@ class Nslcd:
 
     def login(self, user: str, password: str) -> bool:
         """A PAM application's: pam_ldap asks nslcd, and nslcd the directory."""
-        enter = ("nsenter", "-m", "-t", str(self._process.pid))
-        done = subprocess.run(
-            (*enter, self._pamtester, "parts", user, "authenticate"),
-            input=password + "\n",
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            env=os.environ
-            | {
-                "PAM_WRAPPER": "1",
-                "PAM_WRAPPER_SERVICE_DIR": str(self._folder / "pam.d"),
-                "LD_PRELOAD": str(self._wrapper),
-            },
-        )
-        text = done.stdout + done.stderr
-        assert ("successfully authenticated" in text) is (done.returncode == 0), text
-        assert done.returncode == 0 or "Authentication failure" in text, text
-        return done.returncode == 0
+        return self._pam.login(self._process, user, password)

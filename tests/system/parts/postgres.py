@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-import pytest
-
-from tests.system.parts.needs import needs
+from tests.system.parts.needs import missing, needs
 from tests.system.parts.process import Process, free_port
 
 
@@ -24,7 +22,7 @@ class Postgres:
         if not programs:
             needs("postgres", "postgresql")
         if os.geteuid() != 0:
-            pytest.skip("PostgreSQL has to be run as another user, which takes root")
+            missing("PostgreSQL has to be run as another user, which takes root")
         self._bin = programs[-1]
         self._folder, self._roles = folder, roles
         self.port = free_port()

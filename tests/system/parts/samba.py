@@ -8,9 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-import pytest
-
-from tests.system.parts.needs import needs
+from tests.system.parts.needs import missing, needs
 from tests.system.parts.pki import make_certificate
 from tests.system.parts.process import Process, free_address
 
@@ -21,6 +19,7 @@ BASE = "DC=ad,DC=test"
 USERS_DN = f"CN=Users,{BASE}"
 SERVICE, SERVICE_PASSWORD = "svc", "Svc-pass1"
 SERVICE_DN = f"CN=svc,{USERS_DN}"
+ADMIN_DN, ADMIN_PASSWORD = f"CN=Administrator,{USERS_DN}", "Adm1n-pass"
 MANY_PASSWORD = "Passw0rd-many"
 USERS = ("alice", "bob", "carol", "disabled", "locked", "expired", "mustchange", "accexpired")
 
@@ -91,7 +90,7 @@ class Samba:
         if not Path("/usr/share/samba/setup").is_dir():
             needs("samba-ad-provision", "samba-ad-provision")
         if os.geteuid() != 0:
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Samba's ports need root")
+            missing("Samba's ports need root")
         self._folder = folder
         self._strong_auth, self._users, self._services = strong_auth, users, services
         self.address = address or free_address(*_PORTS)
@@ -187,7 +186,7 @@ class Samba:
             f"--domain={NETBIOS_DOMAIN}",
             "--server-role=dc",
             "--dns-backend=NONE",
-            "--adminpass=Adm1n-pass",
+            f"--adminpass={ADMIN_PASSWORD}",
             "--host-name=dc1",
             f"--host-ip={self.address}",
             "--host-ip6=::1",

@@ -37,6 +37,7 @@ moduleload memberof
 moduleload refint
 moduleload ppolicy
 moduleload sssvlv
+moduleload syncprov
 moduleload retcode
 loglevel stats
 TLSCACertificateFile {authority}
@@ -65,6 +66,7 @@ retcode-item cn=unavailable 52
 retcode-item cn=unwilling 53
 retcode-item cn=referral 10 ref=ldap://127.0.0.1:9/{suffix}
 overlay sssvlv
+overlay syncprov
 overlay memberof
 memberof-refint TRUE
 overlay ppolicy
