@@ -137,7 +137,7 @@ class Service:
         """Take nothing new; wait for the logins that wait, `timeout` seconds at most. How many were cut off."""
         self.draining = True
         waiting = [port.drain() for port in self._all()]
-        drained = DeferredList(waiting)
+        drained = DeferredList(waiting, consumeErrors=True)  # those that the time-out cancels
         drained.addTimeout(timeout, self._world.reactor)
         with contextlib.suppress(TimeoutError):
             await drained

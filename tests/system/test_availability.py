@@ -76,6 +76,7 @@ def test_drain_ends(world: World) -> None:
     nas, requests = waiting(world, users)
     assert world.running.stop() == 0
     assert set(codes(nas.receive(request, 0.5) for request in requests)) <= {ACCESS_REJECT, None}
+    assert [line for line in world.log().splitlines() if " error " in line] == []
 
 
 def test_a_second_signal_is_quicker(world: World) -> None:

@@ -104,6 +104,8 @@ class DatagramPort:
     def send(self, octets: bytes, route: Route) -> None:
         """Best effort, as UDP is: what the kernel can't take now is lost, and the NAS asks again.
 
+        Whose login a stop has cut off hears nothing from a closed port, and asks its next server (A12).
+
         Raises OSError for what retransmission won't mend.
         """
         try:
@@ -111,6 +113,8 @@ class DatagramPort:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
+            if self._socket.fileno() < 0:
+                return
             if error.errno not in (errno.ENOBUFS, errno.EPERM, errno.ENETUNREACH, errno.EHOSTUNREACH):
                 raise
 
