@@ -15,7 +15,7 @@ from authproxy.listeners.radius.section import RadiusSection
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.workload import Workload
-from authproxy.protocols.radius.packet import STATE, Code, Malformed, MalformedPacket, decode
+from authproxy.protocols.radius.packet import STATE, Code, Malformed, MalformedPacket, Packet, decode
 from authproxy.protocols.radius.request import status_server
 from authproxy.secret import Secret
 
@@ -494,20 +494,43 @@ def test_one_client_leaves_room_for_others() -> None:
     assert world.listener.pending == 3
 
 
+def written(number: int) -> Packet:
+    """A datagram of somebody who knows no secret, with a client's address on it."""
+    drawn = number.to_bytes(16, "big")
+    return login(b"x", signed=False, secret=Secret(b"a guess"), authenticator=drawn)
+
+
 def test_a_flood_from_a_written_source_leaves_nothing_behind() -> None:
     """What can be kept is bounded, and goes when its time is over."""
     world = World()
     for number in range(500):
-        drawn = number.to_bytes(16, "big")
-        forged = login(b"x", signed=False, secret=Secret(b"a guess"), authenticator=drawn)
-        world.ask(forged, Source("10.1.0.1", 1 + number))
-    assert world.listener.pending == 50
+        world.ask(written(number), Source("10.1.0.1", 1 + number))
+    assert world.listener.pending == 100
     world.clock.advance(1)
     assert world.listener.pending == 0
-    assert len(world.sent) == 50
+    assert len(world.sent) == 100
+    assert world.discards.causes == {"overloaded": 400}
     world.clock.advance(31)
     world.ask(login())
     assert len(world.listener._duplicates) == 1
+
+
+def test_a_flood_from_a_written_source_takes_nobodys_place() -> None:
+    """A1, A9: it takes no secret, and a thousand datagrams a second shut the client out."""
+    other = replace(ASA, name="other", key="other", networks=(ip_network("10.2.0.0/24"),))
+    world = World(clients=[ASA, other], limits=replace(LIMITS, pending=1000, pending_per_client=3))
+    for number in range(500):
+        world.ask(written(number), Source("10.1.0.1", 1 + number))
+    assert world.listener.pending == 24
+    right, another = login(), login(user=b"bob")
+    world.ask(right)
+    world.ask(another, Source("10.2.0.1", 1))
+    world.logins.answer(ACCEPT, 0)
+    world.logins.answer(DENIED, 1)
+    assert [code(octets, request) for (octets, _), request in zip(world.sent, [right], strict=True)] == [2]
+    world.clock.advance(1)
+    assert world.listener.pending == 0
+    assert code(world.sent[-1][0], another) == 3
 
 
 def test_draining() -> None:
