@@ -49,7 +49,7 @@ MUTATIONS = (
         "listeners/radius/load.py",
         "or self._working[client.key] >= room",
         "or self._working[client.key] + self._resting[client.key] >= room",
-        (f"{_LISTENER_TESTS}::test_a_flood_from_a_written_source_takes_nobodys_place",),
+        (f"{_LISTENER_TESTS}::test_rejects_that_wait_take_nobodys_place",),
     ),
     Mutation(
         ("A1",),

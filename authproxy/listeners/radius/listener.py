@@ -250,7 +250,7 @@ class RadiusListener(Generic[R]):
         answer = partial(self._answer, exchange, packet, asked, route)
         try:
             work = served.section.ask(packet, kind, asked, answer)
-        except MalformedPacket:
+        except (MalformedPacket, Discarded):
             self._patiences.answered(client.key, exchange.login, now)
             self._abandon(exchange, client, route)
             raise

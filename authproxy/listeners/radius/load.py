@@ -26,8 +26,8 @@ _RESTING_ROOM = 8
 class Load:
     """Requests that wait for their answers, by client.
 
-    A Reject that waits for its time is no work, and takes nobody's place: whoever writes a client's address on
-    datagrams, with any secret, could otherwise fill all places for a second with a thousand of them.
+    A Reject that waits for its time is no work, and takes nobody's place: a thousand guesses a second would otherwise
+    fill a client's.
     """
 
     def __init__(self) -> None:
@@ -89,15 +89,17 @@ def _less(counter: Counter[str], client: Client) -> None:
 
 
 class Frequency:
-    """How often each client did something in this second."""
+    """How often each client did something in this second, or in another span."""
 
-    def __init__(self) -> None:
-        self._second = 0
+    def __init__(self, span: float = 1.0) -> None:
+        """`span`: seconds."""
+        self._span = span
+        self._current = 0
         self._times: Counter[str] = Counter()
 
     def exceeds(self, client: Client, most: int, now: float) -> bool:
-        if int(now) != self._second:
-            self._second = int(now)
+        if int(now / self._span) != self._current:
+            self._current = int(now / self._span)
             self._times.clear()
         self._times[client.key] += 1
         return self._times[client.key] > most
