@@ -57,6 +57,9 @@ class Pipeline:
         """Decide and record. Exceptions other than the ports' own are bugs, and the caller's to reject."""
         facts = Facts(username=request.username.canonical)
         decision = await self._decide(request, facts)
+        if isinstance(decision, Challenge) and request.opaque:
+            # A round of EAP: nothing is decided by it, and nobody had to prove anything to get so far.
+            return decision
         if isinstance(decision, Accept):
             decision = await self._granted(request, facts, decision)
         try:

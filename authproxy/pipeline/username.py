@@ -45,18 +45,23 @@ def may_stand_for(outside: str, inside: str) -> bool:
 
     A NAS that is told yes takes the name outside for its user's, and so may its rules.
     """
-    (domain, account, realm), (domain_inside, account_inside, realm_inside) = _parts(outside), _parts(inside)
+    (domain, name, realm), (domain_inside, name_inside, realm_inside) = _parts(outside), _parts(inside)
     if is_anonymous(outside):
         return True
     # The same account in two domains is two people's; with one domain named, it is the same one's.
-    return account == account_inside and _may_equal(domain, domain_inside) and _may_equal(realm, realm_inside)
+    return name == name_inside and _may_equal(domain, domain_inside) and _may_equal(realm, realm_inside)
+
+
+def account(name: str) -> str:
+    """The part that all forms of a canonical name have in common: for counting, not for looking anybody up."""
+    return _parts(name)[1] or name
 
 
 def _parts(name: str) -> tuple[str, str, str]:
     """`corp\\alice` and `alice@corp.example`: what stands around `alice`, before and behind."""
     domain, _, rest = name.rpartition("\\")
-    account, _, realm = rest.partition("@")
-    return domain, account, realm
+    local, _, realm = rest.partition("@")
+    return domain, local, realm
 
 
 def _may_equal(one: str, other: str) -> bool:

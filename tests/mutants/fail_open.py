@@ -211,6 +211,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("F8",),
+        "datagrams that anybody can send push the record of an open door out of the audit's files",
+        "listeners/radius/section.py",
+        "if not asked.authentic and self._strange.exceeds(asked.client, MOST_STRANGE, asked.received):",
+        "if False:",
+        ("listeners/radius/test_listener.py::test_what_anybody_may_have_sent_fills_no_audit",),
+    ),
+    Mutation(
+        ("F8",),
         "an open door's record is queued like any other",
         "observe/record.py",
         "            self._audit.write_now(event)\n",

@@ -706,8 +706,8 @@ MUTATIONS = (
         ("R54",),
         "one address may have any number of connections",
         "listeners/radius/radsec.py",
-        "            or self._by_address[source.ip] >= limits.connections_per_address\n",
-        "",
+        "if self._by_address[source.ip] >= limits.connections_per_address:",
+        "if self._by_address[source.ip] < 0:",
         (f"{_RADSEC_TESTS}::test_so_many_connections",),
     ),
     Mutation(

@@ -212,6 +212,16 @@ def test_an_opaque_proof_goes_whole_to_a_radius_primary() -> None:
     assert desk.cloud.calls[0][1].factor == "auto"
 
 
+def test_a_round_of_eap_is_no_event() -> None:
+    """A14: each login has some eight, and anybody at a switch can begin one; a challenge in words is one (R38)."""
+    asks = Directory(PrimaryChallenge("", b"theirs"))
+    desk = Desk(Policy(FailMode.SAFE, radius_primary=True), asks)
+    assert desk.login(b"\x02proof", opaque=True).reason is Reason.PRIMARY_CHALLENGE
+    assert desk.record.decisions == []
+    desk.login()
+    assert len(desk.record.decisions) == 1
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 def test_a_directory_never_sees_an_opaque_proof_as_a_password(mode: Mode) -> None:
     desk = Desk(Policy(FailMode.SAFE, mode))

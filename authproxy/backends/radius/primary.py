@@ -18,6 +18,7 @@ from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.username import account
 from authproxy.protocols.radius.packet import (
     REPLY_MESSAGE,
     STATE,
@@ -91,7 +92,7 @@ class RadiusPrimary:
         if (eap := eap_of(request)) is not None:
             # The name outside the tunnel is nobody's, and most rounds decide nothing.
             return ANOTHER_NAME if names_another(request, eap) else await prove()
-        whose = request.username.canonical
+        whose = account(request.username.canonical)  # a server may know it by all of its forms
         return await self._guard.attempt(whose, place_of(request), request.deadline, prove, _cause_of)
 
     async def _verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:

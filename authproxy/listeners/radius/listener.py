@@ -250,7 +250,7 @@ class RadiusListener(Generic[R]):
         answer = partial(self._answer, exchange, packet, asked, route)
         try:
             work = served.section.ask(packet, kind, asked, answer)
-        except MalformedPacket:
+        except (MalformedPacket, Discarded):
             self._patiences.answered(client.key, exchange.login, now)
             self._abandon(exchange, client, route)
             raise
@@ -299,10 +299,15 @@ class RadiusListener(Generic[R]):
         else:
             # Only a right password leads past a Reject, so the secret that decrypted it is right.
             self._authenticity.proven(asked.client)
-        if wait > 0:
-            self._reactor.callLater(wait, self._send, decision, exchange, packet, asked, route)
-        else:
+        if wait <= 0:
             self._send(decision, exchange, packet, asked, route)
+        elif self._load.rest(asked.client, self._limits):
+            self._reactor.callLater(wait, self._send, decision, exchange, packet, asked, route, rested=True)
+        else:
+            self._discards.radius_discarded("overloaded")
+            self._duplicates.abandon(exchange)
+            self._load.end(asked.client)
+            self.ended(route)
 
     def _stay_silent(self, exchange: Exchange, asked: Asked, route: R) -> None:
         """The login is on record; what is left to count is a datagram that gets no answer."""
@@ -312,7 +317,16 @@ class RadiusListener(Generic[R]):
         self._load.end(asked.client)
         self.ended(route)
 
-    def _send(self, decision: Decision, exchange: Exchange, packet: Packet, asked: Asked, route: R) -> None:
+    def _send(
+        self,
+        decision: Decision,
+        exchange: Exchange,
+        packet: Packet,
+        asked: Asked,
+        route: R,
+        *,
+        rested: bool = False,
+    ) -> None:
         try:
             if exchange.superseded:
                 self._log.info("radius.answered_late", client=asked.client.name, reason=decision.reason.value)
@@ -325,7 +339,7 @@ class RadiusListener(Generic[R]):
             if exchange.reply is None:
                 self._duplicates.abandon(exchange)
         finally:
-            self._load.end(asked.client)
+            self._load.end(asked.client, rested=rested)
             self.ended(route)
 
     def _encode(self, decision: Decision, packet: Packet, client: Client) -> bytes:

@@ -19,12 +19,22 @@ class Limits:
     status_per_second: int = 100  # Status-Server of one client; RFC 5997 §2.2 asks for one in some seconds
 
 
+# Rejects of one client that may wait for their time, in logins of one client that may be in progress.
+_RESTING_ROOM = 8
+
+
 class Load:
-    """Requests that wait for their answers, by client."""
+    """Requests that wait for their answers, by client.
+
+    A Reject that waits for its time is no work, and takes nobody's place: a thousand guesses a second would otherwise
+    fill a client's.
+    """
 
     def __init__(self) -> None:
         self.total = 0
-        self._by_client: Counter[str] = Counter()
+        self._rested = 0  # of them
+        self._working: Counter[str] = Counter()
+        self._resting: Counter[str] = Counter()
         self._idle: list[Deferred[None]] = []
 
     def is_full(self, client: Client, limits: Limits, *, room: int = 1) -> bool:
@@ -33,19 +43,30 @@ class Load:
         `room`: how many times the limits count, for what is no new work.
         """
         return (
-            self.total >= room * limits.pending
-            or self._by_client[client.key] >= room * limits.pending_per_client
+            self.total - self._rested >= room * limits.pending
+            or self._working[client.key] >= room * limits.pending_per_client
         )
 
     def begin(self, client: Client) -> None:
         self.total += 1
-        self._by_client[client.key] += 1
+        self._working[client.key] += 1
 
-    def end(self, client: Client) -> None:
+    def rest(self, client: Client, limits: Limits) -> bool:
+        """It is decided, and what is left is to say so in its time. False: there are too many of those."""
+        if (
+            self._rested >= limits.pending
+            or self._resting[client.key] >= _RESTING_ROOM * limits.pending_per_client
+        ):
+            return False
+        _less(self._working, client)
+        self._rested += 1
+        self._resting[client.key] += 1
+        return True
+
+    def end(self, client: Client, *, rested: bool = False) -> None:
         self.total -= 1
-        self._by_client[client.key] -= 1
-        if not self._by_client[client.key]:
-            del self._by_client[client.key]
+        self._rested -= rested
+        _less(self._resting if rested else self._working, client)
         if not self.total:
             idle, self._idle = self._idle, []
             for drained in idle:
@@ -61,16 +82,24 @@ class Load:
         return drained
 
 
-class Frequency:
-    """How often each client did something in this second."""
+def _less(counter: Counter[str], client: Client) -> None:
+    counter[client.key] -= 1
+    if not counter[client.key]:
+        del counter[client.key]
 
-    def __init__(self) -> None:
-        self._second = 0
+
+class Frequency:
+    """How often each client did something in this second, or in another span."""
+
+    def __init__(self, span: float = 1.0) -> None:
+        """`span`: seconds."""
+        self._span = span
+        self._current = 0
         self._times: Counter[str] = Counter()
 
     def exceeds(self, client: Client, most: int, now: float) -> bool:
-        if int(now) != self._second:
-            self._second = int(now)
+        if int(now / self._span) != self._current:
+            self._current = int(now / self._span)
             self._times.clear()
         self._times[client.key] += 1
         return self._times[client.key] > most

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -87,7 +88,7 @@ class RadSecListener(protocol.ServerFactory):
         self.reactor = reactor
         self.log = log
         self._disconnects = disconnects
-        self._open: set[RadSecClient] = set()
+        self._open: dict[RadSecClient, None] = {}  # the oldest first
         self._by_address: Counter[str] = Counter()
         self._looking: Any = None
         self._drained: list[Deferred[None]] = []
@@ -144,19 +145,29 @@ class RadSecListener(protocol.ServerFactory):
             # R9: with strangers not even a handshake.
             self.refused("unknown_client", source)
             return None
-        if (
-            self.draining
-            or len(self._open) >= limits.connections
-            or self._by_address[source.ip] >= limits.connections_per_address
-        ):
+        if self.draining or not self._has_room(source, limits):
             self.refused("too_many_connections", source)
             return None
         client = RadSecClient(self, source)
-        self._open.add(client)
+        self._open[client] = None
         self._by_address[source.ip] += 1
         if self._looking is None:
             self._looking = self.reactor.callLater(_LOOK, self._look)
         return client
+
+    def _has_room(self, source: Source, limits: StreamLimits) -> bool:
+        """Anybody at such an address can begin a connection: the oldest that shows no certificate gives way (A9)."""
+        if self._by_address[source.ip] >= limits.connections_per_address:
+            return self._give_way(client for client in self._open if client.source.ip == source.ip)
+        return len(self._open) < limits.connections or self._give_way(self._open)
+
+    def _give_way(self, clients: Iterable[RadSecClient]) -> bool:
+        stranger = next((client for client in clients if not client.is_known), None)
+        if stranger is None:
+            return False
+        stranger.abort("crowded_out")
+        self.closed(stranger)
+        return True
 
     def identify(self, source: Source, certificate: x509.Certificate) -> Served | None:
         """Whose certificate this is, from there; None: nobody's."""
@@ -183,7 +194,7 @@ class RadSecListener(protocol.ServerFactory):
     def closed(self, client: RadSecClient) -> None:
         if client not in self._open:
             return
-        self._open.discard(client)
+        del self._open[client]
         self._by_address[client.source.ip] -= 1
         if not self._by_address[client.source.ip]:
             del self._by_address[client.source.ip]

@@ -47,6 +47,11 @@ class RadSecClient(protocol.Protocol):
         self._paused = False
         self._gone = False
 
+    @property
+    def is_known(self) -> bool:
+        """Its certificate has said who it is; or was, when a reload ended that."""
+        return self._served is not None or bool(self._finishing) or self._closing_since is not None
+
     # ---- answers
 
     def send(self, octets: bytes) -> None:

@@ -11,6 +11,8 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 
 from authproxy.listeners.radius.clients import Client
+from authproxy.listeners.radius.discards import Discarded
+from authproxy.listeners.radius.load import Frequency
 from authproxy.listeners.radius.secret_check import looks_like_noise
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Reason, Reject
@@ -25,6 +27,9 @@ from authproxy.protocols.radius.vendor import Key, first
 from authproxy.secret import Secret
 
 CALLING_STATION_ID = 31
+# A minute, of each client: what is unsigned and no login is recorded so often. It takes no secret to send them, and a
+# thousand a second would push everything else out of the audit's files (A14).
+MOST_STRANGE = 20
 
 # A user name that could not be read, as the record shows it.
 UNREADABLE = Username("", "")
@@ -105,19 +110,22 @@ class RadiusSection:
         self._password_codec = password_codec
         self._relayed = relayed
         self._new_login = new_login
+        self._strange = Frequency(60)
 
     def ask(
         self, packet: Packet, kind: CredentialKind, asked: Asked, answer: Answer
     ) -> Coroutine[Any, Any, None] | None:
         """Begin a login, or answer at once. Returns the work to run, None when there is none.
 
-        Raises MalformedPacket: what no NAS sends (R26).
+        Raises MalformedPacket: what no NAS sends (R26). Raises Discarded: one more of what anybody may have sent.
         """
         username, password = UNREADABLE, Secret(b"")
         try:
             username = self._username(packet, asked)
             password = self._password(packet, kind, asked)
         except _Unusable as unusable:
+            if not asked.authentic and self._strange.exceeds(asked.client, MOST_STRANGE, asked.received):
+                raise Discarded(unusable.cause, f"client {asked.client.name}; it is unsigned") from None
             request = self.request(packet, kind, asked, username, password)
             answer(self._rejecter.reject(request, Reason.MALFORMED, unusable.cause))
             return None

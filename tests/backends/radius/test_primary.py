@@ -18,6 +18,7 @@ from authproxy.backends.radius.whose import ANOTHER_NAME
 from authproxy.backends.resolve import Resolver
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
+from authproxy.pipeline.username import Username, read_username
 from authproxy.protocols.radius.packet import Attribute, Code, Packet, decode
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password
 from authproxy.protocols.radius.relay import Allowed, FromPrimary
@@ -39,8 +40,10 @@ class Desk:
             settings, reactor=self.reactor, resolver=Resolver(self.reactor, log=NullLog()), log=NullLog()
         )
 
-    def ask(self, *extra: Attribute, **changes: Any) -> Deferred[Any]:
+    def ask(self, *extra: Attribute, username: Username | None = None, **changes: Any) -> Deferred[Any]:
         request = login(self.reactor, *extra, **changes)
+        if username is not None:
+            request = replace(request, username=username)
         return Deferred.fromCoroutine(self.primary.verify(request, request.password))
 
     def turn(self) -> None:
@@ -435,6 +438,17 @@ def test_wrong_passwords_of_one_user(server: Make) -> None:
     desk.reactor.advance(900)
     desk.verify()
     assert len(one.seen) == 4
+
+
+def test_every_form_of_a_name_is_counted_as_one(server: Make) -> None:
+    """A server may take them all for the same account, and lock it."""
+    one = server(refuse)
+    desk = Desk(one, lockout=LockoutRules(4, 900))
+    names = ["alice", "CORP\\Alice", "alice@corp.example", "Alice@CORP"]
+    said = [desk.verify(username=read_username(name.encode())) for name in names]
+    assert said[3] == HELD
+    assert len(one.seen) == 3
+    assert desk.verify(username=read_username(b"bob")) != HELD
 
 
 def test_eap_counts_where_it_ends(server: Make) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from authproxy.listeners.radius.duplicates import QUIET
-from authproxy.listeners.radius.section import RadiusSection
+from authproxy.listeners.radius.section import MOST_STRANGE, RadiusSection
 from authproxy.listeners.radius.udp import Route, Source
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.pipeline.workload import Workload
-from authproxy.protocols.radius.packet import STATE, Code, Malformed, MalformedPacket, decode
+from authproxy.protocols.radius.packet import STATE, Code, Malformed, MalformedPacket, Packet, decode
 from authproxy.protocols.radius.request import status_server
 from authproxy.secret import Secret
 
@@ -25,6 +25,7 @@ ACCEPT = Accept(Reason.BOTH_FACTORS, "Welcome")
 DENIED = Reject(Reason.FACTOR_DENIED)
 EAP = (79, b"\x02\x01\x00\x0a\x01alice")
 PROXY_STATE = (33, b"relay")
+CHAP = (3, bytes(17))
 STRANGER = Source("192.0.2.1", 40000)
 
 
@@ -253,10 +254,39 @@ def test_a_wrong_secret_never_reaches_the_logins() -> None:
         drawn = bytes((number,)) * 16
         world.ask(login(b"right password", signed=False, secret=Secret(b"a typo"), authenticator=drawn))
     assert world.logins.requests == []
-    assert set(world.rejecter.causes) == {"wrong_secret"}
-    assert len(world.rejecter.causes) == 100
-    assert world.log.events() == ["radius.secret_suspected"]
+    assert world.rejecter.causes == ["wrong_secret"] * MOST_STRANGE
+    assert world.discards.causes == {"wrong_secret": 100 - MOST_STRANGE}
+    assert world.log.events() == ["radius.secret_suspected", "radius.discarded"]
     assert "secret" in str(world.log.fields("radius.secret_suspected")[0]["todo"])
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        lambda drawn: login(b"x", signed=False, secret=Secret(b"a guess"), authenticator=drawn),
+        lambda drawn: login(b"x", user=b"\xff", signed=False, authenticator=drawn),
+        lambda drawn: login(None, CHAP, signed=False, authenticator=drawn),
+    ],
+)
+def test_what_anybody_may_have_sent_fills_no_audit(strange: Callable[[bytes], Packet]) -> None:
+    """A14: events of logins would be gone from its files in seconds. What is signed is recorded each time."""
+    world = World()
+
+    def send(number: int) -> None:
+        world.ask(strange(number.to_bytes(16, "big")), Source("10.1.0.1", 1 + number))
+
+    for number in range(200):
+        send(number)
+    assert len(world.rejecter.rejected) == MOST_STRANGE
+    assert world.listener.pending == MOST_STRANGE
+    assert len(world.patiences) == 0
+    assert world.discards.causes.total() == 200 - MOST_STRANGE
+    world.clock.advance(60)
+    assert len(world.sent) == MOST_STRANGE
+    send(200)
+    for number in range(30):
+        world.ask(login(user=b"\xff", identifier=number))
+    assert len(world.rejecter.rejected) == MOST_STRANGE + 31
 
 
 def test_a_wrong_secret_with_a_signature_is_said_so() -> None:
@@ -494,20 +524,45 @@ def test_one_client_leaves_room_for_others() -> None:
     assert world.listener.pending == 3
 
 
-def test_a_flood_from_a_written_source_leaves_nothing_behind() -> None:
+def guess(world: World, number: int) -> None:
+    """A wrong password, refused at once."""
+    before = len(world.logins.requests)
+    world.ask(login(b"a guess"), Source("10.1.0.1", 1 + number))
+    if len(world.logins.requests) > before:
+        world.logins.answer(DENIED)
+
+
+def test_a_flood_of_guesses_leaves_nothing_behind() -> None:
     """What can be kept is bounded, and goes when its time is over."""
     world = World()
     for number in range(500):
-        drawn = number.to_bytes(16, "big")
-        forged = login(b"x", signed=False, secret=Secret(b"a guess"), authenticator=drawn)
-        world.ask(forged, Source("10.1.0.1", 1 + number))
-    assert world.listener.pending == 50
+        guess(world, number)
+    assert world.listener.pending == 100
     world.clock.advance(1)
     assert world.listener.pending == 0
-    assert len(world.sent) == 50
+    assert len(world.sent) == 100
+    assert world.discards.causes == {"overloaded": 400}
     world.clock.advance(31)
     world.ask(login())
     assert len(world.listener._duplicates) == 1
+
+
+def test_rejects_that_wait_take_nobodys_place() -> None:
+    """A1: who knows no password could shut a client out with a thousand guesses a second."""
+    other = replace(ASA, name="other", key="other", networks=(ip_network("10.2.0.0/24"),))
+    world = World(clients=[ASA, other], limits=replace(LIMITS, pending=1000, pending_per_client=3))
+    for number in range(500):
+        guess(world, number)
+    assert world.listener.pending == 24
+    right, another = login(), login(user=b"bob")
+    world.ask(right)
+    world.ask(another, Source("10.2.0.1", 1))
+    world.logins.answer(ACCEPT, -2)
+    world.logins.answer(DENIED, -1)
+    assert [code(octets, request) for (octets, _), request in zip(world.sent, [right], strict=True)] == [2]
+    world.clock.advance(1)
+    assert world.listener.pending == 0
+    assert code(world.sent[-1][0], another) == 3
 
 
 def test_draining() -> None:

@@ -334,6 +334,23 @@ def test_so_many_connections(tmp_path: Path) -> None:
     assert not world.connect(address="10.2.0.3").closed
 
 
+@pytest.mark.parametrize("crowd", [["10.2.0.1"] * 9, [f"10.2.0.{host}" for host in range(2, 11)]])
+def test_who_shows_no_certificate_keeps_nobody_out(tmp_path: Path, crowd: list[str]) -> None:
+    """A9: connections that are only begun make room, the oldest first; those of clients never do."""
+    world = RadSecWorld(tmp_path, stream=StreamLimits(connections=3, connections_per_address=2))
+    known = world.connect()
+    begun = [world.connect(address=address, shake=False) for address in crowd]
+    assert world.port.connections <= 3
+    assert is_let_through(world, known)
+    newcomer = world.connect(address="10.2.0.1")
+    assert is_let_through(world, newcomer)
+    assert world.port.connections <= 3
+    assert sum(wire.closed for wire in begun) == world.causes["crowded_out"] > 0
+    assert world.connect(address="10.2.0.1").closed, (
+        "two of clients are all that there may be from one address"
+    )
+
+
 # ---- reload and goodbye
 
 
