@@ -23,7 +23,7 @@ from authproxy.protocols.ldap.responses import SearchResultEntry
 from authproxy.protocols.ldap.result import ResultCode
 
 _MOST = 16_384
-_LONGEST = 256  # characters of a name that is remembered: whoever guesses may write it in any length
+_LONGEST = 256  # characters of a name that is kept anywhere: whoever guesses may write it in any length
 _FRESH = 300.0  # seconds; what is forgotten is looked up again
 _ANYTHING: Filter = Present("objectClass")
 
@@ -50,7 +50,7 @@ class CountedNames:
 
         name = await self._directory.consult(ask, deadline)
         if not name:
-            return bare(typed)
+            return bare(typed)[:_LONGEST]
         if len(typed) <= _LONGEST:
             self._known[typed] = self._clock() + _FRESH, name
             self._known.move_to_end(typed)

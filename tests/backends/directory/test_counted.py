@@ -83,6 +83,15 @@ def test_a_name_without_an_entry_is_counted_as_it_is_written(name: str, counted:
     assert Names().of(name) == counted
 
 
+def test_what_is_kept_is_short() -> None:
+    """A thousand names of two thousand letters are two million; nobody needs them told apart by the last ones."""
+    names = Names()
+    assert names.of("x" * 2000) == "x" * 256
+    longest = f"CN=Alice{' ' * 300}Smith,{PEOPLE}"
+    assert names.of(longest) == "asmith"
+    assert longest not in names.counted._known
+
+
 def test_a_name_is_looked_up_now_and_then() -> None:
     names = Names()
     assert names.of(ENTRY) == "asmith"
