@@ -25,7 +25,8 @@ def twisted_observer(log: Log) -> Callable[[dict[str, Any]], None]:
         level = getattr(event.get("log_level"), "name", "info")
         source = str(event.get("log_namespace", ""))
         said = _said(event)
-        if (failure := event.get("log_failure")) is not None:
+        # In an old-style event, such as the reactor's own, it has the old name.
+        if (failure := event.get("log_failure") or event.get("failure")) is not None:
             log.failure("twisted.failed", with_traceback(failure), source=source, said=said)
         elif level in ("error", "critical"):
             log.error("twisted.reported", source=source, said=said)

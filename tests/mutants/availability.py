@@ -281,8 +281,8 @@ MUTATIONS = (
         ("A10",),
         "each form of a bind name is counted for itself",
         "backends/directory/counted.py",
-        "        if isinstance(name, PlainName):\n",
-        "        if name is not None:\n",
+        "        if not name:\n            return bare(typed)",
+        "        if name is not None:\n            return bare(typed)",
         ("backends/directory/test_counted.py::test_forms_of_one_name",),
     ),
     Mutation(

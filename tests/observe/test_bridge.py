@@ -51,6 +51,19 @@ def test_an_unhandled_failure(log: Remembered) -> None:
     assert CANARY not in f"{fields}{told}"
 
 
+def test_what_the_reactor_caught_has_its_traceback(log: Remembered) -> None:
+    """Old-style, and the only word of a bug in whatever the reactor calls."""
+    try:
+        _ = {}[CANARY]
+    except KeyError:
+        old_log.err()
+    ((level, event, fields),) = log.events
+    assert (level, event) == ("failure", "twisted.failed")
+    told = describe(fields.pop("error"))
+    assert "test_what_the_reactor_caught_has_its_traceback" in told["traceback"]
+    assert CANARY not in f"{fields}{told}"
+
+
 def test_ordinary_events_show_their_format_only(log: Remembered) -> None:
     logger = Logger(namespace="some.protocol")
     logger.info("got {line}", line=CANARY)

@@ -189,3 +189,16 @@ def test_policy_controls_pass(slapd: Slapd, apps: Apps) -> None:
     for user in ("locked", "expired", "mustchange"):
         assert said(apps.url, user) == said(slapd.url, user)
     assert "grace" in said(apps.url, "grace")
+
+
+def test_one_entry_by_all_that_slapd_takes_for_its_name(world: World, slapd: Slapd) -> None:
+    """A10: RFC 2253's quotes and semicolons, wide letters, spaces: each would be a name to guess by."""
+    apps = add_apps(world)
+    at_slapd(world, slapd, failures_per_user=3)
+    world.start()
+    names = [f"uid=alice,{PEOPLE}", f'uid="alice",{PEOPLE}', f"uid=alice;{PEOPLE}", f"uid=ａlice ; {PEOPLE}"]
+    codes = []
+    for number, name in enumerate(names * 2):
+        with Wire(apps.port) as wire:
+            codes.append(wire.bind(name, world.canaries.new(f"guess {number}")))
+    assert codes == [49, 49] + [51] * 6
