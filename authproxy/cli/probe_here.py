@@ -19,10 +19,16 @@ from authproxy.cli.probe_backends import level_of_expiry, said_of_expiry
 from authproxy.cli.radius_client import NoAnswer, RadiusClient
 from authproxy.cli.radius_way import Unusable, find_way
 from authproxy.config.load import Loaded
-from authproxy.config.model import LdapServerAuto, Main, RadiusServer
+from authproxy.config.model import HttpProxy, LdapServerAuto, Main, RadiusServer
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius import udp
-from authproxy.service.ports import ldap_endpoints, listen, radius_endpoints, radsec_endpoints
+from authproxy.service.ports import (
+    http_proxy_endpoints,
+    ldap_endpoints,
+    listen,
+    radius_endpoints,
+    radsec_endpoints,
+)
 
 _PATIENCE = 2.0  # seconds: whoever holds a port on this machine answers at once
 _LITTLE = 100 * 1024 * 1024  # octets
@@ -36,6 +42,7 @@ def probe_here(loaded: Loaded) -> Iterator[Finding]:
         yield _certificate(main.admin_tls_cert)
     yield from _radius(loaded)
     yield from _ldap(loaded)
+    yield from _http_proxy(loaded)
     if main.admin is not None:
         yield _admin(main, main.admin)
 
@@ -83,7 +90,7 @@ def _radius(loaded: Loaded) -> Iterator[Finding]:
     for name, section in sections.items():
         for endpoint in radsec_endpoints(section):
             if endpoint.port and over_tls.setdefault(endpoint, name) == name:
-                yield _radsec_port(name, endpoint)
+                yield _tcp_port(name, endpoint)
         if section.radsec_clients and section.radsec_certificate_file is not None:
             yield _certificate(section.radsec_certificate_file, f"{name}: radsec_certificate_file")
 
@@ -99,6 +106,13 @@ def _ldap(loaded: Loaded) -> Iterator[Finding]:
                 yield _ldap_port(
                     f"{name}: tcp {endpoint.host or '*'}:{endpoint.port}", section, endpoint, at_once
                 )
+
+
+def _http_proxy(loaded: Loaded) -> Iterator[Finding]:
+    for name, section in loaded.config.all(HttpProxy).items():
+        for endpoint in http_proxy_endpoints(section):
+            if endpoint.port:
+                yield _tcp_port(name, endpoint)
 
 
 def _ldap_port(at: str, section: LdapServerAuto, endpoint: Endpoint, at_once: bool) -> Finding:
@@ -145,14 +159,14 @@ def _radius_port(name: str, endpoint: Endpoint, sections: Mapping[str, RadiusSer
     return Finding(Level.OK, "port", at, "free")
 
 
-def _radsec_port(name: str, endpoint: Endpoint) -> Finding:
+def _tcp_port(name: str, endpoint: Endpoint) -> Finding:
     at = f"{name}: tcp {endpoint.host or '*'}:{endpoint.port}"
     try:
         listen(endpoint).close()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             return _cannot_bind(at, error)
-        # Over TLS it answers no one without a certificate, which this command has none of.
+        # RadSec answers no one without a certificate, http_proxy no one but its clients: this command is neither.
         holder = holder_of(endpoint.port, "tcp")
         mine = holder is not None and holder.is_authproxy
         return Finding(

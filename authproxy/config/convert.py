@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from authproxy import __version__
-from authproxy.config.document import Entries, Items, Node, Scalar
+from authproxy.config.document import Entries, Items, Scalar
 from authproxy.config.emit import emit
 from authproxy.config.folders import log_folder_of
 from authproxy.config.load import load_text, load_tree
 from authproxy.config.model import AdClient, Config, RadiusServer, ServerSection
-from authproxy.config.model.kinds import NOT_YET, PRIMARIES, REFUSED, SERVED, kind_of
+from authproxy.config.model.kinds import REFUSED, SERVED, kind_of
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.source import is_cfg, read_text, read_tree
 
@@ -58,33 +58,11 @@ def convert(path: Path, folder: Path) -> Converted:
 
 def _take_out(tree: Entries) -> tuple[str, ...]:
     """Sections and options that this version doesn't serve, out of the tree; each with the reason."""
-    gone = {name: _why_not(name) for name in tree if _why_not(name)}
-    for name, section in tree.items():
-        client = _unserved_client(section, tree)
-        if name not in gone and "client" in getattr(SERVED.get(kind_of(name)), "model_fields", ()) and client:
-            gone[name] = f"its client is {client}"
+    gone = {name: REFUSED[kind_of(name)] for name in tree if kind_of(name) in REFUSED}
     for name in gone:
         del tree[name]
     reasons = [f"{name}: {why}" for name, why in gone.items()]
     return (*reasons, *_take_out_options(tree, refused=True))
-
-
-def _why_not(name: str) -> str:
-    kind = kind_of(name)
-    if kind in NOT_YET:
-        return f"this version does not serve {kind} yet"
-    return REFUSED.get(kind, "")
-
-
-def _unserved_client(section: Node, tree: Entries) -> str:
-    """The client section that a server section has, when it is one that isn't served."""
-    main = tree.get("main")
-    for place in (section, main):
-        client = place.get("client") if isinstance(place, Entries) else None
-        if isinstance(client, Scalar):
-            return client.text if client.text in tree and kind_of(client.text) in NOT_YET else ""
-    primaries = [name for name in tree if kind_of(name) in PRIMARIES]
-    return primaries[0] if len(primaries) == 1 and kind_of(primaries[0]) in NOT_YET else ""
 
 
 def _take_out_options(tree: Entries, *, refused: bool) -> Iterator[str]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from authproxy.config.document import Entries, Items, Node, locate
 from authproxy.config.folders import default_log_dir, default_state_dir, log_folder_of, state_dir_of
-from authproxy.config.model import Config, FilePermissions, Main, Section, ServerSection
+from authproxy.config.model import Config, FilePermissions, HttpProxy, Main, Section, ServerSection
 from authproxy.config.model.section import Finding
 from authproxy.config.permissions import Exposure, exposures, state_exposures
 from authproxy.config.problems import InvalidConfig, Problem, Report
@@ -100,11 +100,15 @@ def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: 
                     report.problems.extend(placed(report.file, name, found.entries, [client]))
                     client = ""
                 settled[name] = server.settled(name, main).model_copy(update={"client": client})
+            case HttpProxy() as way_out:
+                settled[name] = way_out.settled(name, main)
             case section:
                 settled[name] = section
     if "main" in sections:
         report.problems.extend(placed(report.file, "main", sections["main"].entries, server_of(main, tree)))
-    if not report.problems and not any(isinstance(section, ServerSection) for section in settled.values()):
+    if not report.problems and not any(
+        isinstance(section, ServerSection | HttpProxy) for section in settled.values()
+    ):
         report.problem(0, "", "", "no server section, such as radius_server_auto: nothing to run")
     return settled
 

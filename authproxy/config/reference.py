@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from authproxy.config.fields import default_of, is_secret, item_model, item_reads, ranked, reads
-from authproxy.config.model.kinds import NOT_YET, REFUSED, SERVED, SINGLE
+from authproxy.config.model.kinds import REFUSED, SERVED, SINGLE
 from authproxy.config.model.section import Family, GroupFamily, Section
 from authproxy.config.secret_sources import SOURCES
 
@@ -140,8 +140,6 @@ def _others() -> Iterator[str]:
     yield ""
     yield "| section | why |"
     yield "|---|---|"
-    for name in NOT_YET:
-        yield f"| `{name}` | this version does not serve it yet |"
     for name, why in REFUSED.items():
         yield f"| `{name}` | {_cell(why)} |"
     yield ""

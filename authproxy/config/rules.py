@@ -9,6 +9,7 @@ from itertools import combinations
 from authproxy.config.model import (
     AdClient,
     DuoOnlyClient,
+    HttpProxy,
     LdapServerAuto,
     Main,
     RadiusClient,
@@ -71,6 +72,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
                 yield from _on_one_radsec_port(one, first, other, second)
         if isinstance(first, LdapServerAuto) and isinstance(second, LdapServerAuto):
             yield from _same_tcp_port(one, first, other, second)
+    yield from _ways_out(sections)
     for name, section in servers.items():
         if isinstance(section, RadiusServer):
             yield from ((name, finding) for finding in _twice(section))
@@ -84,6 +86,15 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
             yield name, Finding("client", f"{section.client} is no directory: LDAP needs an ad_client")
 
 
+def _ways_out(sections: Mapping[str, Section]) -> Iterator[Between]:
+    """A client is known by nothing but its address, so two sections can't share a port."""
+    ways = {name: section for name, section in sections.items() if isinstance(section, HttpProxy)}
+    for (one, first), (other, second) in combinations(ways.items(), 2):
+        shared = not (first.interface and second.interface) or set(first.interface) & set(second.interface)
+        if first.port == second.port != 0 and shared:
+            yield other, Finding("port", f"{second.port} is a port of {one} already")
+
+
 def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
     """`main.server` names a section that is there."""
     servers = [name for name in names if kind_of(name) not in PRIMARIES and name != "main"]
@@ -92,6 +103,12 @@ def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
 
 
 def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Between]:
+    if main.http_proxy_host is not None:
+        # The existing product refuses both together: what comes here would be sent on by itself.
+        for name, section in sections.items():
+            if isinstance(section, HttpProxy):
+                what = "tunnels go out directly: main.http_proxy_host is not for them"
+                yield name, Finding("", what)
     used = {section.client for section in sections.values() if isinstance(section, ServerSection)}
     used |= {
         section.accounting_client

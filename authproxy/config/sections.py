@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from authproxy.config.document import Entries, Node, Scalar, Style, locate
 from authproxy.config.families import gathered
-from authproxy.config.model.kinds import ALL_KINDS, NOT_YET, NUMBERED, REFUSED, SERVED, SINGLE, kind_of
+from authproxy.config.model.kinds import ALL_KINDS, REFUSED, SERVED, SINGLE, kind_of
 from authproxy.config.model.section import Family, Finding, Section
 from authproxy.config.problems import Problem, Report, suggestion
 from authproxy.config.reading import Reading
@@ -41,8 +41,6 @@ def _sections(tree: Entries, reading: Reading, report: Report, *, cfg: bool) -> 
             report.problem(line, name, "", f"there is one section {kind} only, without a number")
         elif not isinstance(written := _options(written), Entries):
             report.problem(line, name, "", "options are expected below it: a name, a colon, a value")
-        elif kind in NOT_YET:
-            _not_yet(name, kind, written, line, report)
         else:
             entries = _prepared(name, SERVED[kind], written, report, cfg=cfg)
             entries.line = line
@@ -54,15 +52,6 @@ def _options(written: Node) -> Node:
     """A section's options; `main:` with nothing below it has none."""
     nothing = isinstance(written, Scalar) and written.style is Style.PLAIN and not written.text
     return Entries(written.line) if nothing else written
-
-
-def _not_yet(name: str, kind: str, entries: Entries, line: int, report: Report) -> None:
-    report.problem(line, name, "", f"this version does not serve {kind} yet")
-    for option in entries:
-        stem = option.rstrip("0123456789").rstrip("_")
-        if option not in NOT_YET[kind] and stem not in NUMBERED:
-            what = _offline(option) or f"unknown option{suggestion(option, NOT_YET[kind])}"
-            report.problem(entries.lines[option], name, option, what)
 
 
 def _prepared(name: str, kind: type[Section], written: Entries, report: Report, *, cfg: bool) -> Entries:

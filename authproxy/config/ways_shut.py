@@ -8,6 +8,7 @@ from authproxy.config.model import (
     AdClient,
     Client,
     DuoOnlyClient,
+    HttpProxy,
     LdapServerAuto,
     Main,
     RadiusClient,
@@ -85,4 +86,9 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
         "ssl_client_cert_file ssl_client_key_file"
     ),
     DuoOnlyClient: frozenset(),
+    # What crosses is TLS between the client and the cloud; nobody logs in here.
+    HttpProxy: _names(
+        "name api_host api_port allow_local_api port interface client_ip idle_timeout max_connections "
+        "max_connections_per_client"
+    ),
 }

@@ -130,6 +130,15 @@ class Metrics:
         self._radsec_connections = Gauge(
             "authproxy_radsec_connections", "Open RadSec connections.", ("address",), registry=registry
         )
+        self._tunnels_refused = Counter(
+            "authproxy_http_proxy_refused_total",
+            "Tunnels that somebody did not get from http_proxy, by cause.",
+            ("cause",),
+            registry=registry,
+        )
+        self._tunnels = Gauge(
+            "authproxy_http_proxy_tunnels", "Tunnels through http_proxy.", ("address",), registry=registry
+        )
         self._breaker = Gauge(
             "authproxy_breaker_open",
             "1 while the breaker of this cloud service is open: nobody is asked, the fail mode decides.",
@@ -206,6 +215,10 @@ class Metrics:
         """Implements the RadSec listener's Disconnects."""
         self._radsec_disconnected.labels(self.known_cause(cause)).inc()
 
+    def tunnel_refused(self, cause: str) -> None:
+        """Implements the HTTP proxy's Refusals."""
+        self._tunnels_refused.labels(self.known_cause(cause)).inc()
+
     def known_cause(self, cause: str) -> str:
         """The cause as a label. Causes come from code, not from peers; that they stay few is made sure of here."""
         if cause in self._causes:
@@ -227,6 +240,10 @@ class Metrics:
     def radsec_connections(self, address: str, count: Callable[[], int]) -> None:
         """`address`: the port's, as HOST:PORT."""
         self._radsec_connections.labels(address).set_function(count)
+
+    def http_proxy_tunnels(self, address: str, count: Callable[[], int]) -> None:
+        """`address`: the port's, as HOST:PORT."""
+        self._tunnels.labels(address).set_function(count)
 
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
         self._breaker.labels(api_host).set_function(is_open)

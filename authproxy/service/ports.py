@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from authproxy.config.model import Config, LdapServerAuto, RadiusServer
+from authproxy.config.model import Config, HttpProxy, LdapServerAuto, RadiusServer
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.radius import udp
+
+S = TypeVar("S")
+BACKLOG = 1024
 
 
 class CannotBind(Exception):
@@ -23,11 +27,13 @@ class Sockets:
     radius: dict[Endpoint, socket.socket]
     ldap: dict[Endpoint, socket.socket] = field(default_factory=dict)
     radsec: dict[Endpoint, socket.socket] = field(default_factory=dict)
+    http_proxy: dict[Endpoint, socket.socket] = field(default_factory=dict)
     admin: socket.socket | None = None
 
     def close(self) -> None:
-        for sock in (*self.radius.values(), *self.ldap.values(), *self.radsec.values()):
-            sock.close()
+        for kind in (self.radius, self.ldap, self.radsec, self.http_proxy):
+            for sock in kind.values():
+                sock.close()
         if self.admin is not None:
             self.admin.close()
 
@@ -62,41 +68,41 @@ def ldap_endpoints(section: LdapServerAuto) -> dict[Endpoint, bool]:
     return endpoints
 
 
+def http_proxy_endpoints(section: HttpProxy) -> list[Endpoint]:
+    """Where a section gives tunnels; the host "" is every address."""
+    return [Endpoint(address, section.port) for address in section.interface or ("",)]
+
+
 def bind(
     config: Config,
     kept: Iterable[Endpoint] = (),
     kept_tcp: Iterable[Endpoint] = (),
     kept_radsec: Iterable[Endpoint] = (),
+    kept_http_proxy: Iterable[Endpoint] = (),
     *,
     admin: bool = True,
 ) -> Sockets:
     """Every socket of the configuration but those that are `kept` open already. Raises CannotBind, with none open."""
     problems: list[str] = []
     bound = Sockets({})
-    wanted = {
-        endpoint
-        for section in config.all(RadiusServer).values()
-        for endpoint in (*radius_endpoints(section), *accounting_endpoints(section))
-    }
-    for endpoint in sorted(wanted - set(kept), key=str):
-        try:
-            bound.radius[endpoint] = udp.bind(endpoint.host, endpoint.port)
-        except OSError as error:
-            problems.append(_problem("udp", endpoint, error))
-    wanted = {
-        endpoint for section in config.all(RadiusServer).values() for endpoint in radsec_endpoints(section)
-    }
-    for endpoint in sorted(wanted - set(kept_radsec), key=str):
-        try:
-            bound.radsec[endpoint] = listen(endpoint, 1024)
-        except OSError as error:
-            problems.append(_problem("tcp", endpoint, error))
-    for section in config.all(LdapServerAuto).values():
-        for endpoint in sorted(set(ldap_endpoints(section)) - set(kept_tcp), key=str):
+    radius = config.all(RadiusServer).values()
+
+    def open_all(
+        sockets: dict[Endpoint, socket.socket], wanted: Iterable[Endpoint], kept: Iterable[Endpoint]
+    ) -> None:
+        by_udp = sockets is bound.radius
+        for endpoint in sorted({*wanted} - {*kept}, key=str):
             try:
-                bound.ldap[endpoint] = listen(endpoint, 1024)
+                sockets[endpoint] = (
+                    udp.bind(endpoint.host, endpoint.port) if by_udp else listen(endpoint, BACKLOG)
+                )
             except OSError as error:
-                problems.append(_problem("tcp", endpoint, error))
+                problems.append(_problem("udp" if by_udp else "tcp", endpoint, error))
+
+    open_all(bound.radius, _of(radius, radius_endpoints, accounting_endpoints), kept)
+    open_all(bound.radsec, _of(radius, radsec_endpoints), kept_radsec)
+    open_all(bound.ldap, _of(config.all(LdapServerAuto).values(), ldap_endpoints), kept_tcp)
+    open_all(bound.http_proxy, _of(config.all(HttpProxy).values(), http_proxy_endpoints), kept_http_proxy)
     if admin and config.main.admin is not None:
         try:
             bound.admin = listen(config.main.admin)
@@ -108,9 +114,24 @@ def bind(
     return bound
 
 
+def _of(sections: Iterable[S], *where: Callable[[S], Iterable[Endpoint]]) -> Iterator[Endpoint]:
+    for section in sections:
+        for endpoints in where:
+            yield from endpoints(section)
+
+
+# What to do about it, where the system's own words don't say.
+_HINTS = {
+    errno.EADDRINUSE: "`authproxy probe` says by whom",
+    errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE, or to be started by root",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
 def _problem(transport: str, endpoint: Endpoint, error: OSError) -> str:
     place = str(endpoint) if endpoint.host else f"*:{endpoint.port}"
-    return f"{transport} {place}: {error.strerror}"
+    hint = _HINTS.get(error.errno or 0, "")
+    return f"{transport} {place}: {error.strerror}{f' ({hint})' if hint else ''}"
 
 
 def listen(endpoint: Endpoint, backlog: int = 128) -> socket.socket:

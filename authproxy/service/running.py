@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from socket import socket
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.python.failure import Failure
@@ -18,6 +20,7 @@ from authproxy.observe.bridge import with_traceback
 from authproxy.service.building.builder import build
 from authproxy.service.building.parts import Built, Section
 from authproxy.service.building.world import World
+from authproxy.service.http_proxy import HttpProxyPort
 from authproxy.service.ldap import LdapPort
 from authproxy.service.ports import (
     Sockets,
@@ -52,7 +55,7 @@ class RadiusPort:
         self.port.close()
 
 
-Port = RadiusPort | RadSecPort | LdapPort
+Port = RadiusPort | RadSecPort | LdapPort | HttpProxyPort
 
 
 class Service:
@@ -64,6 +67,7 @@ class Service:
         self._ports: dict[Endpoint, RadiusPort] = {}
         self._ldap: dict[Endpoint, LdapPort] = {}
         self._radsec: dict[Endpoint, RadSecPort] = {}
+        self._http_proxy: dict[Endpoint, HttpProxyPort] = {}
         # Ports and parts of configurations before this one, until their logins have ended.
         self._leaving: set[Port] = set()
         self._retiring: list[Built] = []
@@ -77,8 +81,8 @@ class Service:
     def addresses(self) -> list[str]:
         """Where it listens, as `udp ADDRESS:PORT` or `tcp ADDRESS:PORT`."""
         found = [f"udp {port.address}" for port in self._ports.values()]
-        found += [f"tcp {port.address}" for port in self._radsec.values()]
-        return found + [f"tcp {port.address}" for port in self._ldap.values()]
+        by_tcp: list[Port] = [*self._radsec.values(), *self._ldap.values(), *self._http_proxy.values()]
+        return found + [f"tcp {port.address}" for port in by_tcp]
 
     def listening(self, section: Section) -> list[str]:
         """Where a section listens, as ADDRESS:PORT."""
@@ -99,7 +103,8 @@ class Service:
         return sum(port.pending for port in self._all())
 
     def _all(self) -> list[Port]:
-        return [*self._ports.values(), *self._radsec.values(), *self._ldap.values(), *self._leaving]
+        udp_and_tls: list[Port] = [*self._ports.values(), *self._radsec.values()]
+        return [*udp_and_tls, *self._ldap.values(), *self._http_proxy.values(), *self._leaving]
 
     def start(self, sockets: Sockets) -> None:
         """Read the sockets, and show the cloud our credentials."""
@@ -109,6 +114,8 @@ class Service:
             self._open_radsec(endpoint, sock)
         for endpoint, sock in sockets.ldap.items():
             self._open_ldap(endpoint, sock)
+        for endpoint, sock in sockets.http_proxy.items():
+            self._open_http_proxy(endpoint, sock)
         self._built.start()
 
     def reload(self, loaded: Loaded) -> None:
@@ -117,7 +124,7 @@ class Service:
         Raises InvalidConfig or CannotBind, with nothing changed.
         """
         built = build(loaded, self._world, self._built)
-        sockets = bind(loaded.config, self._ports, self._ldap, self._radsec, admin=False)
+        sockets = bind(loaded.config, self._ports, self._ldap, self._radsec, self._http_proxy, admin=False)
         before, self._built = self._built, built
         for endpoint in [endpoint for endpoint in self._ports if endpoint not in built.radius]:
             self._leave(self._ports.pop(endpoint))
@@ -126,8 +133,9 @@ class Service:
             port.listener.serve(served.clients, served.limits, served.codes)
         for endpoint, sock in sockets.radius.items():
             self._open(endpoint, sock)
-        self._reload_radsec(built, sockets)
-        self._reload_ldap(built, sockets)
+        self._go_over(self._radsec, built.radsec, sockets.radsec, self._open_radsec)
+        self._go_over(self._ldap, built.ldap, sockets.ldap, self._open_ldap)
+        self._go_over(self._http_proxy, built.http_proxy, sockets.http_proxy, self._open_http_proxy)
         built.start()
         self._retiring.append(before)
         self._world.log.info("service.reloaded", listening=self.addresses)
@@ -149,6 +157,7 @@ class Service:
         self._ports.clear()
         self._ldap.clear()
         self._radsec.clear()
+        self._http_proxy.clear()
         for built in (*self._retiring, self._built):
             await built.close(keep=None)
         self._world.resolver.close()
@@ -201,21 +210,31 @@ class Service:
             metrics=world.metrics,
         )
 
-    def _reload_radsec(self, built: Built, sockets: Sockets) -> None:
-        for endpoint in [endpoint for endpoint in self._radsec if endpoint not in built.radsec]:
-            self._leave(self._radsec.pop(endpoint))
-        for endpoint, port in self._radsec.items():
-            port.serve(built.radsec[endpoint])
-        for endpoint, sock in sockets.radsec.items():
-            self._open_radsec(endpoint, sock)
+    def _open_http_proxy(self, endpoint: Endpoint, sock: socket) -> None:
+        world = self._world
+        self._http_proxy[endpoint] = HttpProxyPort(
+            self._built.http_proxy[endpoint],
+            sock,
+            reactor=world.reactor,
+            log=world.log,
+            metrics=world.metrics,
+            descriptors=world.descriptors,
+        )
 
-    def _reload_ldap(self, built: Built, sockets: Sockets) -> None:
-        for endpoint in [endpoint for endpoint in self._ldap if endpoint not in built.ldap]:
-            self._leave(self._ldap.pop(endpoint))
-        for endpoint, port in self._ldap.items():
-            port.serve(built.ldap[endpoint])
-        for endpoint, sock in sockets.ldap.items():
-            self._open_ldap(endpoint, sock)
+    def _go_over(
+        self,
+        ports: dict[Endpoint, Any],
+        plans: Mapping[Endpoint, Any],
+        sockets: Mapping[Endpoint, socket],
+        open_port: Callable[[Endpoint, socket], None],
+    ) -> None:
+        """Ports by TCP, of one kind: close those that nobody wants, serve the others as planned, open the new ones."""
+        for endpoint in [endpoint for endpoint in ports if endpoint not in plans]:
+            self._leave(ports.pop(endpoint))
+        for endpoint, port in ports.items():
+            port.serve(plans[endpoint])
+        for endpoint, sock in sockets.items():
+            open_port(endpoint, sock)
 
     def _leave(self, port: Port) -> None:
         """Answer what was asked there, take nothing new, then close it."""

@@ -215,8 +215,6 @@ def test_values_that_are_refused(tmp_path: Path, option: str, value: str, what: 
         ("radius_server_iframe:\n  ikey: x\n", "the prompt inside the VPN's web page was switched off"),
         ("cloud: {}\n", "directory synchronisation is not part of this proxy"),
         ("sso: {}\n", "single sign-on is not part of this proxy"),
-        ("http_proxy2:\n  port: 8080\n", "this version does not serve http_proxy yet"),
-        ("http_proxy: {}\n", "this version does not serve http_proxy yet"),
         ("main2: {}\n", "there is one section main only, without a number"),
     ],
 )
@@ -225,13 +223,6 @@ def test_sections_that_are_known_and_not_served(tmp_path: Path, text: str, expec
     name = text.split(":", maxsplit=1)[0]
     assert problem.startswith(f"authproxy.yaml:13: {name}: ")
     assert expected in problem
-
-
-def test_options_of_sections_that_are_not_served_are_known_as_well(tmp_path: Path) -> None:
-    text = WHOLE + "  client: ad_client\nhttp_proxy:\n  prot: 80\n  api_host: a.example\n"
-    assert problems(tmp_path, text)[1:] == [
-        "authproxy.yaml:14: http_proxy.prot: unknown option (did you mean port?)"
-    ]
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,30 @@ MUTATIONS = (
         "return attributes",
         ("listeners/radius/test_answer.py::test_a_marked_session",),
     ),
+    Mutation(
+        ("F5",),
+        "http_proxy leads a name that was turned into the own network",
+        "service/http_proxy.py",
+        "if not options.allow_local_api and not all(map(is_public, addresses)):",
+        "if not options.allow_local_api and not any(map(is_public, addresses)):",
+        ("service/test_http_proxy.py::test_a_name_that_was_turned_leads_nowhere",),
+    ),
+    Mutation(
+        ("F5",),
+        "http_proxy leads anywhere",
+        "listeners/http_proxy/listener.py",
+        "        if (host, port) != (self.rules.host, self.rules.port):\n",
+        "        if not (host and port):\n",
+        ("listeners/http_proxy/test_tunnels.py::test_who_gets_none",),
+    ),
+    Mutation(
+        ("F5",),
+        "http_proxy lets anybody out",
+        "listeners/http_proxy/listener.py",
+        "if not any(ip_address(address) in network for network in self.rules.clients):",
+        "if not self.rules.clients:",
+        ("listeners/http_proxy/test_tunnels.py::test_who_may",),
+    ),
 )
 
 ELSEWHERE: tuple[Elsewhere, ...] = ()

@@ -2,6 +2,7 @@
 
 from authproxy.config.model.ad_client import AdClient, AuthType, Transport
 from authproxy.config.model.config import Config
+from authproxy.config.model.http_proxy import HttpProxy
 from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import FilePermissions, LogFormat, Main
 from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient, RadiusTransport
@@ -28,6 +29,7 @@ __all__ = [
     "Config",
     "DuoOnlyClient",
     "FilePermissions",
+    "HttpProxy",
     "LdapServerAuto",
     "LogFormat",
     "Main",

@@ -1,10 +1,11 @@
-"""Which kinds of section there are: served, not served yet, never to be served. A new kind is a line in SERVED."""
+"""Which kinds of section there are: served, and never to be served. A new kind is a line in SERVED."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from authproxy.config.model.ad_client import AdClient
+from authproxy.config.model.http_proxy import HttpProxy
 from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import Main
 from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
@@ -28,6 +29,7 @@ SERVED: Mapping[str, type[Section]] = {
     "radius_server_concat": RadiusServerConcat,
     "radius_server_duo_only": RadiusServerDuoOnly,
     "radius_server_eap": RadiusServerEap,
+    "http_proxy": HttpProxy,
 }
 
 # Kinds whose sections can be the primary of a server section.
@@ -35,17 +37,6 @@ PRIMARIES = ("ad_client", "radius_client", "duo_only_client")
 # Kinds that stand there once.
 SINGLE = frozenset({"main"})
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Known by name and options, so that a file with them is answered to the point. Work that serves one moves it up.
-NOT_YET: Mapping[str, frozenset[str]] = {
-    "http_proxy": _words("api_host port client_ip interface"),
-}
-# Their numbered families: stems that may have _1, _2, … behind them.
-NUMBERED = _words("host port radius_ip radius_secret radius_secret_protected exempt_username exempt_ou")
 
 REFUSED: Mapping[str, str] = {
     "radius_server_iframe": "the prompt inside the VPN's web page was switched off by the cloud in March 2024; use "
@@ -55,7 +46,7 @@ REFUSED: Mapping[str, str] = {
     "sso": "single sign-on is not part of this proxy; take the section out",
 }
 
-ALL_KINDS = (*SERVED, *NOT_YET, *REFUSED)
+ALL_KINDS = (*SERVED, *REFUSED)
 
 
 def kind_of(section: str) -> str:

@@ -238,6 +238,4 @@ def readiness(overview: Overview) -> Readiness:
     ]
     if overview.draining():
         why.insert(0, "draining")
-    if not sections:
-        why.append("no section")
     return Readiness(not why, tuple(why), (*warnings, *overview.troubles()))

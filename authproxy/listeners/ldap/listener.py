@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
 
+from authproxy.listeners.address import plain_address
 from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.connection import LdapClient
 from authproxy.listeners.ldap.ports import Disconnects
@@ -158,11 +159,3 @@ class LdapListener(protocol.ServerFactory):
         now = self.reactor.seconds()
         for client in list(self._open):
             client.look(now)
-
-
-def plain_address(host: str) -> str:
-    """`::ffff:192.0.2.1` is 192.0.2.1, and fe80::1%eth0 is fe80::1 (R11)."""
-    address = host.partition("%")[0]
-    if address.startswith("::ffff:") and "." in address:
-        return address.removeprefix("::ffff:")
-    return address

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from authproxy.config.load import Loaded
+from authproxy.config.model import HttpProxy
 from authproxy.config.problems import InvalidConfig
 from authproxy.listeners.tls import ServerFiles, ServerTls, UnusableCertificate
+from authproxy.service import http_proxy
 from authproxy.service.alarms import ways
 from authproxy.service.building.draft import Draft
 from authproxy.service.building.parts import Built
@@ -33,6 +35,7 @@ def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
         {**radius_ports(sections), **accounting_ports(sections, accounting)},
         ldap_ports(sections),
         radsec_ports(draft, sections, accounting),
+        http_proxy.plans(draft.config.all(HttpProxy), world.reactor, world.resolver),
         accounting,
         (*draft.adoptions, lambda: world.certificates.configure(draft.expiries)),
         _admin_tls(draft),

@@ -31,6 +31,7 @@ from authproxy.pipeline.ports import Refused
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.workload import Workload
 from authproxy.secret import Secret
+from authproxy.service.http_proxy import HttpProxyPlan
 from authproxy.service.ldap import LdapPlan
 
 
@@ -138,6 +139,7 @@ class Built:
     radius: Mapping[Endpoint, PortPlan]
     ldap: Mapping[Endpoint, LdapPlan]
     radsec: Mapping[Endpoint, RadSecPlan]
+    http_proxy: Mapping[Endpoint, HttpProxyPlan]
     accounting: Mapping[str, AccountingPart]
     adopt: Sequence[Callable[[], None]] = ()
     admin_tls: ServerTls | None = None  # what main.admin shows; None: it speaks no TLS

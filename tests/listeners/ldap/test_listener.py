@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authproxy.listeners.address import plain_address
 from authproxy.listeners.descriptors import Descriptors
-from authproxy.listeners.ldap.listener import plain_address
 from authproxy.listeners.ldap.proxy_protocol import Header, read_header
 from authproxy.pipeline.ports import FactorAllow
 from authproxy.pipeline.workload import Workload

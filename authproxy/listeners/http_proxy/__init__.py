@@ -1,0 +1,1 @@
+"""The HTTP proxy that other clients of the cloud go out by."""
