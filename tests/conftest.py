@@ -8,12 +8,18 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings
 from twisted.internet import reactor as _reactor
 from twisted.internet import threads
 from twisted.internet.defer import Deferred
 
 T = TypeVar("T")
 reactor: Any = _reactor
+
+
+# How long an example takes says something about the machine, and nothing about what is tested.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
