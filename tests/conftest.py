@@ -17,9 +17,9 @@ T = TypeVar("T")
 reactor: Any = _reactor
 
 
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("everyday", deadline=None)
-settings.load_profile("everyday")
+# How long an example takes says something about the machine, and nothing about what is tested.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

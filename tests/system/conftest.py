@@ -50,5 +50,5 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A world for this test alone, with nothing started yet."""
     made = World(tmp_path)
     yield made
-    if made in World.live:
+    if not made.closed:
         made.close()

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.bench.daemon import ELSEWHERE
+
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 TITLES = [
@@ -31,7 +33,7 @@ def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
     """The demo, with its temporary files below `folder`."""
     (folder / "here").mkdir(exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "TZ": ELSEWHERE}
     return subprocess.Popen(
         [sys.executable, "-m", "authproxy", "demo", *words],
         cwd=folder / "here", env=environment, text=True,

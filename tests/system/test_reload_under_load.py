@@ -59,7 +59,7 @@ class Told(World):
 def world(tmp_path: Path) -> Iterator[Told]:
     made = Told(tmp_path)
     yield made
-    if made in World.live:
+    if not made.closed:
         made.close()
 
 

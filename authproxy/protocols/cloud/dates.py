@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 
@@ -23,7 +24,10 @@ def _written(second: int) -> str:
 def read_date(text: str) -> float:
     """Unix seconds. Raises MalformedDate."""
     try:
-        return parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
+        # RFC 5322 §3.3: -0000 is universal time, too, and says nothing of a zone. To Python that is no zone at all,
+        # and it would take this machine's.
+        return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         raise MalformedDate(f"no date: {text[:64]!r}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from .test_api import later
 
 pytestmark = pytest.mark.system
 ME = pwd.getpwuid(os.geteuid()).pw_name
+# Ready to run: what it needs is there.
+Program = Callable[[], "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -51,16 +53,17 @@ def environment(folder: Path, *libraries: Path) -> dict[str, str]:
     return os.environ | names.env | {"LD_PRELOAD": ":".join((names.env["LD_PRELOAD"], *map(str, libraries)))}
 
 
-def login_duo(conf: Path) -> subprocess.CompletedProcess[str]:
+def login_duo(conf: Path) -> Program:
     """Without a terminal: it takes the first factor there is by itself."""
     program = needs("login_duo", "login-duo")
-    return subprocess.run(
-        [program, "-d", "-c", str(conf), "-h", "10.9.8.7", "/bin/echo", "GRANTED"],
-        env=environment(conf.parent), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    command = [program, "-d", "-c", str(conf), "-h", "10.9.8.7", "/bin/echo", "GRANTED"]
+    env = environment(conf.parent)
+    return lambda: subprocess.run(
+        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
-def pam_duo(conf: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+def pam_duo(conf: Path, typed: str = "") -> Program:
     """pamtester with a PAM service of its own (pam_wrapper), answering the menu with `typed`."""
     services = conf.parent / "pam.d"
     services.mkdir(exist_ok=True)
@@ -68,8 +71,9 @@ def pam_duo(conf: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
     (services / "duo").write_text(f"auth required {module} conf={conf}\n")
     wrapper = {"PAM_WRAPPER": "1", "PAM_WRAPPER_SERVICE_DIR": str(services)}
     preloaded = environment(conf.parent, needs_library("libpam_wrapper.so", "libpam-wrapper"))
-    return subprocess.run(
-        [needs("pamtester", "pamtester"), "-I", "rhost=10.9.8.7", "duo", ME, "authenticate"],
+    command = [needs("pamtester", "pamtester"), "-I", "rhost=10.9.8.7", "duo", ME, "authenticate"]
+    return lambda: subprocess.run(
+        command,
         input=f"{typed}\n", env=preloaded | wrapper, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -81,7 +85,7 @@ VERDICTS = [(Verdict.APPROVE, True), (Verdict.DENY, False), (Verdict.FRAUD, Fals
 def test_login_duo(old: Running, tmp_path: Path, verdict: Verdict, granted: bool) -> None:
     _, device_id, _ = old.user(ME)
     file = conf(old, tmp_path, old.application(), autopush="yes")
-    run = later(lambda: login_duo(file))
+    run = later(login_duo(file))
     old.decide(device_id, verdict)
     done = run()
     assert ("GRANTED" in done.stdout) is granted, done.stderr
@@ -89,7 +93,7 @@ def test_login_duo(old: Running, tmp_path: Path, verdict: Verdict, granted: bool
 
 def test_login_duo_fails_closed_with_a_wrong_key(old: Running, tmp_path: Path) -> None:
     ikey, _ = old.application()
-    done = login_duo(conf(old, tmp_path, (ikey, "0" * 40)))
+    done = login_duo(conf(old, tmp_path, (ikey, "0" * 40)))()
     assert "GRANTED" not in done.stdout
 
 
@@ -97,7 +101,7 @@ def test_login_duo_fails_closed_with_a_wrong_key(old: Running, tmp_path: Path) -
 def test_pam_duo_with_a_push(old: Running, tmp_path: Path, verdict: Verdict, granted: bool) -> None:
     _, device_id, _ = old.user(ME)
     file = conf(old, tmp_path, old.application())
-    run = later(lambda: pam_duo(file, "1"))
+    run = later(pam_duo(file, "1"))
     (told,) = waiting(old, device_id, verdict)
     done = run()
     assert "1. Push a login request to iPhone" in done.stderr
@@ -116,10 +120,10 @@ def test_pam_duo_with_a_passcode(old: Running, tmp_path: Path) -> None:
     _, device_id, _ = old.user(ME)
     file = conf(old, tmp_path, old.application())
     code = old.passcode(device_id)
-    assert pam_duo(file, "000000").returncode != 0
-    assert pam_duo(file, code).returncode == 0
+    assert pam_duo(file, "000000")().returncode != 0
+    assert pam_duo(file, code)().returncode == 0
     # The same again is a code that somebody watched.
-    assert pam_duo(file, code).returncode != 0
+    assert pam_duo(file, code)().returncode != 0
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,7 @@ def test_pam_duo_without_a_phone(
     user = old.run(old.store.users.add, ME)
     old.run(old.store.users.set_status, user.user_id, status)
     file = conf(old, tmp_path, old.application(policy=Policy(new_users=new_users)))
-    done = pam_duo(file)
+    done = pam_duo(file)()
     assert said in done.stdout
     assert (done.returncode == 0) is granted, done.stdout + done.stderr
 
@@ -146,6 +150,6 @@ def test_pam_duo_without_a_phone(
 def test_pam_duo_is_refused_without_the_switch(cloud: Running, tmp_path: Path) -> None:
     _, device_id, _ = cloud.user(ME)
     file = conf(cloud, tmp_path, cloud.application())
-    assert pam_duo(file, cloud.passcode(device_id)).returncode != 0
+    assert pam_duo(file, cloud.passcode(device_id))().returncode != 0
     # It never came as far as a question.
     assert cloud.run(cloud.store.logins.recent, 5) == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +15,25 @@ from authproxy.protocols.cloud.dates import MalformedDate, read_date, read_retry
 @given(st.integers(0, 4_000_000_000))
 def test_a_date_comes_back(now: int) -> None:
     assert read_date(write_date(now)) == now
+
+
+@pytest.fixture
+def newfoundland(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Three and a half hours behind universal time, and no tables of zones needed to know it."""
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "NST3:30")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("newfoundland")
+@pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000", "-0330", ""])
+def test_a_date_means_the_same_wherever_it_is_read(zone: str) -> None:
+    """-0000 is what Python's clients write, and is no local time."""
+    assert write_date(1_345_570_158).endswith("-0000")
+    expected = 1_345_570_158 + (3.5 * 3600 if zone == "-0330" else 0)
+    assert read_date(f"Tue, 21 Aug 2012 17:29:18 {zone}") == expected
 
 
 @given(st.text())

@@ -26,6 +26,8 @@ ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}):([0-9]
 
 # Below the range that the kernel draws from, so that no connection takes one meanwhile. Each worker has its own, and
 # begins anywhere in it: somebody else may be running these tests, too.
+# No time zone of the machine means anything: the daemon is three and a half hours away from everybody else.
+ELSEWHERE = "NST3:30"
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
@@ -225,6 +227,7 @@ def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)
     return {
+        "TZ": ELSEWHERE,
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": str(folder),
         "TMPDIR": str(temporary),

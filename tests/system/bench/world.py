@@ -93,7 +93,7 @@ class World:
         self._passwords: dict[str, bytes] | None = None
         self._audit_begin = self._forgotten = 0
         self._use_directory()
-        World.live.append(self)
+        self.closed = False
 
     # ---- building
 
@@ -240,6 +240,8 @@ class World:
         self, *, config: Path | None = None, wait: bool = True, proven: bool = True, **more: Any
     ) -> Daemon:
         """`proven`: wait until each section's credentials have passed `check`, which a safe one needs to open."""
+        if self not in World.live:  # and not before: one that was skipped half built is nobody's to look at
+            World.live.append(self)
         config = config or self.write_config()
         self.daemon = Daemon(self.home, config, admin=self.admin, **more)
         self.daemons.append(self.daemon)
@@ -475,7 +477,9 @@ class World:
 
     def close(self, *, code: int = 0) -> None:
         """Stop the daemon, which has to end well, and look at everything once more."""
-        World.live.remove(self)
+        self.closed = True
+        if self in World.live:
+            World.live.remove(self)
         try:
             self.settle()
             if self.daemon is not None and self.daemon.running:
