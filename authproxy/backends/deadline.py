@@ -13,6 +13,9 @@ from typing import Any
 _GRAIN = 1e-6
 
 
+def _tell_nobody() -> None: ...
+
+
 class Deadline:
     """Times are the reactor's seconds."""
 
@@ -45,6 +48,11 @@ class Deadline:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+
+    def end(self) -> None:
+        """Stop, for good: whoever would be told is held no longer."""
+        self.stop()
+        self._late = _tell_nobody
 
     def _set(self, at: float) -> None:
         self._rings_at = at

@@ -17,7 +17,7 @@ from authproxy.config.model.ldap_server import CloudUsername
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.attempt import Attempt
-from authproxy.listeners.ldap.listener import LdapListener, Networks
+from authproxy.listeners.ldap.listener import LdapListener, Networks, prepare
 from authproxy.listeners.ldap.section import LdapSection, Limits, Options
 from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion
 from authproxy.observe.log import Log
@@ -139,6 +139,7 @@ class LdapPort:
             descriptors=descriptors,
         )
         metrics.ldap_connections(self.address, lambda: self.listener.connections)
+        prepare(sock)
         self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener)
         sock.close()  # the reactor has its own of it
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from twisted.internet.task import Clock
 
 from authproxy.backends.deadline import Deadline
@@ -78,3 +80,13 @@ def test_stopped_it_leaves_no_timer() -> None:
     wait.deadline.begin(3.0)
     wait.clock.advance(3.0)
     assert wait.late == [3.0]
+
+
+def test_ended_it_tells_nobody_and_holds_nobody() -> None:
+    wait = Wait()
+    wait.deadline.begin(2.0)
+    wait.deadline.end()
+    assert wait.clock.getDelayedCalls() == []
+    there = weakref.ref(wait)
+    del wait
+    assert there() is None, "and needs no search for garbage"

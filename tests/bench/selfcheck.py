@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import duo_client  # type: ignore[import-untyped]
 
 from tests.bench.process import AROUND_IT, Process, run, wait_for
-from tests.bench.rig import IKEY, SKEY, Cloud, Rig, free_port, takes_datagrams
-from tests.bench.tools import SECRET, Direct, direct, tool
+from tests.bench.rig import IKEY, SKEY, Cloud, Rig, free_port, listens, takes_datagrams
+from tests.bench.tools import SECRET, Direct, LdapLoad, direct, ldapload, tool
 
 
 class NotFit(Exception):
@@ -30,6 +30,7 @@ class Speeds:
 def check(rig: Rig) -> Speeds:
     """Raises NotFit."""
     radius = _radius(rig)
+    _ldap(rig)
     direct_per_second = _directory_and_cloud(rig)
     _signatures(rig.cloud)
     return Speeds(radius["per_second"], radius["generator_us"], direct_per_second)
@@ -71,6 +72,29 @@ def _exchange(rig: Rig, sink_options: tuple[object, ...], *options: object) -> M
         wait_for("radsink", lambda: takes_datagrams(port), sink)
         seen: Mapping[str, float] = json.loads(run([tool("radload"), "-p", port, "-s", SECRET, *options]))
         return seen
+
+
+# ---- ldapload against ldapsink
+
+
+def _ldap(rig: Rig) -> None:
+    for what, options in (("sessions", ("-s",)), ("searches", ())):
+        seen = _ldap_exchange(rig, (), "-d", 0.2, *options)
+        _expect(f"{what} at an honest directory", (True, 0), (seen.done > 100, seen.wrong + seen.ended_early))
+        lied_to = _ldap_exchange(rig, ("-l", 10), "-d", 0.2, *options)
+        _expect(f"somebody else's entries noticed in {what}", True, lied_to.wrong > 10)
+    refused = _ldap_exchange(rig, (), "-d", 0.2, "-s", "-w")
+    _expect("wrong passwords refused", (True, 0), (refused.done > 100, refused.wrong))
+    gullible = _ldap_exchange(rig, ("-a",), "-d", 0.2, "-s", "-w")
+    _expect("wrong passwords taken", (0, True), (gullible.done, gullible.wrong > 10))
+
+
+def _ldap_exchange(rig: Rig, sink_options: tuple[object, ...], *options: object) -> LdapLoad:
+    port = free_port()
+    command = [tool("ldapsink"), "-p", port, *sink_options]
+    with Process(command, cpu=AROUND_IT, output=rig.folder / "ldapsink-judged.log") as sink:
+        wait_for("ldapsink", lambda: listens(port), sink)
+        return ldapload(port, *options)
 
 
 # ---- direct against the directories and the cloud

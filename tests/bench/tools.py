@@ -135,6 +135,27 @@ def radload(port: int, logins: Logins) -> Load:
 
 
 @dataclass(frozen=True, slots=True)
+class LdapLoad:
+    """What ldapload saw. `done`: searches or sessions whose every answer was right."""
+
+    done: int
+    wrong: int
+    ended_early: int
+    seconds: float
+    generator_us: float
+
+    def expect_right(self) -> int:
+        """How many. Raises WrongAnswer."""
+        if self.wrong or self.ended_early or not self.done:
+            raise WrongAnswer(f"{self.wrong} wrong answers, {self.ended_early} ended early, {self.done} done")
+        return self.done
+
+
+def ldapload(port: int, *options: object) -> LdapLoad:
+    return LdapLoad(**json.loads(run([tool("ldapload"), "-p", port, *options])))
+
+
+@dataclass(frozen=True, slots=True)
 class Direct:
     """What the same work costs with nobody in between."""
 

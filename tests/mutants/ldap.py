@@ -209,8 +209,8 @@ MUTATIONS = (
         ("L11",),
         "whom the service account can't confirm is let in",
         "listeners/ldap/attempt.py",
-        "            if not self._anybody:\n                return verified\n",
-        "",
+        "        if isinstance(verified, Refused):\n            return verified\n",
+        "        if isinstance(verified, Refused):\n            verified = Verified(name, name)\n",
         (f"{_BINDS_TESTS}::test_a_success_that_the_service_account_cannot_confirm_is_refused",),
     ),
     Mutation(

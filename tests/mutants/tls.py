@@ -31,8 +31,8 @@ MUTATIONS = (
         ("T1",),
         "behind StartTLS a directory is still written to in clear",
         "backends/directory/connection.py",
-        "        self._in_clear = False  # before anything else is written\n",
-        "",
+        "        self.transport.write(octets)\n",
+        "        self.transport.writeSomeData(octets)\n",
         ("backends/directory/test_writing.py::test_behind_starttls_nothing_goes_past_tls",),
     ),
     Mutation(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from cryptography.x509 import Certificate
 from twisted.internet import interfaces, protocol
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.tcp import Connection as TcpTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -104,16 +104,24 @@ class _Pending:
     received: int = 0
 
 
+def _tell_nobody(connection: LdapConnection) -> None: ...
+
+
 @implementer(interfaces.IHandshakeListener)
 class LdapConnection(protocol.Protocol):
     """Deadlines are in the reactor's seconds. Every operation raises ConnectionFailed."""
 
     transport: Any
 
-    def __init__(self, reactor: interfaces.IReactorTime) -> None:
+    def __init__(
+        self,
+        reactor: interfaces.IReactorTime,
+        made: Callable[[LdapConnection], None] = _tell_nobody,
+    ) -> None:
+        """`made` is told when it is connected; TLS may still be to come."""
+        self._made = made
         self._deadline = Deadline(reactor, self._late)
         self._awaited = ""
-        self._in_clear = False
         self._framer = Framer(MAX_MESSAGE, unsolicited=True)
         self._message_id = 0
         self._pending: _Pending | None = None
@@ -164,7 +172,6 @@ class LdapConnection(protocol.Protocol):
         if response.result.code != ResultCode.SUCCESS:
             name = code_name(response.result.code)
             raise self._fail(f"StartTLS refused: {name} {response.result.diagnostic}".rstrip())
-        self._in_clear = False  # before anything else is written
         self.transport.startTLS(tls)
         await self.handshake(deadline)
 
@@ -228,19 +235,7 @@ class LdapConnection(protocol.Protocol):
         if self._layer is not None:
             wrapped = self._layer.wrap(octets)
             octets = _BUFFER_HEADER.pack(len(wrapped)) + wrapped
-        if self._in_clear:
-            octets = self._write_at_once(octets)
-        if octets:
-            self.transport.write(octets)
-
-    def _write_at_once(self, octets: bytes) -> bytes:
-        """Past the transport's buffer, which costs four system calls a login. Returns what is left for it."""
-        sent = self.transport.writeSomeData(octets)
-        if sent == len(octets):
-            return b""
-        # What comes later must not pass what waits there; and if the connection is gone, the transport finds out.
-        self._in_clear = False
-        return octets[sent:] if isinstance(sent, int) else octets
+        self.transport.write(octets)
 
     async def _answer(self, sent: _Pending, deadline: float) -> tuple[Response, tuple[Control, ...]]:
         return await self._by(sent.done, deadline, "answer")
@@ -337,13 +332,14 @@ class LdapConnection(protocol.Protocol):
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
-        self._in_clear = isinstance(self.transport, TcpTransport) and not self.transport.TLS
         raw = getattr(self.transport, "socket", None)
         if isinstance(raw, socket.socket):
             with contextlib.suppress(OSError):
                 for option, value in _KEEPALIVE:
                     raw.setsockopt(socket.IPPROTO_TCP, option, value)
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
+        made, self._made = self._made, _tell_nobody
+        made(self)
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - Twisted's name
         self.secured = True
@@ -365,7 +361,7 @@ class LdapConnection(protocol.Protocol):
     def _end(self, failed: ConnectionFailed) -> None:
         if self._lost is None:
             self._lost = failed
-        self._deadline.stop()
+        self._deadline.end()
         pending, self._pending = self._pending, None
         handshake, self._handshake = self._handshake, None
         receiver, self._receiver = self._receiver, None

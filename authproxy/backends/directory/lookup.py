@@ -68,7 +68,7 @@ class Lookup:
         if settings.security_group_dn is not None or settings.groups:
             wanted.append("memberOf")
         self._attributes = tuple(dict.fromkeys(wanted))
-        self._searches: dict[tuple[bool, int], RepeatedSearch] = {}
+        self._searches: dict[tuple[bool, Scope, int], RepeatedSearch] = {}
 
     async def find(
         self, connection: LdapConnection, root: Root, name: Name, deadline: float
@@ -152,7 +152,7 @@ class Lookup:
     async def _search(
         self, connection: LdapConnection, root: Root, wanted: Filter, deadline: float, most: int = _TWO
     ) -> Sequence[SearchResultEntry]:
-        request = self._below_search_dn(root.active_directory, most).asking(wanted)
+        request = self._repeated(root.active_directory, Scope.SUBTREE, most).asking(wanted)
         found = await connection.search(request, deadline)
         if found.result.code == ResultCode.NO_SUCH_OBJECT:
             raise Unusable(
@@ -165,21 +165,18 @@ class Lookup:
     ) -> Sequence[SearchResultEntry]:
         if dn not in self._subtree:
             return []
-        request = SearchRequest(
-            dn, Scope.BASE, self._narrowed(root.active_directory), self._attributes, size_limit=_TWO
-        )
-        found = await connection.search(request, deadline)
+        found = await connection.search(self._repeated(root.active_directory, Scope.BASE).at(dn), deadline)
         if found.result.code in (ResultCode.NO_SUCH_OBJECT, ResultCode.INVALID_DN_SYNTAX):
             return []
         return self._inside(self._checked(found))
 
-    def _below_search_dn(self, active_directory: bool, most: int) -> RepeatedSearch:
+    def _repeated(self, active_directory: bool, scope: Scope, most: int = _TWO) -> RepeatedSearch:
         """The search for a user, whoever it is."""
-        known = self._searches.get((active_directory, most))
+        known = self._searches.get((active_directory, scope, most))
         if known is None:
             base, narrowed = self._settings.search_dn, self._narrowed(active_directory)
-            request = SearchRequest(base, Scope.SUBTREE, narrowed, self._attributes, size_limit=most)
-            known = self._searches[active_directory, most] = RepeatedSearch(request)
+            request = SearchRequest(base, scope, narrowed, self._attributes, size_limit=most)
+            known = self._searches[active_directory, scope, most] = RepeatedSearch(request)
         return known
 
     def _narrowed(self, active_directory: bool) -> Filter:

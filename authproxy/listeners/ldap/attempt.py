@@ -49,7 +49,7 @@ class Asker(Protocol):
 
 
 class Attempt:
-    """`first`: nobody has bound on this connection before. `anybody`: also one whom nobody confirms may do so."""
+    """`first`: nobody has bound on this connection before. `anybody`: who it is doesn't matter, and isn't looked up."""
 
     def __init__(
         self,
@@ -83,13 +83,17 @@ class Attempt:
         name = await self._name(deadline)
         if not name:
             return Refused("bound_as_nobody")
-        verified = await self._asker.confirm(name, deadline, self.bind.name)
+        verified = await self._confirmed(name, deadline)
         if isinstance(verified, Refused):
-            if not self._anybody:
-                return verified
-            verified = Verified(canonical(name), name)
+            return verified
         self.granted = Answered(said.code, said.content, verified.username, verified.dn)
         return Verified(verified.username, verified.dn, verified.groups, self.granted)
+
+    async def _confirmed(self, name: str, deadline: float) -> Verified | Refused:
+        if self._anybody:
+            # `exempt_primary_bind` lets in whoever it is: no word of the directory on the entry would change that.
+            return Verified(canonical(name), name)
+        return await self._asker.confirm(name, deadline, self.bind.name)
 
     def _octets(self, password: Secret) -> bytes:
         """The client's own, but for the factor behind the password."""

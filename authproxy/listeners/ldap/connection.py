@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
@@ -21,8 +19,6 @@ from authproxy.protocols.ldap.result import ResultCode
 if TYPE_CHECKING:
     from authproxy.listeners.ldap.listener import LdapListener
 
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
-_UNACKNOWLEDGED = 60_000  # milliseconds that sent octets may stay unacknowledged
 _LINGER = 10.0  # seconds that a client may take for our last words
 
 
@@ -116,14 +112,6 @@ class LdapClient(protocol.Protocol):
     # ---- Twisted's side
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
-        self.transport.setTcpNoDelay(True)
-        self.transport.setTcpKeepAlive(True)
-        raw = getattr(self.transport, "socket", None)
-        if isinstance(raw, socket.socket):
-            with contextlib.suppress(OSError):
-                for option, value in _KEEPALIVE:
-                    raw.setsockopt(socket.IPPROTO_TCP, option, value)
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
         self.transport.registerProducer(self, True)
         if self._header is None:
             self._begin()
@@ -153,6 +141,8 @@ class LdapClient(protocol.Protocol):
         self._gone = True
         self.session.end()
         self._listener.closed(self)
+        self.session.dissolve()
+        del self.session
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """Never raises: what is our bug costs this client only (A19)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -21,6 +22,25 @@ Networks = Sequence[IPv4Network | IPv6Network]
 _OF_A_CONNECTION = 2  # file descriptors: the client's and the directory's
 _LOOK = 1.0  # seconds
 _GRACE = 5.0  # seconds that operations in progress get when we stop
+# Of each client's connection: no answer waits for another, and who has gone away without a word is noticed (A9).
+_TCP = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    (
+        socket.IPPROTO_TCP,
+        socket.TCP_USER_TIMEOUT,
+        60_000,
+    ),  # milliseconds that sent octets may stay unacknowledged
+)
+
+
+def prepare(listening: socket.socket) -> None:
+    """Set what its connections are to be like: they have it from the socket that they are accepted on."""
+    for level, option, value in _TCP:
+        listening.setsockopt(level, option, value)
 
 
 class LdapListener(protocol.ServerFactory):

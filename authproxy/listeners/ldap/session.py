@@ -101,6 +101,11 @@ class Session:
             self._held.clear()
             self._relay.close(message_id)
 
+    def dissolve(self) -> None:
+        """Behind `end`, and nothing is asked of it any more. Its parts hold it: what would wait for the search for
+        garbage goes at once."""
+        del self._relay, self._binding, self._operations
+
     def disconnect(self, cause: str, code: ResultCode, text: str = "") -> None:
         """Say why, where it can be said, and close (L28)."""
         if self.ended:

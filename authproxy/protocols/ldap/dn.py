@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 _TYPE = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*|(?:[Oo][Ii][Dd]\.)?[0-9]+(?:\.[0-9]+)*)\s*=\s*")
 _HEX_STRING = re.compile(r"#((?:[0-9a-fA-F]{2})+)\s*")
@@ -124,11 +124,20 @@ class Subtree:
             return False
 
 
+# A login asks five times about one name. The names are anybody's, so few are kept: a long one is a hundred kilobytes.
+@lru_cache(maxsize=64)
 def parse_dn(text: str) -> DN:
     """Raises MalformedDN."""
     if not text.strip():
         return DN()
+    if _PLAIN.fullmatch(text):
+        return DN(tuple([_plain_rdn(rdn) for rdn in text.split(",")]))
     return DN(tuple(_Parser(text).rdns()))
+
+
+def _plain_rdn(text: str) -> Rdn:
+    attribute, _, value = text.partition("=")
+    return (Ava(attribute, value.rstrip().encode("utf-8", "surrogatepass")),)
 
 
 def escape_value(value: bytes) -> str:

@@ -108,23 +108,34 @@ class EncodedSearch:
 
 
 class RepeatedSearch:
-    """A search that differs from the one before in one term of its filter: the rest is encoded once.
+    """A search that differs from the one before in its base, or in one term of its filter: the rest is encoded once.
 
     `request.filter` is what entries have to match beside that term. What a login's search has to say is the same
     nine times of ten, and saying it anew was the largest part of a login's LDAP.
     """
 
-    __slots__ = ("_always", "_head", "_size_limit", "_tail")
+    __slots__ = ("_always", "_base", "_behind_base", "_filter", "_size_limit", "_tail")
 
     def __init__(self, request: SearchRequest) -> None:
-        self._head, self._tail = _encode_around_filter(request)
+        self._base = ber.text(request.base)
+        head, self._tail = _encode_around_filter(request)
+        self._behind_base = head.removeprefix(self._base)
+        self._filter = encode_filter(request.filter)
         parts = request.filter.parts if isinstance(request.filter, And) else (request.filter,)
         self._always = b"".join(map(encode_filter, parts))
         self._size_limit = request.size_limit
 
+    def at(self, base: str) -> EncodedSearch:
+        """The same elsewhere."""
+        return self._encoded(ber.text(base), self._filter)
+
     def asking(self, term: Filter) -> EncodedSearch:
-        wanted = ber.tlv(AND, encode_filter(term) + self._always)
-        return EncodedSearch(ber.tlv(SEARCH, self._head + wanted + self._tail), self._size_limit)
+        """The same with this term, too."""
+        return self._encoded(self._base, ber.tlv(AND, encode_filter(term) + self._always))
+
+    def _encoded(self, base: bytes, wanted: bytes) -> EncodedSearch:
+        octets = ber.tlv(SEARCH, base + self._behind_base + wanted + self._tail)
+        return EncodedSearch(octets, self._size_limit)
 
 
 @dataclass(frozen=True, slots=True)

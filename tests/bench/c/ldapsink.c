@@ -1,6 +1,8 @@
 /* ldapsink: an LDAP server that answers at once (RFC 4511), so that what is measured is who asks.
  *
- *   ldapsink -p PORT
+ *   ldapsink -p PORT [-a] [-l N]
+ *
+ *   -a  takes any password; -l  answers every Nth search with somebody else's entry: both for self-checks
  *
  * It knows cn=admin,dc=example,dc=com (adminpw) and, in ou=people, uid=<word>NNNNN with password passNNNNN. A bind is
  * judged; a search is answered with the entry whose uid its filter asks for, to whoever is bound as somebody.
@@ -38,6 +40,7 @@ struct element {
 };
 
 static struct connection *connections[MOST_CONNECTIONS];
+static int takes_any_password, lies_every;
 static uint64_t binds, refused, searches, found, accepted_connections, malformed;
 static uint8_t output[OUTPUT];
 static size_t written;
@@ -167,7 +170,7 @@ static int serve_bind(struct connection *c, const struct element *id, const stru
     if (read_element(&at, operation->end, &version) != 1 || read_element(&at, operation->end, &dn) != 1 ||
         read_element(&at, operation->end, &credential) != 1)
         return -1;
-    int right = credential.tag == SIMPLE && is_password(&dn, &credential);
+    int right = credential.tag == SIMPLE && (takes_any_password || is_password(&dn, &credential));
     c->bound = right;
     binds++;
     refused += !right;
@@ -207,6 +210,7 @@ static int serve_search(struct connection *c, const struct element *id, const st
     if (wanted_uid(&filter, &uid) && uid.end - uid.at >= 5 && uid.end - uid.at < 64) {
         char name[64], dn[128];
         snprintf(name, sizeof name, "%.*s", (int)(uid.end - uid.at), (const char *)uid.at);
+        if (lies_every && found % (uint64_t)lies_every == 0) snprintf(name, sizeof name, "somebody");
         snprintf(dn, sizeof dn, "uid=%s%s", name, PEOPLE);
         put_entry(id, dn, name, &asked);
         found++;
@@ -291,10 +295,12 @@ static void accept_all(int listener, int epoll) {
 
 int main(int argc, char **argv) {
     int letter, port = 389, one = 1;
-    while ((letter = getopt(argc, argv, "p:")) != -1) {
-        if (letter != 'p') exit(2);
-        port = atoi(optarg);
-    }
+    while ((letter = getopt(argc, argv, "p:al:")) != -1) switch (letter) {
+        case 'p': port = atoi(optarg); break;
+        case 'a': takes_any_password = 1; break;
+        case 'l': lies_every = atoi(optarg); break;
+        default: exit(2);
+        }
     stop_on_signals();
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), epoll = epoll_create1(0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

@@ -1,7 +1,7 @@
 """Row 8: the relay and nothing else, before a directory that answers at once, beside ldaptor's proxy; and how many.
 
-The unit is the processor's second: the proxies have one processor each, and on two a faster generator than ours in
-Python would be needed to fill the relay's.
+The unit is the processor's second, and both are asked as much as they can do: who is asked less often wakes up for
+each message by itself, and takes more for it.
 """
 
 from __future__ import annotations

@@ -346,7 +346,9 @@ def test_exempt_primary_bind_is_for_the_first_bind_alone() -> None:
     wire = desk.connect()
     assert wire.code(1, bind(SERVICE, b"wrong")) == 49
     assert wire.code(2, bind(SERVICE, b"svcpw")) == 0, "as the existing files mean it: nobody has to know it"
+    assert desk.people.asked == [], "whoever it is"
     assert wire.code(3, bind()) == 0
+    assert desk.people.asked == [ALICE]
     assert desk.reasons() == ["primary_rejected", "exempt", "both_factors"]
 
 

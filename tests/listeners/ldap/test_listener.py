@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from authproxy.listeners.address import plain_address
 from authproxy.listeners.descriptors import Descriptors
+from authproxy.listeners.ldap.listener import prepare
 from authproxy.listeners.ldap.proxy_protocol import Header, read_header
 from authproxy.pipeline.ports import FactorAllow
 from authproxy.pipeline.workload import Workload
@@ -25,6 +27,16 @@ V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 def v2(source: bytes, family: int = 0x11, command: int = 0x21, more: bytes = b"") -> bytes:
     addresses = source + bytes(len(source)) + b"\x00\x01\x00\x02" + more
     return V2 + struct.pack("!BBH", command, family, len(addresses)) + addresses
+
+
+def test_accepted_connections_are_as_the_port_was_prepared() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        prepare(port)
+        with socket.create_connection(port.getsockname()), port.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
 
 
 # ---- time

@@ -84,6 +84,13 @@ def test_a_repeated_search_is_the_search_with_one_term_more(search: SearchReques
     assert repeated.size_limit == search.size_limit
 
 
+@given(strategies.searches, strategies.texts)
+def test_a_repeated_search_elsewhere_is_the_search_with_that_base(search: SearchRequest, base: str) -> None:
+    repeated = RepeatedSearch(search).at(base)
+    assert encode_request(7, repeated) == encode_request(7, replace(search, base=base))
+    assert repeated.size_limit == search.size_limit
+
+
 @pytest.mark.parametrize("response", [BindResponse(Result(0)), SearchResultDone(Result(0))])
 def test_success_in_any_form(response: BindResponse | SearchResultDone) -> None:
     """What is read at a glance, and the same with a longer length, as Windows writes it."""
