@@ -34,9 +34,9 @@ def exposures(path: Path, *, secret: bool) -> Iterator[Exposed]:
         return  # whoever opens the file says what is wrong
     if others := _writers(status):
         yield Exposed(Exposure.WRITABLE, f"{path} can be changed by {others}: chmod go-w {path}")
-    folder, folder_status = folders[0]
-    if not folder_status.st_mode & stat.S_ISVTX and (others := _writers(folder_status)):
-        yield Exposed(Exposure.WRITABLE, f"{path} can be replaced by {others}: chmod go-w {folder}")
+    for folder, folder_status in folders[:1]:  # the root folder is in none
+        if not folder_status.st_mode & stat.S_ISVTX and (others := _writers(folder_status)):
+            yield Exposed(Exposure.WRITABLE, f"{path} can be replaced by {others}: chmod go-w {folder}")
     for above, above_status in folders[1:]:
         if above_status.st_mode & stat.S_IWOTH and not above_status.st_mode & stat.S_ISVTX:
             yield Exposed(Exposure.WRITABLE, f"{path} can be replaced by everyone: chmod o-w {above}")

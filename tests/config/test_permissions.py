@@ -144,3 +144,8 @@ def test_a_state_that_others_can_write(folder: Path, change: str, what: str) -> 
     assert outcome(folder, text.replace("main:", "main:\n  file_permissions: warn"), 0o600).startswith(
         "warned"
     )
+
+
+def test_the_root_folder() -> None:
+    """Nothing is above it; who writes `state_dir: /` gets no traceback."""
+    assert all(found.exposure is Exposure.WRITABLE for found in exposures(Path("/"), secret=False))
