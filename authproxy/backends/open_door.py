@@ -54,7 +54,8 @@ class OpenDoorGates:
         self._probe = probe
         self._reactor = reactor
         self._breaker_is_open = breaker_is_open
-        self._who = further
+        self._who = (self._is_known, *further)
+        self._goes_by_name = bool(further)
         self._take = take
         self._is_slow = is_slow
         self._is_primary_only = is_primary_only
@@ -64,7 +65,7 @@ class OpenDoorGates:
             self._class,
             self._has_been_proven,
             self._probe_agrees,
-            *further,
+            *self._who,
             self._in_time,
             self._within_limits,
         )
@@ -108,6 +109,10 @@ class OpenDoorGates:
             # The fault is this request's alone: a user name that breaks the service, a flow that somebody cuts.
             return "probe_disagrees"
         return "" if met.failure in OUTAGE else f"probe_{met.failure.value}"
+
+    async def _is_known(self, _: AuthRequest, verified: Verified, __: CloudFailure | None) -> str:
+        """Who never passes could say that they are somebody else."""
+        return "" if verified.proven or not self._goes_by_name else "name_unproven"
 
     async def _in_time(self, request: AuthRequest, _: Verified, __: CloudFailure) -> str:
         return "" if self._reactor.seconds() < request.deadline else "too_late"

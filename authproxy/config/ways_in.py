@@ -20,7 +20,7 @@ from authproxy.config.model import (
     ServerSection,
     Transport,
 )
-from authproxy.config.model.radius_client import RadiusTransport
+from authproxy.config.model.radius_client import EapOuterName, RadiusTransport
 from authproxy.config.model.section import Options
 from authproxy.config.way import Found, How, Kind, Way
 from authproxy.config.ways_shut import BOUNDS, SHUT
@@ -278,16 +278,18 @@ def _unsigned_primary(name: str, section: RadiusClient) -> Found:
         )
 
 
-def _eap_identity(name: str, section: RadiusClient) -> Found:
-    if section.trust_eap_identity:
-        yield Way(
-            name,
-            Kind.FORGERY,
-            "trust_eap_identity",
-            "who has a password and logs in by EAP in a tunnel can have somebody else's factor asked for, unless the "
-            "server refuses another name outside",
-            "both_factors",
-        )
+def _outer_name(name: str, section: RadiusClient) -> Found:
+    if section.eap_outer_name is EapOuterName.REFUSE:
+        return
+    or_none = ", or none if that user needs none" if section.eap_outer_name is EapOuterName.TRUST else ""
+    yield Way(
+        name,
+        Kind.FORGERY,
+        "eap_outer_name",
+        "who has a password and logs in by EAP in a tunnel with another name outside than inside, unless the server "
+        f"refuses that or says who is inside: the second factor is that of the name outside{or_none}",
+        "both_factors",
+    )
 
 
 def _words(value: object) -> str:
@@ -323,6 +325,6 @@ OPENS: Mapping[type[Options], Mapping[str, How]] = {
     AdClient: {"transport": _transport, "ssl_verify_hostname": _any_name},
     RadiusClient: {
         "require_message_authenticator": _unsigned_primary,
-        "trust_eap_identity": _eap_identity,
+        "eap_outer_name": _outer_name,
     },
 }

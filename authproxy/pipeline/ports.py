@@ -25,6 +25,8 @@ class Verified:
     carried: object = None
     # Groups that were asked about and don't have the user.
     outside: frozenset[str] = frozenset()
+    # False: the password is somebody's, and nobody can tell whether it is this user's (EAP's name outside a tunnel).
+    proven: bool = True
 
 
 class RefusalKind(StrEnum):

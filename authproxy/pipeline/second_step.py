@@ -80,7 +80,8 @@ class SecondStep:
     ) -> Decision:
         """Behind a verified primary. The only way on which an outage may open (F4)."""
         # R33: the name that the directory confirmed, not the one that was typed.
-        if verified.username in self._policy.exempt or self._policy.exempts(request, verified):
+        exempt = verified.username in self._policy.exempt or self._policy.exempts(request, verified)
+        if exempt and verified.proven:
             return Accept(Reason.EXEMPT, carried=verified.carried)
         return await self._timed(facts, self._behind(request, typed, verified, facts))
 
@@ -146,6 +147,10 @@ class SecondStep:
         except CloudFailure as failure:
             facts.factor = factor
             return await self._outage.behind(request, verified, facts, failure)
+        if isinstance(devices, Accept) and not verified.proven:
+            # Whoever has a password could name a user of whom the cloud wants no factor.
+            facts.cause = "name_unproven"
+            return Reject(Reason.CLOUD_DENY)
         if not isinstance(devices, tuple):
             return devices
         pending = Pending(

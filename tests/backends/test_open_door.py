@@ -108,6 +108,19 @@ def test_nobody_waits_any_more(world: World) -> None:
     assert may_open(world, deadline=100.0) == "too_late"
 
 
+def test_a_name_that_nothing_proves_passes_no_gate_that_goes_by_names(world: World) -> None:
+    """R33, F7: who never passes could say outside EAP's tunnel that they are somebody else."""
+
+    async def everybody(*_: object) -> str:
+        return ""
+
+    unproven = Verified("alice", proven=False)
+    assert run(world.door().may_open(request(), unproven, DOWN)) == ""
+    assert run(world.door(everybody).may_open(request(), unproven, DOWN)) == "name_unproven"
+    assert not run(ordered(world, everybody).primary_only(request(), unproven))
+    assert run(ordered(world).primary_only(request(), unproven))
+
+
 def test_further_gates_have_their_say(world: World) -> None:
     async def minutes(request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         return ""

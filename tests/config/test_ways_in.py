@@ -39,7 +39,7 @@ EVERYTHING = (
     DIRECTORY.replace("ad_client:", "ad_client:\n  transport: clear")
     + DIRECTORY.replace("ad_client:", "ad_client2:\n  ssl_verify_hostname: false")
     + "radius_client:\n  host: r1\n  secret: '0123456789abcdef'\n  require_message_authenticator: false\n"
-    "  trust_eap_identity: true\n"
+    "  eap_outer_name: trust\n"
     + "duo_only_client: {}\n"
     + radius("radius_server_auto", 1, "  client: ad_client\n  name: careful\n")
     + radius(

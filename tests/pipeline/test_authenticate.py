@@ -121,6 +121,25 @@ def test_exempt_by_the_confirmed_name_only() -> None:
     assert forged.login(username="svc") == Reject(Reason.CLOUD_DENY)
 
 
+def test_a_name_that_nothing_proves_is_never_exempt() -> None:
+    """R33: the password may be somebody else's, whose device said this name outside EAP's tunnel."""
+    unproven = Verified("svc", proven=False)
+    for policy in (
+        dataclasses.replace(SECURE, exempt=frozenset({"svc"})),
+        dataclasses.replace(SECURE, exempts=lambda request, verified: True),
+    ):
+        desk = Desk(policy, Directory(unproven))
+        assert desk.login(username="svc") == Accept(Reason.BOTH_FACTORS)
+        assert [name for name, _ in desk.cloud.calls] == ["svc"]
+
+
+def test_a_name_that_nothing_proves_is_not_let_in_by_the_cloud() -> None:
+    """Only a factor does, also of a user whom the cloud would ask for none."""
+    desk = Desk(directory=Directory(Verified("svc", proven=False)), cloud=Cloud(PreauthAllow("bypass")))
+    assert desk.login(username="svc") == Reject(Reason.CLOUD_DENY)
+    assert desk.record.decisions[0][1].cause == "name_unproven"
+
+
 def test_exempt_still_needs_the_password() -> None:
     policy = dataclasses.replace(SECURE, exempt=frozenset({"alice"}))
     assert Desk(policy).login(b"wrong").reason is Reason.PRIMARY_REJECTED

@@ -71,6 +71,7 @@ class Modes(World):
             "expired": Person(password("expired"), checks=("SMB-Account-Ctrl := 131088",)),
             "changes": Person(password("changes"), old=password("changes, before")),
             "eve": Person(password("eve")),
+            "robot": Person(password("robot")),
         }
         self.freeradius = FreeRadius(
             self.folder / "freeradius", self.canaries.new("the secret of FreeRADIUS"), people, names=True
@@ -88,10 +89,12 @@ class Modes(World):
         self.named = self.add_section("named", client="radius_client2")
         self.bare = self.add_section("bare", client="radius_client3")
         other = (self.delivered.port, self.delivered.secret)
-        self.use_radius("radius_client6", *other)
-        self.use_radius("radius_client7", *other, trust_eap_identity=True)
+        self.use_radius("radius_client6", *other, eap_outer_name="refuse")
+        self.use_radius("radius_client7", *other, eap_outer_name="trust")
+        self.use_radius("radius_client8", *other)
         self.unnamed = self.add_section("unnamed", client="radius_client6", exempt=("robot",))
         self.trusted = self.add_section("trusted", client="radius_client7")
+        self.outer = self.add_section("outer", client="radius_client8", exempt=("robot",))
         self.asks = self.add_section("asks", kind="radius_server_challenge", client="radius_client")
 
     def _over_script(self) -> None:

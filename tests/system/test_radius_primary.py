@@ -306,13 +306,36 @@ def test_eap(modes: Modes, method: str, tmp_path: Path) -> None:
 def test_the_name_outside_chooses_nobodys_factor(
     modes: Modes, method: str, outside: str, tmp_path: Path
 ) -> None:
-    """R33: eve knows plain's password, and has a phone; robot needs none. The server says nothing of who is inside."""
+    """R33, `eap_outer_name: refuse`: eve knows plain's password, and has a phone; robot needs none."""
     began = len(modes.journal.all(CloudRequest, lambda request: request.endpoint == "preauth"))
     heard = through(modes, tmp_path, method, modes.person("plain"), modes.unnamed, outer=outside)
     assert not heard.accepted, heard.text[-3000:]
     assert heard.failure
     assert len(modes.journal.all(CloudRequest, lambda request: request.endpoint == "preauth")) == began
     assert modes.wait_audit(reason="primary_unavailable", server_section="unnamed")
+
+
+@pytest.mark.parametrize("method", ["ttls-pap", "peap-mschapv2"])
+def test_the_name_outside_is_asked_for_a_factor(modes: Modes, method: str, tmp_path: Path) -> None:
+    """R44: with FreeRADIUS as it is delivered, and devices that have no other name outside."""
+    plain, began = modes.person("plain"), len(modes.asked("plain"))
+    heard = through(modes, tmp_path, method, plain, modes.outer, outer="plain")
+    assert heard.accepted, heard.text[-3000:]
+    assert heard.keys
+    assert len(modes.asked("plain")) == began + 1
+    modes.cloud.users["plain"].answer = "deny"
+    heard = through(modes, tmp_path, method, plain, modes.outer, outer="plain")
+    assert not heard.accepted
+    assert heard.failure
+    assert not heard.keys
+
+
+def test_the_name_outside_of_one_who_needs_no_factor(modes: Modes, tmp_path: Path) -> None:
+    """R33: whoever knows plain's password says that they are robot, who is exempt here and has bypass status there."""
+    modes.cloud.users["robot"].preauth = "allow"
+    heard = through(modes, tmp_path, "ttls-pap", modes.person("plain"), modes.outer, outer="robot")
+    assert not heard.accepted, heard.text[-3000:]
+    assert modes.wait_audit(user="robot", cause="name_unproven", server_section="outer")
 
 
 def test_another_name_outside(modes: Modes, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from authproxy.backends.radius.liveness import Silent
 from authproxy.backends.radius.server import Build
 from authproxy.backends.radius.servers import ServerReport, Servers
 from authproxy.backends.radius.settings import RadiusClientSettings
-from authproxy.backends.radius.whose import ANOTHER_NAME, accepted_name, eap_of, names_another
+from authproxy.backends.radius.whose import ANOTHER_NAME, eap_of, names_another, whose
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
@@ -92,8 +92,8 @@ class RadiusPrimary:
         if (eap := eap_of(request)) is not None:
             # The name outside the tunnel is nobody's, and most rounds decide nothing.
             return ANOTHER_NAME if names_another(request, eap) else await prove()
-        whose = account(request.username.canonical)  # a server may know it by all of its forms
-        return await self._guard.attempt(whose, place_of(request), request.deadline, prove, _cause_of)
+        guessed = account(request.username.canonical)  # a server may know it by all of its forms
+        return await self._guard.attempt(guessed, place_of(request), request.deadline, prove, _cause_of)
 
     async def _verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         build = self._builder(request, password)
@@ -164,8 +164,10 @@ class RadiusPrimary:
         message = _message(reply)
         match reply.code:
             case Code.ACCESS_ACCEPT:
-                name = accepted_name(request, reply, trusted=settings.trust_eap_identity)
-                return name if isinstance(name, Refused) else Verified(name, carried=answered)
+                user = whose(request, reply, settings.eap_outer_name)
+                if isinstance(user, Refused):
+                    return user
+                return Verified(user.name, carried=answered, proven=user.proven)
             case Code.ACCESS_CHALLENGE:
                 return PrimaryChallenge(message, reply.first(STATE) or b"", answered)
             case _:

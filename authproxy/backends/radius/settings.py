@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from authproxy.backends.lockout import LockoutRules
+from authproxy.backends.radius.whose import OuterName
 from authproxy.backends.tls import Trust
 from authproxy.protocols.radius.relay import NOTHING, Allowed
 from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding
@@ -26,7 +27,7 @@ class RadiusClientSettings:
     nas_ip: str | None = None  # None: our own address towards the server
     nas_identifier: str | None = None
     returned: Allowed = NOTHING  # what of an Accept goes to the NAS
-    trust_eap_identity: bool = False  # the server sees to it that the name outside is the one inside
+    eap_outer_name: OuterName = OuterName.ASK
     hidden: Mapping[Key, Hiding] = field(default_factory=lambda: STANDARD_HIDDEN)
     lockout: LockoutRules = field(default_factory=LockoutRules)
     # Over TLS: whom to believe, with the certificate that we show. None: by UDP.

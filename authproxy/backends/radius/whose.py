@@ -1,10 +1,13 @@
 """Whose login a RADIUS server has accepted (R33): by EAP that is not always the one whose name the NAS sends.
 
-A tunnel or a certificate lets in whoever is named inside, and only the server reads that. A factor of the name outside
-would be a factor of whomever the peer likes: of its own account, with somebody else's password.
+A tunnel or a certificate lets in the user who is named inside, and only the server can read that name. The device
+chooses the name outside freely: it can be another account than the one whose password is right.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
 
 from authproxy.pipeline.ports import PrimaryUnavailable, Refused
 from authproxy.pipeline.request import AuthRequest
@@ -22,9 +25,25 @@ from authproxy.protocols.radius.relay import FromNas
 
 ANOTHER_NAME = Refused("another_name_inside")
 UNKNOWN = (
-    "the Accept doesn't prove who is inside EAP's tunnel: see trust_eap_identity, or have devices say `anonymous` "
-    "outside and the server say User-Name"
+    "the Accept doesn't prove who is inside EAP's tunnel: see eap_outer_name, or have devices say `anonymous` outside "
+    "and the server send User-Name"
 )
+
+
+class OuterName(StrEnum):
+    """What the name outside counts for where the server's Accept doesn't prove who is inside."""
+
+    REFUSE = "refuse"  # nothing: the login is rejected
+    ASK = "ask"  # the factor is always this user's, and nothing else that goes by the name lets anyone in
+    TRUST = "trust"  # the server has refused the login unless both names are the same
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """`name`: canonical. `proven`: the one who was let in surely has it."""
+
+    name: str
+    proven: bool = True
 
 
 def eap_of(request: AuthRequest) -> bytes | None:
@@ -43,25 +62,29 @@ def names_another(request: AuthRequest, eap: bytes) -> bool:
     )
 
 
-def accepted_name(request: AuthRequest, reply: Packet, *, trusted: bool) -> str | Refused:
-    """The canonical name of whom this Accept lets in. `trusted`: what the server says of it is checked there.
+def whose(request: AuthRequest, reply: Packet, outer: OuterName) -> Whose | Refused:
+    """Whom this Accept lets in. `outer`: the administrator's rule for names that nothing proves.
 
     Raises PrimaryUnavailable: nobody can tell.
     """
     outside = request.username.canonical
     eap = eap_of(request)
     if eap is None:
-        return outside
+        return Whose(outside)
     said = _said(reply)
     if said and not may_stand_for(outside, said):
         return ANOTHER_NAME
     if is_by_the_name_outside(eap) and not is_anonymous(outside):
-        return outside
+        return Whose(outside)
     name = said or outside
-    # Many servers repeat what they were asked with (RFC 2869 §2.3.1): only a name that wasn't in it is news.
-    if is_anonymous(name) or not (trusted or is_anonymous(outside)):
+    if is_anonymous(name):
         raise PrimaryUnavailable(UNKNOWN)
-    return name
+    # Many servers repeat what they were asked with (RFC 2869 §2.3.1): only a name that wasn't in it is news.
+    if is_anonymous(outside) or outer is OuterName.TRUST:
+        return Whose(name)
+    if outer is OuterName.REFUSE:
+        raise PrimaryUnavailable(UNKNOWN)
+    return Whose(name, proven=False)
 
 
 def _said(reply: Packet) -> str:

@@ -21,6 +21,12 @@ class RadiusTransport(StrEnum):
     RADSEC = "radsec"
 
 
+class EapOuterName(StrEnum):
+    REFUSE = "refuse"
+    ASK = "ask"
+    TRUST = "trust"
+
+
 _TLS_OPTIONS = ("ssl_ca_certs_file", "ssl_server_name", "ssl_client_cert_file", "ssl_client_key_file")
 
 
@@ -73,11 +79,12 @@ class RadiusClient(Section):
         description="Take no answer without a Message-Authenticator (CVE-2024-3596). `false` for old servers that "
         "send none. Over TLS none is needed.",
     )
-    trust_eap_identity: Flag = Field(
-        default=False,
-        description="EAP in a tunnel or with a certificate lets in whoever is named inside, where only the server can "
-        "read it. `true`: the server sees to it that this is User-Name in its Accept, or else the name outside. "
-        "`false`: it is believed where the name outside is anonymous and the Accept's is not; others are rejected.",
+    eap_outer_name: Annotated[EapOuterName, one_of(EapOuterName)] = Field(
+        default=EapOuterName.ASK,
+        description="EAP in a tunnel or with a certificate lets in the user who is named inside, where only the server "
+        "can read it. Unless the server's Accept proves that name, `ask` always asks for a factor of the user who is "
+        "named outside: no exemption and no `allow` of the cloud's counts. `refuse` rejects the login. `trust` is for "
+        "servers that refuse logins whose names inside and outside differ.",
     )
     nas_ip: Address | None = Field(
         default=None,
@@ -164,9 +171,9 @@ class RadiusClient(Section):
             yield Finding(
                 "require_message_authenticator", "false: answers can be forged on the way (CVE-2024-3596)"
             )
-        if self.trust_eap_identity:
-            what = "true: unless the server sees to names, whoever has a password chooses whose factor is asked for"
-            yield Finding("trust_eap_identity", what)
+        if self.eap_outer_name is EapOuterName.TRUST:
+            what = "trust: unless the server compares names, whoever has a password chooses whose factor is asked for"
+            yield Finding("eap_outer_name", what)
 
 
 class DuoOnlyClient(Section):

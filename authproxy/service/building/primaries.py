@@ -11,6 +11,7 @@ from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.radius.accounting import RadiusAccounting
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
+from authproxy.backends.radius.whose import OuterName
 from authproxy.backends.tls import Trust, UnusableTrust, client_tls
 from authproxy.config import model
 from authproxy.config.model import AdClient, DuoOnlyClient, RadiusClient, RadiusServer
@@ -126,7 +127,7 @@ class Primaries:
             nas_ip=options.nas_ip,
             nas_identifier=options.nas_identifier,
             returned=self._draft.allowed(name, options.pass_through_attr_names, options.pass_through_all),
-            trust_eap_identity=options.trust_eap_identity,
+            eap_outer_name=OuterName(options.eap_outer_name.value),
             hidden=self._draft.attributes.hidden,
             lockout=LockoutRules(options.failures_per_user, options.failures_window),
             trust=trust,

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from authproxy.backends.lockout import HELD, LockoutRules
 from authproxy.backends.radius.primary import RadiusPrimary
 from authproxy.backends.radius.settings import RadiusClientSettings
-from authproxy.backends.radius.whose import ANOTHER_NAME
+from authproxy.backends.radius.whose import ANOTHER_NAME, OuterName
 from authproxy.backends.resolve import Resolver
 from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
@@ -401,10 +401,14 @@ def test_an_accept_to_eap_has_to_say_whose_it_is(server: Make) -> None:
     """R33: nobody has proven the name outside; the rules are those of test_whose."""
     one = server(lambda request: reply(2, request, Attribute(1, b"Alice")))
     outside = Attribute(79, b"\x02\x01\x00\x06\x15\x00")
-    assert isinstance(Desk(one).verify(outside, kind=CredentialKind.EAP), Failure)
-    named = server(lambda request: reply(2, request, Attribute(1, b"alice")))
-    trusted = Desk(named, trust_eap_identity=True).verify(outside, kind=CredentialKind.EAP)
-    assert (trusted.username, type(trusted.carried)) == ("alice", FromPrimary)
+    refusing = Desk(one, eap_outer_name=OuterName.REFUSE)
+    assert isinstance(refusing.verify(outside, kind=CredentialKind.EAP), Failure)
+    for rule, proven in ((OuterName.TRUST, True), (OuterName.ASK, False)):
+        named = server(lambda request: reply(2, request, Attribute(1, b"alice")))
+        user = Desk(named, eap_outer_name=rule).verify(outside, kind=CredentialKind.EAP)
+        assert (user.username, user.proven, type(user.carried)) == ("alice", proven, FromPrimary)
+    another = server(lambda request: reply(2, request, Attribute(1, b"eve")))
+    assert Desk(another).verify(outside, kind=CredentialKind.EAP) == ANOTHER_NAME
 
 
 def test_a_proof_in_anothers_name_is_not_asked_about(server: Make) -> None:

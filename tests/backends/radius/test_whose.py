@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from authproxy.backends.radius.settings import RadiusClientSettings
-from authproxy.backends.radius.whose import ANOTHER_NAME, accepted_name, names_another
+from authproxy.backends.radius.whose import ANOTHER_NAME, OuterName, Whose, names_another, whose
+from authproxy.config.model.radius_client import EapOuterName
 from authproxy.pipeline.ports import PrimaryUnavailable, Refused
 from authproxy.pipeline.request import AuthRequest
-from authproxy.pipeline.username import read_username
+from authproxy.pipeline.username import may_stand_for, read_username
 from authproxy.protocols.radius.packet import Attribute, Code, Packet
 from authproxy.protocols.radius.password import CredentialKind
 from tests.protocols.eap.peer import packet as eap_packet
@@ -20,6 +21,8 @@ from .fakes import SECRET, Reactor, login
 
 TLS, TTLS, PEAP, MD5, GTC, MSCHAP = 13, 21, 25, 4, 6, 26
 EVERY = pytest.mark.parametrize("method", [TLS, TTLS, PEAP, MD5, GTC, MSCHAP])
+RULES = pytest.mark.parametrize("rule", list(OuterName))
+REFUSE, ASK, TRUST = OuterName.REFUSE, OuterName.ASK, OuterName.TRUST
 TUNNELS = pytest.mark.parametrize("method", [TLS, TTLS, PEAP, 43, 55])
 
 
@@ -40,52 +43,57 @@ def accept(*names: bytes) -> Packet:
 @pytest.mark.parametrize("said", [(), (b"eve",), (b"Eve@corp.example",)])
 def test_a_name_outside_proves_nothing(method: int, said: tuple[bytes, ...]) -> None:
     """Of eve, who knows alice's password: the server lets alice in, and repeats the name that it was asked with."""
-    with pytest.raises(PrimaryUnavailable, match="trust_eap_identity"):
-        accepted_name(asked(method, b"eve"), accept(*said), trusted=False)
+    request, reply = asked(method, b"eve"), accept(*said)
+    with pytest.raises(PrimaryUnavailable, match="eap_outer_name"):
+        whose(request, reply, REFUSE)
+    user = whose(request, reply, ASK)
+    assert isinstance(user, Whose)
+    assert not user.proven
+    assert may_stand_for("eve", user.name)
 
 
 @TUNNELS
-@pytest.mark.parametrize("trusted", [False, True])
-def test_the_server_says_that_it_is_somebody_else(method: int, trusted: bool) -> None:
-    assert accepted_name(asked(method, b"eve"), accept(b"alice"), trusted=trusted) == ANOTHER_NAME
+@RULES
+def test_the_server_says_that_it_is_somebody_else(method: int, rule: OuterName) -> None:
+    assert whose(asked(method, b"eve"), accept(b"alice"), rule) == ANOTHER_NAME
 
 
 @TUNNELS
-@pytest.mark.parametrize("trusted", [False, True])
+@RULES
 @pytest.mark.parametrize("outside", [b"anonymous", b"@corp.example"])
 def test_a_name_that_was_not_asked_with_is_the_servers_own(
-    method: int, trusted: bool, outside: bytes
+    method: int, rule: OuterName, outside: bytes
 ) -> None:
-    assert accepted_name(asked(method, outside), accept(b"Alice\0"), trusted=trusted) == "alice"
+    assert whose(asked(method, outside), accept(b"Alice\0"), rule) == Whose("alice")
 
 
 @EVERY
-@pytest.mark.parametrize("trusted", [False, True])
+@RULES
 @pytest.mark.parametrize("said", [(), (b"anonymous",), (b"@corp.example",)])
-def test_anonymous_is_nobody(method: int, trusted: bool, said: tuple[bytes, ...]) -> None:
+def test_anonymous_is_nobody(method: int, rule: OuterName, said: tuple[bytes, ...]) -> None:
     """Nor is it a user whom the cloud might let in for not knowing them."""
     with pytest.raises(PrimaryUnavailable):
-        accepted_name(asked(method, b"anonymous"), accept(*said), trusted=trusted)
+        whose(asked(method, b"anonymous"), accept(*said), rule)
 
 
 @TUNNELS
 def test_a_server_that_sees_to_names(method: int) -> None:
-    assert accepted_name(asked(method, b"alice"), accept(), trusted=True) == "alice"
-    assert accepted_name(asked(method, b"alice"), accept(b"alice"), trusted=True) == "alice"
-    assert accepted_name(asked(method, b"alice"), accept(b"CORP\\alice"), trusted=True) == "corp\\alice"
+    assert whose(asked(method, b"alice"), accept(), TRUST) == Whose("alice")
+    assert whose(asked(method, b"alice"), accept(b"alice"), TRUST) == Whose("alice")
+    assert whose(asked(method, b"alice"), accept(b"CORP\\alice"), TRUST) == Whose("corp\\alice")
 
 
 @pytest.mark.parametrize("names", [(b"alice", b"alice"), (b"\xff",), (b"al\0ice",), (b"",)])
 def test_names_that_can_not_be_read(names: tuple[bytes, ...]) -> None:
     with pytest.raises(PrimaryUnavailable):
-        accepted_name(asked(PEAP, b"anonymous"), accept(*names), trusted=True)
+        whose(asked(PEAP, b"anonymous"), accept(*names), TRUST)
 
 
 @pytest.mark.parametrize("method", [MD5, GTC, MSCHAP])
 def test_without_a_tunnel_there_is_one_name(method: int) -> None:
-    assert accepted_name(asked(method, b"Alice"), accept(), trusted=False) == "alice"
-    assert accepted_name(asked(method, b"Alice"), accept(b"alice"), trusted=False) == "alice"
-    assert accepted_name(asked(method, b"eve"), accept(b"alice"), trusted=False) == ANOTHER_NAME
+    assert whose(asked(method, b"Alice"), accept(), REFUSE) == Whose("alice")
+    assert whose(asked(method, b"Alice"), accept(b"alice"), REFUSE) == Whose("alice")
+    assert whose(asked(method, b"eve"), accept(b"alice"), REFUSE) == ANOTHER_NAME
 
 
 def test_a_name_in_the_proof() -> None:
@@ -98,9 +106,10 @@ def test_a_name_in_the_proof() -> None:
 def test_other_credentials_have_one_name() -> None:
     """Whatever a server calls its user in an Accept to a password."""
     request = login(Reactor())
-    assert accepted_name(request, accept(b"somebody"), trusted=False) == "alice"
+    assert whose(request, accept(b"somebody"), REFUSE) == Whose("alice")
 
 
-def test_it_is_off_unless_told() -> None:
-    assert RadiusClientSettings((), SECRET).trust_eap_identity is False
+def test_a_factor_is_asked_for_unless_told() -> None:
+    assert RadiusClientSettings((), SECRET).eap_outer_name is ASK
+    assert [rule.value for rule in OuterName] == [rule.value for rule in EapOuterName]
     assert isinstance(ANOTHER_NAME, Refused)
