@@ -21,8 +21,8 @@ PROXIES = {"squid": squid, "tinyproxy": tinyproxy}
 
 
 def behind(world: World, port: int, **options: Any) -> Login:
-    proxy = {"http_proxy_host": "127.0.0.1", "http_proxy_port": port, **options}
-    world.add_section(failmode="safe", api_timeout=1.5, api_connect_timeout=1, **proxy)
+    proxy = {"http_proxy_host": "127.0.0.1", "http_proxy_port": port}
+    world.add_section(**{"failmode": "safe", "api_timeout": 1.5, "api_connect_timeout": 1} | proxy | options)
     return world.add_user("alice")
 
 
@@ -43,7 +43,10 @@ def proxy(request: pytest.FixtureRequest, tmp_path: Path, world: World) -> Itera
 def test_a_real_proxy(world: World, proxy: tuple[HttpProxy, str]) -> None:
     """Every call goes through it, TLS end to end; when it is gone, that is an outage; when it refuses, it is not."""
     running, password = proxy
-    user = behind(world, running.port, http_proxy_username="authproxy", http_proxy_password=password)
+    patient = {"api_timeout": 10, "api_connect_timeout": 5}  # squid starts a program to check the password
+    user = behind(
+        world, running.port, http_proxy_username="authproxy", http_proxy_password=password, **patient
+    )
     world.start()
     assert login(world, user) == (ACCESS_ACCEPT, "both_factors", "")
     assert "CONNECT" in running.log()

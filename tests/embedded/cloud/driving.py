@@ -53,7 +53,8 @@ def started(folder: Path) -> Iterator[Driver]:
 def scanned(driver: Driver, folder: Path) -> str:
     """What a camera reads in the picture of the QR code that is on the screen."""
     program, picture = needs("zbarimg", "zbar-tools"), folder / "qr.png"
-    picture.write_bytes(driver.find_element(By.CSS_SELECTOR, "svg.qr").screenshot_as_png)
+    shown = wait(driver, lambda d: d.find_element(By.CSS_SELECTOR, "svg.qr"))
+    picture.write_bytes(shown.screenshot_as_png)
     done = subprocess.run([program, "-q", "--raw", picture], capture_output=True, text=True, check=True)
     return done.stdout.rstrip("\n")
 
