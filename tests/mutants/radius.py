@@ -407,9 +407,9 @@ MUTATIONS = (
     Mutation(
         ("R33",),
         "the name that was typed is exempt, whoever the directory says it is",
-        "pipeline/second_step.py",
-        "exempt = verified.username in self._policy.exempt or",
-        "exempt = request.username.canonical in self._policy.exempt or",
+        "pipeline/policy.py",
+        "named = verified.username in self.exempt or",
+        "named = request.username.canonical in self.exempt or",
         (f"{_PIPELINE_TESTS}::test_exempt_by_the_confirmed_name_only",),
     ),
     Mutation(

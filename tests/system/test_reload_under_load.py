@@ -14,7 +14,7 @@ import pytest
 from tests.system.bench.daemon import Daemon
 from tests.system.bench.journal import CloudRequest
 from tests.system.bench.nas import Nas
-from tests.system.bench.wire import ACCESS_ACCEPT, Request, codes
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, Request, codes
 from tests.system.bench.world import Login, World, wait_for
 
 pytestmark = pytest.mark.system
@@ -155,6 +155,34 @@ def test_secrets_change_under_those_who_wait(world: Told) -> None:
     assert world.nas().silent(nas.login(fresh.user, fresh.password), 0.3), "signed with the old secret"
     world.cloud.decide(old.user, "allow")
     assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+
+
+@pytest.mark.parametrize("change", ["secure", "gone", "limited", "none"])
+def test_a_door_that_a_reload_shuts(world: Told, change: str) -> None:
+    """F3: who waits for a cloud that is silent passes by the door as it is when the wait is over, not as it was."""
+    section = world.add_section(failmode="safe", api_timeout=3)
+    world.add_section("other", failmode="secure")
+    alice = world.add_user("alice")
+    world.start()
+    nas = world.nas(section)
+    assert codes([nas.ask(alice.user, alice.password)]) == [ACCESS_ACCEPT]
+    world.cloud.become("mute")
+    request = nas.login(alice.user, alice.password)
+    nas.send(request)
+    wait_for(lambda: world.running.metric("authproxy_pending_logins", section=section.name) == 1)
+    match change:
+        case "secure":
+            world.options(section)["failmode"] = "secure"
+        case "limited":
+            world.options(section)["fail_open_never_users"] = [alice.user]
+        case "gone":
+            del world.config["radius_server_auto"]
+    world.reload()
+    answer = codes([nas.receive(request, timeout=20)])
+    assert answer == [ACCESS_ACCEPT if change == "none" else ACCESS_REJECT]
+    event = world.wait_audit(user=alice.user, cause="unreachable")[-1]
+    assert event["fail_open"] is (change == "none")
+    assert event["why"] == {"none": None, "limited": "never_user"}.get(change, "reloaded")
 
 
 def test_new_credentials_at_the_cloud(world: Told) -> None:

@@ -12,7 +12,8 @@ from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.failure_limit import Failures
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.policy import Policy
-from authproxy.pipeline.ports import Primary
+from authproxy.pipeline.ports import OpenDoor, Primary
+from authproxy.pipeline.present import Present
 from authproxy.pipeline.push_limit import Prompts
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
@@ -37,7 +38,7 @@ class Deciding:
         directory: Directory | None,
         cloud: CloudPart,
         approvals: SectionApprovals,
-    ) -> tuple[Counted, Logins]:
+    ) -> tuple[Counted, Logins, Present]:
         """What decides a section's logins."""
         world = self._draft.world
         recorder = SectionRecorder(
@@ -62,6 +63,7 @@ class Deciding:
             reactor=world.reactor,
             log=world.log,
         )
+        present = self._present(name, policy, door)
         second = SecondStep(
             policy,
             cloud.guarded,
@@ -71,6 +73,7 @@ class Deciding:
             Prompts(world.pushes, push_rules(self._draft.config.main), options.api_host),
             approvals,
             is_slow=lambda: cloud.slow.is_slow,
+            present=present,
         )
         failures = Failures(world.failures, failure_rules(options))
         groups = primary if isinstance(primary, GroupingDirectory) else None
@@ -79,7 +82,16 @@ class Deciding:
         )
         logins = self._logins(name, options, pipeline)
         self._draft.when_started(lambda: self._measure(options, cloud, logins))
-        return pipeline, logins
+        return pipeline, logins, present
+
+    def _present(self, name: str, policy: Policy, door: OpenDoor) -> Present:
+        """The earlier one: what this configuration shuts is shut for who waits, too."""
+        before = self._draft.earlier_section(name)
+        if before is None:
+            return Present(policy, door)
+        present = before.present
+        self._draft.when_started(lambda: present.use(policy, door))
+        return present
 
     def _logins(self, name: str, options: ServerSection, pipeline: Counted) -> Logins:
         """The earlier ones: a login that waits is joined also by what comes after a reload."""

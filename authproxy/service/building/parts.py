@@ -28,6 +28,7 @@ from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.ports import Refused
+from authproxy.pipeline.present import Present
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.workload import Workload
 from authproxy.secret import Secret
@@ -116,6 +117,7 @@ class Section:
     cloud: CloudPart
     pipeline: Counted
     logins: Logins
+    present: Present
     radius: RadiusSection | EapSection | None = None
     ldap: LdapSection | None = None
 

@@ -45,7 +45,16 @@ class Sections:
         self._deciding = Deciding(draft)
 
     def all(self) -> dict[str, Section]:
-        return {**dict(self._radius_sections()), **dict(self._ldap_sections())}
+        sections = {**dict(self._radius_sections()), **dict(self._ldap_sections())}
+        self._draft.when_started(lambda: self._end_others(sections))
+        return sections
+
+    def _end_others(self, sections: Mapping[str, Section]) -> None:
+        """Of the earlier configuration: what is gone opens nothing any more."""
+        earlier = self._draft.earlier.sections if self._draft.earlier else {}
+        for name, section in earlier.items():
+            if name not in sections:
+                section.present.end()
 
     def _radius_sections(self) -> Iterator[tuple[str, Section]]:
         for name, options in self._draft.config.all(RadiusServer).items():
@@ -89,7 +98,9 @@ class Sections:
         directory = primary.primary if isinstance(primary, DirectoryPart) else None
         asked = self._grouping(primary, policy.grants.groups)
         approvals = self._draft.world.approvals.of_section(0)
-        pipeline, logins = self._deciding.of(name, options, policy, asked, directory, cloud, approvals)
+        pipeline, logins, present = self._deciding.of(
+            name, options, policy, asked, directory, cloud, approvals
+        )
         radius: RadiusSection | EapSection
         radius = plain = RadiusSection(
             name=options.name,
@@ -114,7 +125,7 @@ class Sections:
                 patience=options.login_patience,
                 earlier=before.radius if before and isinstance(before.radius, EapSection) else None,
             )
-        return Section(options, primary, cloud, pipeline, logins, radius=radius)
+        return Section(options, primary, cloud, pipeline, logins, present, radius=radius)
 
     def _ldap_section(
         self,
@@ -128,7 +139,7 @@ class Sections:
         approvals = self._draft.world.approvals.of_section(options.approval_memory)
         counted = CountedNames(directory.primary, clock=self._draft.world.clock)
         binds = BindPrimary(directory.primary.guard, counted.of)
-        pipeline, logins = self._deciding.of(
+        pipeline, logins, present = self._deciding.of(
             name, options, policy, binds, directory.primary, cloud, approvals
         )
         before = self._draft.earlier_section(name)
@@ -145,7 +156,7 @@ class Sections:
             approvals=approvals,
             workload=self._draft.world.workload,
         )
-        return Section(options, directory, cloud, pipeline, logins, ldap=section)
+        return Section(options, directory, cloud, pipeline, logins, present, ldap=section)
 
     def _grants(self, name: str, options: RadiusServer) -> Grants:
         if not options.attributes:
