@@ -246,6 +246,14 @@ MUTATIONS = (
         ("system/test_availability.py::test_what_shows_late_changes_nothing_either",),
     ),
     Mutation(
+        ("A13",),
+        "what a configuration between took over goes with it, and with it who waits there",
+        "service/running.py",
+        "keep=(*self._retiring, self._built)",
+        "keep=(self._built,)",
+        ("system/test_reload_under_load.py::test_pending_pushes_survive_new_parts_at_the_second_reload",),
+    ),
+    Mutation(
         ("A19",),
         "a bug in a login leaves it without an answer",
         _LISTENER,

@@ -96,6 +96,21 @@ def test_pending_pushes_survive_reload_and_drain(world: Told) -> None:
     assert [len(world.asked(user.user)) for user in users] == [1] * PENDING
 
 
+def test_pending_pushes_survive_new_parts_at_the_second_reload(world: Told) -> None:
+    """A13: the configuration between was nobody's, and must not take along what an earlier one still uses."""
+    section = world.add_section(failmode="secure")
+    alice = world.add_user("alice", answer=None)
+    world.start()
+    nas, (request,) = waiting(world, [alice])
+    world.options(section)["factors"] = ["passcode"]
+    world.reload()
+    world.options(section)["api_connect_timeout"] = 4
+    world.config["ad_client"]["timeout"] = 7
+    world.reload()
+    world.cloud.decide(alice.user, "allow")
+    assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+
+
 class Traffic(threading.Thread):
     """One login after the other, over RADIUS and LDAP in turn, until it is ended. A lost one is not sent again."""
 
