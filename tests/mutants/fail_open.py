@@ -139,6 +139,23 @@ MUTATIONS = (
     ),
     Mutation(
         ("F3",),
+        "an order that has ended while a gate was asked lets in all the same",
+        _GATES,
+        "return self._is_primary_only() and self._reactor.seconds() < request.deadline",
+        "return bool(self._reactor.seconds() < request.deadline)",
+        (f"{_GATE_TESTS}::test_an_order_that_ends_while_a_gate_is_asked",),
+    ),
+    Mutation(
+        ("F4",),
+        "an outage that has ended while a gate was asked lets in all the same",
+        _GATES,
+        "            # Once more, and in most cases at no cost: a directory may take long over who it is.\n"
+        "            self._probe_agrees,\n",
+        "",
+        (f"{_GATE_TESTS}::test_an_outage_that_ends_while_a_gate_is_asked",),
+    ),
+    Mutation(
+        ("F3",),
         "who waits passes by a door that a reload has shut",
         _PRESENT,
         "if now is None or now.policy.fail_mode is not FailMode.SAFE or",

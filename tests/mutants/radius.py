@@ -442,9 +442,9 @@ MUTATIONS = (
     Mutation(
         ("R33",),
         "the name outside an EAP tunnel may be of a user who is exempt",
-        "pipeline/second_step.py",
-        "        if exempt and verified.proven:",
-        "        if exempt:",
+        "pipeline/policy.py",
+        "return named and verified.proven",
+        "return named",
         (f"{_PIPELINE_TESTS}::test_a_name_that_nothing_proves_is_never_exempt",),
     ),
     Mutation(

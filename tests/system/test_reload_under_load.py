@@ -13,7 +13,9 @@ import pytest
 
 from tests.system.bench.daemon import Daemon
 from tests.system.bench.journal import CloudRequest
+from tests.system.bench.loop import Fault
 from tests.system.bench.nas import Nas
+from tests.system.bench.oracles import Section
 from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, Request, codes
 from tests.system.bench.world import Login, World, wait_for
 
@@ -198,6 +200,31 @@ def test_a_door_that_a_reload_shuts(world: Told, change: str) -> None:
     event = world.wait_audit(user=alice.user, cause="unreachable")[-1]
     assert event["fail_open"] is (change == "none")
     assert event["why"] == {"none": None, "limited": "never_user"}.get(change, "reloaded")
+
+
+def test_an_approval_from_before_a_reload(world: Told) -> None:
+    """L12: it counts no more, neither for who comes nor for whom the reload finds at the cloud."""
+    apps = world.add_ldap_section("apps", approval_memory=60)
+    alice = world.add_user("alice")
+    dn = world.directory.accounts[-1].dn
+    world.start()
+    assert [bind(world, apps, dn, alice) for _ in range(2)] == [0, 0]
+    assert len(world.asked(alice.user)) == 1, "the second was approved a moment ago"
+    world.cloud.break_("preauth", Fault(delay=1.5))
+    application = world.application(apps)
+    waiting = application.send(dn, alice.password)
+    wait_for(lambda: len(world.asked(alice.user, "preauth")) == 3)
+    world.reload()
+    assert application.receive(waiting) == 0
+    assert len(world.asked(alice.user)) == 2
+    application.close()
+
+
+def bind(world: Told, section: Section, dn: str, user: Login) -> int | None:
+    application = world.application(section)
+    code = application.bind(dn, user.password)
+    application.close()
+    return code
 
 
 def test_new_credentials_at_the_cloud(world: Told) -> None:

@@ -46,13 +46,15 @@ class Sections:
 
     def all(self) -> dict[str, Section]:
         sections = {**dict(self._radius_sections()), **dict(self._ldap_sections())}
-        self._draft.when_started(lambda: self._end_others(sections))
+        self._draft.when_started(lambda: self._end_earlier(sections))
         return sections
 
-    def _end_others(self, sections: Mapping[str, Section]) -> None:
-        """Of the earlier configuration: what is gone opens nothing any more."""
+    def _end_earlier(self, sections: Mapping[str, Section]) -> None:
+        """What has been approved counts no more, and a section that is gone opens nothing any more."""
         earlier = self._draft.earlier.sections if self._draft.earlier else {}
         for name, section in earlier.items():
+            if section.ldap is not None:
+                section.ldap.approvals.end()
             if name not in sections:
                 section.present.end()
 
