@@ -227,8 +227,8 @@ MUTATIONS = (
         ("F4",),
         "the probe is not asked",
         _GATES,
-        "            self._probe_agrees,\n",
-        "",
+        "met = (await self._verdict()).failure",
+        "met: CloudFailure | None = failure",
         (f"{_GATE_TESTS}::test_a_probe_that_is_answered",),
     ),
     Mutation(

@@ -186,9 +186,10 @@ NEVER = [failure for failure in FailureClass if failure not in OUTAGES]
 
 @pytest.mark.parametrize("failure", OUTAGES)
 def test_an_outage_opens_a_safe_section_and_no_secure_one(failure: FailureClass) -> None:
-    for policy, reason in ((SAFE, Reason.FAIL_OPEN), (SECURE, Reason.FAIL_CLOSED)):
-        slow_too = dataclasses.replace(policy, slow_cloud=SlowCloud.FAILMODE)
-        assert Desk(slow_too, cloud=Cloud(failure)).login().reason is reason
+    for policy, reason, why in ((SAFE, Reason.FAIL_OPEN, ""), (SECURE, Reason.FAIL_CLOSED, "secure")):
+        desk = Desk(dataclasses.replace(policy, slow_cloud=SlowCloud.FAILMODE), cloud=Cloud(failure))
+        assert desk.login().reason is reason
+        assert desk.record.decisions[-1][1].why == why
 
 
 @pytest.mark.parametrize("policy", [SAFE, SECURE])
