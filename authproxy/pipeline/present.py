@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
+from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.policy import Policy
 from authproxy.pipeline.ports import CloudFailure, FailureClass, OpenDoor, Verified
 from authproxy.pipeline.request import AuthRequest
@@ -40,6 +41,10 @@ class Present:
     def mark(self) -> object:
         """On whoever passes without a second factor."""
         return self._now.policy.mark if self._now is not None else None
+
+    @property
+    def grants(self) -> Grants:
+        return self._now.policy.grants if self._now is not None else Grants()
 
     @property
     def checks_passwords(self) -> bool:

@@ -241,8 +241,8 @@ MUTATIONS = (
         ("A13",),
         "logins go by a new configuration before all of it is known to be right",
         "service/building/deciding.py",
-        "            self._draft.when_started(lambda: logins.use(pipeline, options.denial_memory))\n",
-        "            logins.use(pipeline, options.denial_memory)\n",
+        "            self._draft.when_started(lambda: logins.use(pipeline, options.denial_memory, same=same))\n",
+        "            logins.use(pipeline, options.denial_memory, same=same)\n",
         ("system/test_availability.py::test_what_shows_late_changes_nothing_either",),
     ),
     Mutation(

@@ -22,6 +22,7 @@ from tests.system.bench.world import Login, World, wait_for
 pytestmark = pytest.mark.system
 
 PENDING, RELOADS, CLIENTS = 50, 100, 4
+CLASS = 25
 
 
 class Told(World):
@@ -200,6 +201,42 @@ def test_a_door_that_a_reload_shuts(world: Told, change: str) -> None:
     event = world.wait_audit(user=alice.user, cause="unreachable")[-1]
     assert event["fail_open"] is (change == "none")
     assert event["why"] == {"none": None, "limited": "never_user"}.get(change, "reloaded")
+
+
+@pytest.mark.parametrize(
+    ("joins", "section_s", "directory_s"),
+    [
+        (True, {"reject_delay": 0.2}, {}),
+        (False, {"attributes": [{"send": ["Class = restricted"]}]}, {}),
+        (False, {}, {"ldap_filter": "(!(sAMAccountName=alice))"}),
+    ],
+)
+def test_who_comes_after_a_reload(
+    world: Told, joins: bool, section_s: dict[str, Any], directory_s: dict[str, Any]
+) -> None:
+    """R46: joins the login that waits, unless by itself it would be given something else by now, or nothing."""
+    section = world.add_section()
+    alice = world.add_user("alice", answer=None)
+    world.start()
+    nas, (first,) = waiting(world, [alice])
+    world.options(section).update(section_s)
+    world.config["ad_client"].update(directory_s)
+    world.reload()
+    again = nas.login(alice.user, alice.password)
+    nas.send(again)
+    if joins:
+        world.wait_log("login.joined")
+    elif directory_s:
+        assert codes([nas.receive(again)]) == [ACCESS_REJECT]
+    world.cloud.decide(alice.user, "allow")
+    assert codes([nas.receive(first)]) == [ACCESS_ACCEPT], "A13"
+    if section_s and not joins:
+        wait_for(lambda: world.cloud.decide(alice.user, "allow"))
+    if not directory_s:
+        reply = nas.receive(again)
+        assert codes([reply]) == [ACCESS_ACCEPT]
+        assert reply is not None
+        assert reply.values(CLASS) == ([] if joins else [b"restricted"])
 
 
 def test_an_approval_from_before_a_reload(world: Told) -> None:

@@ -97,12 +97,9 @@ class Sections:
         tls: ServerTls | None,
     ) -> Section:
         policy = replace(section_policy(options, primary), grants=self._grants(name, options))
-        directory = primary.primary if isinstance(primary, DirectoryPart) else None
         asked = self._grouping(primary, policy.grants.groups)
         approvals = self._draft.world.approvals.of_section(0)
-        pipeline, logins, present = self._deciding.of(
-            name, options, policy, asked, directory, cloud, approvals
-        )
+        pipeline, logins, present = self._deciding.of(name, options, policy, primary, asked, cloud, approvals)
         radius: RadiusSection | EapSection
         radius = plain = RadiusSection(
             name=options.name,
@@ -142,7 +139,7 @@ class Sections:
         counted = CountedNames(directory.primary, clock=self._draft.world.clock)
         binds = BindPrimary(directory.primary.guard, counted.of)
         pipeline, logins, present = self._deciding.of(
-            name, options, policy, binds, directory.primary, cloud, approvals
+            name, options, policy, directory, binds, cloud, approvals
         )
         before = self._draft.earlier_section(name)
         same = before is not None and before.primary is directory
