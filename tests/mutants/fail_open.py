@@ -321,6 +321,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("F7",),
+        "who never passes passes by another accent",
+        "backends/never_open.py",
+        "    name = folded(name)\n",
+        "",
+        ("backends/test_never_open.py::test_users",),
+    ),
+    Mutation(
+        ("F7",),
         "a door stays open for ever",
         "backends/allowance.py",
         "        if limits.minutes and now - spent.began >= limits.minutes * 60:\n",
