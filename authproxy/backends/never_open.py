@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 from authproxy.backends.seen_users import SeenUsers
 from authproxy.pipeline.ports import CloudFailure, PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.username import folded
 
 Confirm = Callable[[str, float], Awaitable[Verified | Refused]]
 
@@ -51,5 +53,7 @@ class SeenWithin:
 
 
 def _called(name: str) -> frozenset[str]:
-    account = name.rpartition("\\")[2]
-    return frozenset({name, account, account.partition("@")[0]})
+    """A RADIUS server of NTLM's kind takes `ádmin` for admin; one with realms takes `corp/admin` and `admin%corp`."""
+    name = folded(name)
+    account = re.split(r"[\\/]", name)[-1]
+    return frozenset({name, account, re.split("[@%]", account)[0]})

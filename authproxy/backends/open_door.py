@@ -66,6 +66,8 @@ class OpenDoorGates:
             self._has_been_proven,
             self._probe_agrees,
             *self._who,
+            # Once more, and in most cases at no cost: a directory may take long over who it is.
+            self._probe_agrees,
             self._in_time,
             self._within_limits,
         )

@@ -69,7 +69,7 @@ async def probe_backends(
             for finding in await outcome:
                 found(finding)
     finally:
-        await built.close(None)
+        await built.close()
         world.resolver.close()
 
 

@@ -85,6 +85,7 @@ class SectionApprovals:
         self._store = store
         self._section = section
         self._memory = memory
+        self._ended = False
 
     @property
     def kept(self) -> bool:
@@ -108,8 +109,13 @@ class SectionApprovals:
             known = store.get(identity)
             if known is not None and not hmac.compare_digest(known.password, taken):
                 store.drop(identity)
-        approval = store.get(self._identify(request, verified)) if self.kept else None
+        counts = self.kept and not self._ended
+        approval = store.get(self._identify(request, verified)) if counts else None
         return approval is not None and now - approval.at < self._memory
+
+    def end(self) -> None:
+        """Its configuration is an earlier one now: who waits under it is asked again, like everybody."""
+        self._ended = True
 
     def forget_user(self, *names: str) -> None:
         """Something was refused to whom these canonical names mean, anywhere."""

@@ -3,7 +3,7 @@
 An attempt is known by section, canonical user, keyed hash of the password, calling station and the challenge it
 answers: not by packet, source address or port, so that a NAS that fails over, or an application that binds twice,
 joins it too. Whatever else the answer may depend on has to be alike as well: the user's address, which the cloud has
-rules about, and what a RADIUS server is shown of the NAS's request.
+rules about, what a RADIUS server is shown of the NAS's request, and the section's rules themselves.
 """
 
 from __future__ import annotations
@@ -65,11 +65,16 @@ class Logins:
         self._clock = clock
         self._failed = failed
         self._joined = joined
-        self._waiting: dict[bytes, _Attempt] = {}
+        self._rules = 0  # which they go by; another number for each that are others
+        self._waiting: dict[tuple[int, bytes], _Attempt] = {}
         self._denied: OrderedDict[bytes, tuple[float, Reject]] = OrderedDict()
 
-    def use(self, authenticator: Authenticator, denial_memory: float) -> None:
-        """Decide logins that come from now on this way; those that wait go on as they began (A13)."""
+    def use(self, authenticator: Authenticator, denial_memory: float, *, same: bool) -> None:
+        """Decide logins that come from now on this way; those that wait go on as they began (A13).
+
+        `same`: by the same rules. Otherwise nobody joins those that wait: others may be let in by now, or with less.
+        """
+        self._rules += not same
         self._authenticator = authenticator
         self._denial_memory = denial_memory
 
@@ -82,17 +87,17 @@ class Logins:
     def submit(self, request: AuthRequest, answer: Answer) -> Coroutine[Any, Any, None] | None:
         """Take a login in. `answer` is called once. Returns the work to run, or None when there is none to do."""
         identity = self._identify(request)
-        if (attempt := self._waiting.get(identity)) is not None:
+        if (attempt := self._waiting.get((self._rules, identity))) is not None:
             attempt.answers.append(answer)
             self._joined(request, attempt.request)
             return None
         if (denied := self._recent_denial(identity)) is not None:
             answer(self._authenticator.reject(request, denied.reason, "repeated"))
             return None
-        self._waiting[identity] = attempt = _Attempt(request, [answer])
-        return self._run(identity, attempt, self._authenticator)
+        self._waiting[self._rules, identity] = attempt = _Attempt(request, [answer])
+        return self._run((self._rules, identity), attempt, self._authenticator)
 
-    async def _run(self, identity: bytes, attempt: _Attempt, authenticator: Authenticator) -> None:
+    async def _run(self, known: tuple[int, bytes], attempt: _Attempt, authenticator: Authenticator) -> None:
         decision: Decision = Reject(Reason.INTERNAL)
         try:
             decision = await authenticator.authenticate(attempt.request)
@@ -101,9 +106,9 @@ class Logins:
             authenticator.reject(attempt.request, Reason.INTERNAL, type(error).__name__)
         finally:
             # Also when the work is cancelled: nobody is left waiting.
-            del self._waiting[identity]
+            del self._waiting[known]
             if isinstance(decision, Reject):
-                self._remember(identity, decision)
+                self._remember(known[1], decision)
             for answer in attempt.answers:
                 answer(decision)
 
@@ -115,6 +120,8 @@ class Logins:
             request.password.reveal(),
             request.calling_station,
             request.state,
+            # A challenge is its client's (R39); a login that begins may come by another one.
+            request.client.encode() if request.state else b"",
             (request.client_ip or "").encode(),
             bytes((request.opaque, request.can_challenge)),
             request.shown,

@@ -6,6 +6,7 @@ from authproxy.pipeline.decision import Accept, Decision, Reason, Reject, Silenc
 from authproxy.pipeline.fail_mode import UNAVAILABLE, FailMode, MayBeSilent, MayOpen, before_factor
 from authproxy.pipeline.policy import Policy
 from authproxy.pipeline.ports import CloudFailure, OpenDoor, Verified
+from authproxy.pipeline.present import Present
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
 
@@ -13,9 +14,10 @@ from authproxy.pipeline.request import AuthRequest
 class Outage:
     """One section's rule."""
 
-    def __init__(self, policy: Policy, door: OpenDoor) -> None:
+    def __init__(self, policy: Policy, door: OpenDoor, present: Present) -> None:
         self._policy = policy
         self._door = door
+        self._present = present
 
     async def behind(
         self, request: AuthRequest, verified: Verified, facts: Facts, failure: CloudFailure
@@ -29,13 +31,13 @@ class Outage:
             case MayBeSilent():
                 return await self._silent(request, facts, failure)
             case MayOpen():
-                shut = await self._door.may_open(request, verified, failure)
+                shut = await self._present.may_open(request, verified, failure)
         if shut:
             facts.why = shut
             return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
         if facts.factor is not None:
             facts.detail = f"{failure.detail}; {facts.factor} was typed and went unchecked"
-        return Accept(Reason.FAIL_OPEN, carried=verified.carried, mark=self._policy.mark)
+        return Accept(Reason.FAIL_OPEN, carried=verified.carried, mark=self._present.mark)
 
     async def primary_only(
         self, request: AuthRequest, verified: Verified, facts: Facts, factor: str | None
@@ -45,11 +47,11 @@ class Outage:
         `factor`: the name of what was typed behind the password.
         """
         safe = self._policy.fail_mode is FailMode.SAFE
-        if not safe or not await self._door.primary_only(request, verified):
+        if not safe or not await self._present.primary_only(request, verified):
             return None
         if factor is not None:
             facts.factor, facts.detail = factor, f"{factor} was typed and went unchecked"
-        return Accept(Reason.PRIMARY_ONLY, carried=verified.carried, mark=self._policy.mark)
+        return Accept(Reason.PRIMARY_ONLY, carried=verified.carried, mark=self._present.mark)
 
     async def alone(self, request: AuthRequest, facts: Facts, failure: CloudFailure) -> Decision:
         """With no password before it: nothing opens, whatever the mode says (F3)."""

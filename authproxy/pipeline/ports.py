@@ -59,6 +59,10 @@ class PrimaryUnavailable(Exception):
     """No primary could answer. The text is for the log: hosts and what happened, no secrets."""
 
 
+class PrimaryUnusable(PrimaryUnavailable):
+    """Nor will one before an administrator has acted: the directory refuses what we need to ask it."""
+
+
 class Primary(Protocol):
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         """Check the password with one attempt at most at any server (R27, A5).

@@ -10,7 +10,7 @@ from authproxy.pipeline.challenge import Challenges, Forged, Kind, Pending
 from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.factor import AskPasscode, NoFactor, choose
-from authproxy.pipeline.fail_mode import SlowCloud, after_factor
+from authproxy.pipeline.fail_mode import UNAVAILABLE, SlowCloud, after_factor
 from authproxy.pipeline.outage import Outage
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
@@ -29,6 +29,7 @@ from authproxy.pipeline.ports import (
     SecondFactor,
     Verified,
 )
+from authproxy.pipeline.present import RELOADED, Present
 from authproxy.pipeline.prompt import ENTER_PASSCODE, menu, prompt, understand
 from authproxy.pipeline.push_limit import Prompts
 from authproxy.pipeline.record import Facts
@@ -63,12 +64,17 @@ class SecondStep:
         prompts: Prompts | None = None,
         approvals: SectionApprovals | None = None,
         is_slow: Callable[[], bool] = lambda: False,
+        present: Present | None = None,
     ) -> None:
-        """`approvals` None: none counts twice. `is_slow`: the cloud answers later than anyone should wait."""
+        """`approvals` None: none counts twice. `is_slow`: the cloud answers later than anyone should wait.
+
+        `present` None: this configuration never changes.
+        """
         self._policy = policy
         self._cloud = cloud
         self._door = door
-        self._outage = Outage(policy, door)
+        self._present = Present(policy, door) if present is None else present
+        self._outage = Outage(policy, door, self._present)
         self._challenges = challenges
         self._clock = clock
         self._approvals = Approvals(b"").of_section(0) if approvals is None else approvals
@@ -79,17 +85,22 @@ class SecondStep:
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
     ) -> Decision:
         """Behind a verified primary. The only way on which an outage may open (F4)."""
-        # R33: the name that the directory confirmed, not the one that was typed.
-        exempt = verified.username in self._policy.exempt or self._policy.exempts(request, verified)
-        if exempt and verified.proven:
-            return Accept(Reason.EXEMPT, carried=verified.carried)
+        if self._policy.is_exempt(request, verified):
+            if self._present.exempts(request, verified):
+                return Accept(Reason.EXEMPT, carried=verified.carried)
+            # Not asked for a factor: of an exempt bind nobody has found out whose factor that would be.
+            facts.cause = facts.why = RELOADED
+            return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
         return await self._timed(facts, self._behind(request, typed, verified, facts))
 
     async def alone(self, request: AuthRequest, typed: Typed | None, facts: Facts) -> Decision:
         """With no password before it. Nothing opens here, and nobody is exempt: no primary vouches for anyone (F3)."""
         facts.factor = _name_of(typed)
         verified = Verified(request.username.canonical)
-        return await self._timed(facts, self._alone(request, typed, verified, facts))
+        decision = await self._timed(facts, self._alone(request, typed, verified, facts))
+        if isinstance(decision, Accept) and self._present.checks_passwords:
+            return _no_password(facts)
+        return decision
 
     def asked(self, state: bytes) -> bool:
         """Whether this State claims to be of a challenge from here."""
@@ -107,14 +118,17 @@ class SecondStep:
             facts.cause = "forgotten"
             return Reject(Reason.BAD_STATE)
         if pending.kind is Kind.ALONE and self._policy.checks_passwords:
-            # Put by an earlier configuration, or another node's: no password stands behind it.
-            facts.cause = "no_password"
-            return Reject(Reason.BAD_STATE)
+            # Put by an earlier configuration, or another node's.
+            return _no_password(facts)
         facts.username, facts.dn = pending.username, pending.dn
         facts.groups, facts.outside = pending.groups, pending.outside
         if pending.kind is Kind.ENROLL:
             return Reject(Reason.ENROLL_REQUIRED, ENROLL_FIRST)
-        return await self._timed(facts, self._strict(self._answered(request, pending, facts), facts))
+        decision = await self._timed(facts, self._strict(self._answered(request, pending, facts), facts))
+        alone = pending.kind is Kind.ALONE
+        if alone and isinstance(decision, Accept) and self._present.checks_passwords:
+            return _no_password(facts)
+        return decision
 
     async def _timed(self, facts: Facts, work: Awaitable[Decision]) -> Decision:
         began = self._clock()
@@ -307,6 +321,12 @@ class SecondStep:
             state = self._challenges.issue(request, Pending(Kind.ENROLL, verified.username, dn=verified.dn))
             return Challenge(Reason.ENROLL_PROMPT, text, state)
         return Reject(Reason.ENROLL_REQUIRED, text)
+
+
+def _no_password(facts: Facts) -> Reject:
+    """A factor stood alone where it is no longer enough."""
+    facts.cause = "no_password"
+    return Reject(Reason.BAD_STATE)
 
 
 def _name_of(typed: Typed | None) -> str | None:

@@ -54,7 +54,18 @@ def may_stand_for(outside: str, inside: str) -> bool:
 
 def account(name: str) -> str:
     """The part that all forms of a canonical name have in common: for counting, not for looking anybody up."""
-    return _parts(name)[1] or name
+    return folded(_parts(name)[1] or name)
+
+
+def folded(name: str) -> str:
+    """What a loose directory may take a name for, without accents, in narrow, small letters and one space (R33).
+
+    For counting and for keeping out, never for letting in.
+    """
+    if name.isascii():
+        return " ".join(name.lower().split())
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return " ".join("".join(letter for letter in plain if not unicodedata.combining(letter)).split())
 
 
 def _parts(name: str) -> tuple[str, str, str]:

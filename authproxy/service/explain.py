@@ -56,7 +56,7 @@ async def explain(
             folder, key = loaded.config.main.state_dir, world.state.key.reveal()
             rules += primary_only_rule(section, folder, key, findings)
     finally:
-        await built.close(None)
+        await built.close()
         world.resolver.close()
     proven = proven_rule(section, unseen)
     findings.known.proven = proven.word is Word.YES

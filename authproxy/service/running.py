@@ -159,7 +159,7 @@ class Service:
         self._radsec.clear()
         self._http_proxy.clear()
         for built in (*self._retiring, self._built):
-            await built.close(keep=None)
+            await built.close()
         self._world.resolver.close()
 
     # ---- ports
@@ -252,7 +252,10 @@ class Service:
         """Once no login began with them is waiting; looked at now and then."""
         for built in [built for built in self._retiring if not built.pending]:
             self._retiring.remove(built)
-            Deferred.fromCoroutine(built.close(keep=self._built)).addErrback(self._not_closed)
+            # Others of them may still use what this one had from them.
+            Deferred.fromCoroutine(built.close(keep=(*self._retiring, self._built))).addErrback(
+                self._not_closed
+            )
         if self._retiring:
             self._world.reactor.callLater(1.0, self._close_retired)
 

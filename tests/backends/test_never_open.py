@@ -30,6 +30,16 @@ ALICE = Verified("alice", "uid=alice")
         ("root", "root@corp.example", "root@corp.example", "never_user"),
         ("corp\\root", "root", "root", "never_user"),
         ("root@corp.example", "root", "root", "never_user"),
+        ("root", "corp/root", "corp/root", "never_user"),  # with a RADIUS server that has realms
+        ("root", "root%corp", "root%corp", "never_user"),
+        (
+            "root",
+            "r\u00f6\u00f6t",
+            "r\u00f6\u00f6t",
+            "never_user",
+        ),  # with one that is loose about accents (R33)
+        ("root", "\uff32oot", "\uff52oot", "never_user"),
+        ("r\u00f6\u00f6t", "root", "root", "never_user"),
         ("root", "alice", "alice", ""),
         ("root", "rooty", "rooty", ""),
         ("root", "alice@root", "alice@root", ""),

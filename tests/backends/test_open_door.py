@@ -173,6 +173,26 @@ def test_a_closed_probe_leaves_nobody_waiting(world: World) -> None:
     assert answers == ["probe_internal"]
 
 
+@pytest.mark.parametrize("failure", [DOWN, BROKEN])
+def test_an_outage_that_ends_while_a_gate_is_asked(world: World, failure: CloudFailure) -> None:
+    """F4: the directory may take as long over the groups as a login has; the cloud has come back meanwhile."""
+
+    async def groups(request: AuthRequest, verified: Verified, failure: CloudFailure | None) -> str:
+        world.clock.advance(FRESH + 0.1)
+        world.meets = None
+        return ""
+
+    assert run(world.door(groups).may_open(request(), ALICE, failure)) == "probe_disagrees"
+
+
+def test_who_never_passes_sends_no_second_probe(world: World) -> None:
+    async def groups(request: AuthRequest, verified: Verified, failure: CloudFailure | None) -> str:
+        return ""
+
+    assert run(world.door(groups).may_open(request(), ALICE, DOWN)) == ""
+    assert world.checks == 1
+
+
 # ---- limits
 
 
@@ -231,6 +251,24 @@ def test_who_never_passes_doesn_t_by_order(world: World) -> None:
 
     assert not run(ordered(world, never).primary_only(request(), ALICE))
     assert run(ordered(world, never).primary_only(request(), Verified("bob")))
+
+
+def test_an_order_that_ends_while_a_gate_is_asked(world: World) -> None:
+    """The directory is asked for groups, and that takes a while."""
+    order = [True]
+
+    async def groups(request: AuthRequest, verified: Verified, failure: CloudFailure | None) -> str:
+        order.clear()
+        return ""
+
+    door = OpenDoorGates(
+        proven=lambda: True,
+        probe=world.probe,
+        reactor=world.clock,
+        further=[groups],
+        is_primary_only=lambda: bool(order),
+    )
+    assert not run(door.primary_only(request(), ALICE))
 
 
 def test_an_order_opens_no_outage(world: World) -> None:

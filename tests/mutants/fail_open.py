@@ -24,6 +24,8 @@ _GATES = "backends/open_door.py"
 _OPENING = "backends/cloud/opening.py"
 _GATE_TESTS = "backends/test_open_door.py"
 _PIPELINE_TESTS = "pipeline/test_authenticate.py"
+_PRESENT = "pipeline/present.py"
+_PRESENT_TESTS = "pipeline/test_present.py"
 _CLOUD_TESTS = "backends/cloud/test_failures.py"
 
 MUTATIONS = (
@@ -136,6 +138,82 @@ MUTATIONS = (
         ("pipeline/test_modes.py::test_an_outage_behind_the_prompt_opens_nothing",),
     ),
     Mutation(
+        ("F3",),
+        "an order that has ended while a gate was asked lets in all the same",
+        _GATES,
+        "return self._is_primary_only() and self._reactor.seconds() < request.deadline",
+        "return bool(self._reactor.seconds() < request.deadline)",
+        (f"{_GATE_TESTS}::test_an_order_that_ends_while_a_gate_is_asked",),
+    ),
+    Mutation(
+        ("F4",),
+        "an outage that has ended while a gate was asked lets in all the same",
+        _GATES,
+        "            # Once more, and in most cases at no cost: a directory may take long over who it is.\n"
+        "            self._probe_agrees,\n",
+        "",
+        (f"{_GATE_TESTS}::test_an_outage_that_ends_while_a_gate_is_asked",),
+    ),
+    Mutation(
+        ("F3",),
+        "who waits passes by a door that a reload has shut",
+        _PRESENT,
+        "if now is None or now.policy.fail_mode is not FailMode.SAFE or",
+        "if now is None or",
+        (f"{_PRESENT_TESTS}::test_a_door_that_is_shut_meanwhile",),
+    ),
+    Mutation(
+        ("F3",),
+        "a reload while a gate is asked changes nothing for who waits there",
+        _PRESENT,
+        "            if shut or now is self._now:\n",
+        "            if True:\n",
+        (f"{_PRESENT_TESTS}::test_a_gate_that_comes_while_another_is_asked",),
+    ),
+    Mutation(
+        ("F3",),
+        "an order that was given for a safe section holds in one that a reload has made secure meanwhile",
+        _PRESENT,
+        "            if not ordered or now is self._now:\n",
+        "            if True:\n",
+        (f"{_PRESENT_TESTS}::test_primary_only_in_a_section_that_is_secure_now",),
+    ),
+    Mutation(
+        ("F3",),
+        "a slow cloud opens where a reload has said that it does not",
+        _PRESENT,
+        "return None if slow and now.policy.slow_cloud is not SlowCloud.FAILMODE else now",
+        "return now",
+        (f"{_PRESENT_TESTS}::test_a_slow_cloud_that_opens_nothing_any_more",),
+    ),
+    Mutation(
+        ("F3",),
+        "an exemption that a reload has taken away lets in who waits",
+        "pipeline/second_step.py",
+        "            if self._present.exempts(request, verified):\n",
+        "            if True:\n",
+        (
+            f"{_PRESENT_TESTS}::test_an_exemption_that_is_taken_away",
+            f"{_PRESENT_TESTS}::test_an_exemption_by_entry_that_is_taken_away",
+        ),
+    ),
+    Mutation(
+        ("F3",),
+        "a section that is gone opens for who waits",
+        "service/building/sections.py",
+        "                section.present.end()\n",
+        "                pass\n",
+        ("system/test_reload_under_load.py::test_a_door_that_a_reload_shuts",),
+    ),
+    Mutation(
+        ("F3",),
+        "a reload shuts doors for those who come later only",
+        "service/building/deciding.py",
+        "        self._draft.when_started(lambda: present.use(policy, door))\n",
+        "",
+        ("system/test_reload_under_load.py::test_a_door_that_a_reload_shuts",),
+    ),
+    Mutation(
         ("F4",),
         "a directory that doesn't answer is an outage too",
         "pipeline/authenticate.py",
@@ -149,8 +227,8 @@ MUTATIONS = (
         ("F4",),
         "the probe is not asked",
         _GATES,
-        "            self._probe_agrees,\n",
-        "",
+        "met = (await self._verdict()).failure",
+        "met: CloudFailure | None = failure",
         (f"{_GATE_TESTS}::test_a_probe_that_is_answered",),
     ),
     Mutation(
@@ -240,6 +318,14 @@ MUTATIONS = (
         'self._log.warn(f"login.let_in_by_{event.reason}", **fields)',
         'self._log.info("login.decided", **fields)',
         ("observe/test_record.py::test_an_open_door_is_written_first_and_everywhere",),
+    ),
+    Mutation(
+        ("F7",),
+        "who never passes passes by another accent",
+        "backends/never_open.py",
+        "    name = folded(name)\n",
+        "",
+        ("backends/test_never_open.py::test_users",),
     ),
     Mutation(
         ("F7",),

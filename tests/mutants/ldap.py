@@ -274,6 +274,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("L12",),
+        "an approval from before a reload counts for who waits while it comes",
+        "service/building/sections.py",
+        "                section.ldap.approvals.end()\n",
+        "                pass\n",
+        ("system/test_reload_under_load.py::test_an_approval_from_before_a_reload",),
+    ),
+    Mutation(
+        ("L12",),
         "an approval counts for another client",
         "pipeline/approvals.py",
         "            request.client.encode(),\n",

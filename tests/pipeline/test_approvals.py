@@ -66,6 +66,22 @@ def test_no_other_section_sees_it(store: Approvals, section: SectionApprovals) -
     assert not store.of_section(30).recall(asked(), ALICE, RIGHT, 101.0)
 
 
+def test_nor_does_who_waits_while_the_reload_comes(section: SectionApprovals) -> None:
+    section.end()
+    assert not section.recall(asked(), ALICE, RIGHT, 101.0)
+
+
+def test_a_change_of_passwords_is_told_by_who_connected_before_a_reload(
+    store: Approvals, section: SectionApprovals
+) -> None:
+    section.end()
+    assert section.kept, "or nobody would look for one"
+    later = store.of_section(30)
+    later.remember(asked(), ALICE, RIGHT, 100.0)
+    section.forget_all()
+    assert not later.recall(asked(), ALICE, RIGHT, 101.0)
+
+
 def test_another_password_that_is_right_ends_it(section: SectionApprovals) -> None:
     """It was changed, and what was approved with the old one counts no more, even if that comes back."""
     assert not section.recall(asked(password=b"new"), ALICE, Secret(b"new"), 101.0)

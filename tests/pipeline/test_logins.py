@@ -108,6 +108,41 @@ def test_a_different_login_does_not_join(other: dict[str, Any]) -> None:
     assert len(desk.authenticator.pending) == 2
 
 
+def test_an_answer_joins_only_from_the_client_that_was_asked() -> None:
+    """R39: a State is bound to its client; a stranger's would be refused, and must not go in beside it."""
+    desk = Desk()
+    desk.ask(state=b"S")
+    desk.ask(state=b"S", client="other")
+    assert desk.joins == []
+    desk.ask(login="again", state=b"S", nas_ip="10.9.9.9")
+    assert desk.joins == [("again", "L1")]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_who_comes_after_a_reload_joins_where_it_changes_nothing(same: bool) -> None:
+    """What waits was decided by other rules; it goes on (A13), and who comes now gets what the rules of now say."""
+    desk = Desk()
+    desk.ask(login="before")
+    later = Authenticator()
+    desk.logins.use(later, 30.0, same=same)
+    desk.ask(login="after")
+    assert desk.joins == ([("after", "before")] if same else [])
+    assert len(later.pending) == (0 if same else 1)
+    desk.finish(Accept(Reason.BOTH_FACTORS), 0)
+    assert desk.answers == [Accept(Reason.BOTH_FACTORS)] * (2 if same else 1)
+    assert len(desk.logins) == (0 if same else 1)
+
+
+def test_a_denial_counts_after_a_reload_too() -> None:
+    """R47."""
+    desk = Desk()
+    desk.ask()
+    desk.finish(Reject(Reason.FACTOR_DENIED))
+    desk.logins.use(later := Authenticator(), 30.0, same=False)
+    desk.ask()
+    assert (later.pending, later.rejected) == ([], [(Reason.FACTOR_DENIED, "repeated")])
+
+
 def test_parts_of_the_identity_dont_run_into_each_other() -> None:
     desk = Desk()
     desk.ask(username="alice", password=b"bright")
@@ -196,7 +231,7 @@ def test_another_configuration_is_for_later_logins() -> None:
     desk = Desk()
     desk.ask(login="A")
     later = Authenticator()
-    desk.logins.use(later, 30.0)
+    desk.logins.use(later, 30.0, same=True)
     desk.ask(login="B")
     assert desk.joins == [("B", "A")]
     desk.ask(username="bob")

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from authproxy.pipeline.username import (
     MalformedUsername,
+    account,
     canonical,
+    folded,
     is_anonymous,
     may_stand_for,
     read_username,
@@ -106,3 +108,18 @@ def test_outside_a_tunnel(outside: str, inside: str) -> None:
 )
 def test_a_name_outside_that_is_anothers(outside: str, inside: str) -> None:
     assert not may_stand_for(outside, inside)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["alice", "ALICE", "\u00e1lice", "a\u0301lice", "\uff21\uff2c\uff29\uff23\uff25", "\u24d0lic\u0117"],
+)
+def test_what_a_loose_directory_takes_a_name_for(name: str) -> None:
+    assert folded(name) == "alice"
+    assert account(canonical(f"CORP\\{name}@corp.example")) == "alice"
+
+
+@given(st.text())
+def test_folding_is_done_at_once(name: str) -> None:
+    assert folded(folded(name)) == folded(name)
+    assert folded(canonical(name)) == folded(name)

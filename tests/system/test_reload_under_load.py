@@ -13,13 +13,16 @@ import pytest
 
 from tests.system.bench.daemon import Daemon
 from tests.system.bench.journal import CloudRequest
+from tests.system.bench.loop import Fault
 from tests.system.bench.nas import Nas
-from tests.system.bench.wire import ACCESS_ACCEPT, Request, codes
+from tests.system.bench.oracles import Section
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, Request, codes
 from tests.system.bench.world import Login, World, wait_for
 
 pytestmark = pytest.mark.system
 
 PENDING, RELOADS, CLIENTS = 50, 100, 4
+CLASS = 25
 
 
 class Told(World):
@@ -96,6 +99,21 @@ def test_pending_pushes_survive_reload_and_drain(world: Told) -> None:
     assert [len(world.asked(user.user)) for user in users] == [1] * PENDING
 
 
+def test_pending_pushes_survive_new_parts_at_the_second_reload(world: Told) -> None:
+    """A13: the configuration between was nobody's, and must not take along what an earlier one still uses."""
+    section = world.add_section(failmode="secure")
+    alice = world.add_user("alice", answer=None)
+    world.start()
+    nas, (request,) = waiting(world, [alice])
+    world.options(section)["factors"] = ["passcode"]
+    world.reload()
+    world.options(section)["api_connect_timeout"] = 4
+    world.config["ad_client"]["timeout"] = 7
+    world.reload()
+    world.cloud.decide(alice.user, "allow")
+    assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+
+
 class Traffic(threading.Thread):
     """One login after the other, over RADIUS and LDAP in turn, until it is ended. A lost one is not sent again."""
 
@@ -155,6 +173,95 @@ def test_secrets_change_under_those_who_wait(world: Told) -> None:
     assert world.nas().silent(nas.login(fresh.user, fresh.password), 0.3), "signed with the old secret"
     world.cloud.decide(old.user, "allow")
     assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+
+
+@pytest.mark.parametrize("change", ["secure", "gone", "limited", "none"])
+def test_a_door_that_a_reload_shuts(world: Told, change: str) -> None:
+    """F3: who waits for a cloud that is silent passes by the door as it is when the wait is over, not as it was."""
+    section = world.add_section(failmode="safe", api_timeout=3)
+    world.add_section("other", failmode="secure")
+    alice = world.add_user("alice")
+    world.start()
+    nas = world.nas(section)
+    assert codes([nas.ask(alice.user, alice.password)]) == [ACCESS_ACCEPT]
+    world.cloud.become("mute")
+    request = nas.login(alice.user, alice.password)
+    nas.send(request)
+    wait_for(lambda: world.running.metric("authproxy_pending_logins", section=section.name) == 1)
+    match change:
+        case "secure":
+            world.options(section)["failmode"] = "secure"
+        case "limited":
+            world.options(section)["fail_open_never_users"] = [alice.user]
+        case "gone":
+            del world.config["radius_server_auto"]
+    world.reload()
+    answer = codes([nas.receive(request, timeout=20)])
+    assert answer == [ACCESS_ACCEPT if change == "none" else ACCESS_REJECT]
+    event = world.wait_audit(user=alice.user, cause="unreachable")[-1]
+    assert event["fail_open"] is (change == "none")
+    assert event["why"] == {"none": None, "limited": "never_user"}.get(change, "reloaded")
+
+
+@pytest.mark.parametrize(
+    ("joins", "section_s", "directory_s"),
+    [
+        (True, {"reject_delay": 0.2}, {}),
+        (False, {"attributes": [{"send": ["Class = restricted"]}]}, {}),
+        (False, {}, {"ldap_filter": "(!(sAMAccountName=alice))"}),
+    ],
+)
+def test_who_comes_after_a_reload(
+    world: Told, joins: bool, section_s: dict[str, Any], directory_s: dict[str, Any]
+) -> None:
+    """R46: joins the login that waits, unless by itself it would be given something else by now, or nothing."""
+    section = world.add_section()
+    alice = world.add_user("alice", answer=None)
+    world.start()
+    nas, (first,) = waiting(world, [alice])
+    world.options(section).update(section_s)
+    world.config["ad_client"].update(directory_s)
+    world.reload()
+    again = nas.login(alice.user, alice.password)
+    nas.send(again)
+    if joins:
+        world.wait_log("login.joined")
+    elif directory_s:
+        assert codes([nas.receive(again)]) == [ACCESS_REJECT]
+    world.cloud.decide(alice.user, "allow")
+    assert codes([nas.receive(first)]) == [ACCESS_ACCEPT], "A13"
+    if section_s and not joins:
+        wait_for(lambda: world.cloud.decide(alice.user, "allow"))
+    if not directory_s:
+        reply = nas.receive(again)
+        assert codes([reply]) == [ACCESS_ACCEPT]
+        assert reply is not None
+        assert reply.values(CLASS) == ([] if joins else [b"restricted"])
+
+
+def test_an_approval_from_before_a_reload(world: Told) -> None:
+    """L12: it counts no more, neither for who comes nor for whom the reload finds at the cloud."""
+    apps = world.add_ldap_section("apps", approval_memory=60)
+    alice = world.add_user("alice")
+    dn = world.directory.accounts[-1].dn
+    world.start()
+    assert [bind(world, apps, dn, alice) for _ in range(2)] == [0, 0]
+    assert len(world.asked(alice.user)) == 1, "the second was approved a moment ago"
+    world.cloud.break_("preauth", Fault(delay=1.5))
+    application = world.application(apps)
+    waiting = application.send(dn, alice.password)
+    wait_for(lambda: len(world.asked(alice.user, "preauth")) == 3)
+    world.reload()
+    assert application.receive(waiting) == 0
+    assert len(world.asked(alice.user)) == 2
+    application.close()
+
+
+def bind(world: Told, section: Section, dn: str, user: Login) -> int | None:
+    application = world.application(section)
+    code = application.bind(dn, user.password)
+    application.close()
+    return code
 
 
 def test_new_credentials_at_the_cloud(world: Told) -> None:

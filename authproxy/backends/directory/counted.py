@@ -3,6 +3,10 @@
 A directory takes a DN with any spaces, capitals and quotes, wide letters for narrow ones, a principal name,
 `DOMAIN\\user`; if each of them were counted for itself, nobody could be kept from guessing, and a few forms of one name
 would be enough to have the directory lock the account.
+
+So a bind whose name can't be looked up is refused, and the password isn't tried. That costs nothing: who has bound is
+looked up in the same way afterwards, and a password that was tried before it would tell a guesser whether it is right.
+Only where nobody is looked up afterwards (`exempt_primary_bind`) an application goes on without our service account.
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.names import EntryName, PlainName, bare, read_name
 from authproxy.backends.directory.root import Root
 from authproxy.backends.directory.server import Server
-from authproxy.pipeline.ports import Clock, Refused
-from authproxy.pipeline.username import MalformedUsername, canonical, read_username
+from authproxy.pipeline.ports import Clock, PrimaryUnusable, Refused
+from authproxy.pipeline.username import MalformedUsername, canonical, folded, read_username
+from authproxy.protocols.ldap.dn import MalformedDN, parse_dn
 from authproxy.protocols.ldap.filter import Equality, Filter, Or, Present
 from authproxy.protocols.ldap.requests import Scope, SearchRequest
 from authproxy.protocols.ldap.responses import SearchResultEntry
@@ -25,6 +30,10 @@ from authproxy.protocols.ldap.result import ResultCode
 _MOST = 16_384
 _LONGEST = 256  # characters of a name that is kept anywhere: whoever guesses may write it in any length
 _FRESH = 300.0  # seconds; what is forgotten is looked up again
+# RFC 2253 §4 and Active Directory write DNs in more ways than can be told to be one. Those that nobody knows are
+# counted together: nobody's login suffers by that, and nobody guesses on by writing a name anew.
+_OF_A_DN = frozenset('=<>;"')
+_ODD = "?"
 _ANYTHING: Filter = Present("objectClass")
 
 
@@ -36,10 +45,11 @@ class CountedNames:
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
-    async def of(self, typed: str, deadline: float) -> str:
+    async def of(self, typed: str, deadline: float, *, unconfirmed: bool = False) -> str:
         """The entry's own name; of a name that no entry has, what its forms have in common.
 
-        Raises PrimaryUnavailable.
+        `unconfirmed`: nobody looks up who has bound, so a directory that refuses our service account need not be in the
+        way. Raises PrimaryUnavailable.
         """
         known = self._known.get(typed)
         if known is not None and self._clock() < known[0]:
@@ -48,9 +58,14 @@ class CountedNames:
         async def ask(server: Server, until: float) -> str:
             return await server.search(lambda connection: self._look(connection, server, typed, until), until)
 
-        name = await self._directory.consult(ask, deadline)
+        try:
+            name = await self._directory.consult(ask, deadline)
+        except PrimaryUnusable:
+            if not unconfirmed:
+                raise
+            name = ""
         if not name:
-            return bare(typed)[:_LONGEST]
+            return _unknown(typed)[:_LONGEST]
         if len(typed) <= _LONGEST:
             self._known[typed] = self._clock() + _FRESH, name
             self._known.move_to_end(typed)
@@ -94,6 +109,16 @@ class CountedNames:
             return ""
         (entry,) = found.entries
         return _called(entry.values(attribute), entry)
+
+
+def _unknown(typed: str) -> str:
+    """What all forms of a name have in common that nobody could say more about."""
+    if not _OF_A_DN & set(typed):
+        return folded(bare(typed))
+    try:
+        return folded(parse_dn(typed).rdns[0][0].value.decode("utf-8", "replace"))
+    except MalformedDN:
+        return _ODD
 
 
 def _called(values: Sequence[bytes], entry: SearchResultEntry) -> str:

@@ -28,7 +28,7 @@ from authproxy.backends.lockout import LockoutGuard, place_of
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
-from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused, Verified
+from authproxy.pipeline.ports import PrimaryUnavailable, PrimaryUnusable, RefusalKind, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
 from authproxy.secret import Secret
 
@@ -171,7 +171,7 @@ class Directory:
                 problems.append(f"{server}: {overloaded}")
             except Unusable as unusable:
                 self._tell(str(unusable))
-                raise PrimaryUnavailable(f"{server}: {unusable}") from None
+                raise PrimaryUnusable(f"{server}: {unusable}") from None
             else:
                 self._hosts.answered(server)
                 return answer

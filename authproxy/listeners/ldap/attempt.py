@@ -65,7 +65,7 @@ class Attempt:
         self.bind = bind
         self.password = password
         self.first = first
-        self._anybody = anybody
+        self.anybody = anybody
         self.granted: Answered | None = None  # this connection is bound by it
         self._asker = asker
 
@@ -90,7 +90,7 @@ class Attempt:
         return Verified(verified.username, verified.dn, verified.groups, self.granted)
 
     async def _confirmed(self, name: str, deadline: float) -> Verified | Refused:
-        if self._anybody:
+        if self.anybody:
             # `exempt_primary_bind` lets in whoever it is: no word of the directory on the entry would change that.
             return Verified(canonical(name), name)
         return await self._asker.confirm(name, deadline, self.bind.name)
@@ -141,14 +141,18 @@ class Guard(Protocol):
         """Raises PrimaryUnavailable."""
 
 
+class CountedAs(Protocol):
+    async def __call__(self, typed: str, deadline: float, *, unconfirmed: bool) -> str: ...
+
+
 class BindPrimary:
     """A pipeline.ports.Primary: each login's own bind.
 
-    `counted_as(name, deadline)`: whose wrong passwords these are, whatever form the bind name has; raises
-    PrimaryUnavailable.
+    `counted_as(typed, deadline, unconfirmed=…)`: whose wrong passwords these are, whatever form the bind name has.
+    Raises PrimaryUnavailable. `unconfirmed`: nobody will look up who has bound.
     """
 
-    def __init__(self, guard: Guard, counted_as: Callable[[str, float], Awaitable[str]]) -> None:
+    def __init__(self, guard: Guard, counted_as: CountedAs) -> None:
         self._guard = guard
         self._counted_as = counted_as
 
@@ -156,7 +160,7 @@ class BindPrimary:
         attempt = request.carried
         assert isinstance(attempt, Attempt)  # noqa: S101 - what section.ask put there
         return await self._guard.attempt(
-            await self._counted_as(request.username.typed, request.deadline),
+            await self._counted_as(request.username.typed, request.deadline, unconfirmed=attempt.anybody),
             request.nas_ip,
             request.deadline,
             partial(attempt.verify, password, request.deadline),

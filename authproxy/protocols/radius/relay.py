@@ -37,8 +37,12 @@ NAS_IP_ADDRESS, NAS_IDENTIFIER, NAS_IPV6_ADDRESS = 4, 32, 95
 _OWN = frozenset((MESSAGE_AUTHENTICATOR, PROXY_STATE))
 # The credential's own, which goes over by itself and never by being named.
 _CREDENTIAL = frozenset((USER_NAME, USER_PASSWORD, CHAP_PASSWORD, CHAP_CHALLENGE, EAP_MESSAGE, STATE))
-# NAS-Port, Acct-Delay-Time, Acct-Session-Id, Acct-Multi-Session-Id, Event-Timestamp, NAS-Port-Id: of each attempt.
-_PASSING = _CREDENTIAL | {5, 41, 44, 50, 55, 87}
+# Acct-Delay-Time, Acct-Session-Id, Acct-Multi-Session-Id, Event-Timestamp: of each attempt.
+_PASSING = _CREDENTIAL | {41, 44, 50, 55}
+# NAS-Port and NAS-Port-Id, too, unless NAS-Port-Type names a kind that stands in a house (RFC 2865 §5.41).
+_PORTS = frozenset((5, 87))
+NAS_PORT_TYPE = 61
+_VIRTUAL = (5).to_bytes(4, "big")
 # RFC 2548 §2.1, §2.3: requests and password changes of MS-CHAP.
 _MSCHAP_ASKS = frozenset((MICROSOFT, type) for type in (1, 3, 4, 5, 6, 11, 25, 27))
 # Its answers: Error, Domain, Success, and the keys without which the tunnel has none (RFC 2548 §2.4).
@@ -102,10 +106,18 @@ def towards_primary(asked: FromNas) -> list[Attribute]:
 def shown_to_primary(asked: FromNas) -> bytes:
     """What is let through of a NAS's request and says what it is for: by it a server may say yes or no (R46).
 
-    Nothing that differs where a NAS asks for the same login once more.
+    Nothing that differs where a NAS asks for the same login once more. The name as it was typed: a server may tell
+    apart what is one name here.
     """
-    lasting = [attribute for attribute in asked.packet.attributes if attribute.type not in _PASSING]
-    return encode_attributes(_chosen(lasting, asked.allowed))
+    packet = asked.packet
+    passing = _PASSING if _is_of_the_house(packet.first(NAS_PORT_TYPE)) else _PASSING | _PORTS
+    name = _of(packet, USER_NAME)
+    rest = [attribute for attribute in packet.attributes if attribute.type not in passing]
+    return encode_attributes([*name, *_chosen(rest, asked.allowed)])
+
+
+def _is_of_the_house(port_type: bytes | None) -> bool:
+    return port_type not in (None, _VIRTUAL)
 
 
 def accepted(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from authproxy.backends.cloud.cloud import Cloud
@@ -28,6 +28,7 @@ from authproxy.pipeline.decision import Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.ports import Refused
+from authproxy.pipeline.present import Present
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.workload import Workload
 from authproxy.secret import Secret
@@ -116,6 +117,7 @@ class Section:
     cloud: CloudPart
     pipeline: Counted
     logins: Logins
+    present: Present
     radius: RadiusSection | EapSection | None = None
     ldap: LdapSection | None = None
 
@@ -164,17 +166,24 @@ class Built:
             if section.options.failmode is not FailMode.SAFE:
                 section.cloud.watch.shut("the section isn't safe any more")
 
-    async def close(self, keep: Built | None) -> None:
-        """Close every connection but those of parts that `keep` has, too."""
-        for name, part in self.primaries.items():
-            if keep is None or keep.primaries.get(name) is not part:
+    async def close(self, keep: Iterable[Built] = ()) -> None:
+        """Close every connection but those of parts that one of `keep` has, too."""
+        kept = {id(part) for built in keep for part in built._parts()}
+        for part in self.primaries.values():
+            if id(part) not in kept:
                 await part.primary.close()
-        for name, handing in self.accounting.items():
-            if keep is None or keep.accounting.get(name) is not handing:
+        for handing in self.accounting.values():
+            if id(handing) not in kept:
                 handing.relay.close()
-        for name, section in self.sections.items():
-            if keep is None or name not in keep.sections or keep.sections[name].cloud is not section.cloud:
+        for section in self.sections.values():
+            if id(section.cloud) not in kept:
                 section.cloud.watch.close()
                 section.cloud.slow.close()
                 section.cloud.guarded.close()
                 await section.cloud.cloud.close()
+
+    def _parts(self) -> Iterator[object]:
+        """What a later configuration may have, too."""
+        yield from self.primaries.values()
+        yield from self.accounting.values()
+        yield from (section.cloud for section in self.sections.values())

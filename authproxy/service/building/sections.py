@@ -45,7 +45,18 @@ class Sections:
         self._deciding = Deciding(draft)
 
     def all(self) -> dict[str, Section]:
-        return {**dict(self._radius_sections()), **dict(self._ldap_sections())}
+        sections = {**dict(self._radius_sections()), **dict(self._ldap_sections())}
+        self._draft.when_started(lambda: self._end_earlier(sections))
+        return sections
+
+    def _end_earlier(self, sections: Mapping[str, Section]) -> None:
+        """What has been approved counts no more, and a section that is gone opens nothing any more."""
+        earlier = self._draft.earlier.sections if self._draft.earlier else {}
+        for name, section in earlier.items():
+            if section.ldap is not None:
+                section.ldap.approvals.end()
+            if name not in sections:
+                section.present.end()
 
     def _radius_sections(self) -> Iterator[tuple[str, Section]]:
         for name, options in self._draft.config.all(RadiusServer).items():
@@ -86,10 +97,9 @@ class Sections:
         tls: ServerTls | None,
     ) -> Section:
         policy = replace(section_policy(options, primary), grants=self._grants(name, options))
-        directory = primary.primary if isinstance(primary, DirectoryPart) else None
         asked = self._grouping(primary, policy.grants.groups)
         approvals = self._draft.world.approvals.of_section(0)
-        pipeline, logins = self._deciding.of(name, options, policy, asked, directory, cloud, approvals)
+        pipeline, logins, present = self._deciding.of(name, options, policy, primary, asked, cloud, approvals)
         radius: RadiusSection | EapSection
         radius = plain = RadiusSection(
             name=options.name,
@@ -114,7 +124,7 @@ class Sections:
                 patience=options.login_patience,
                 earlier=before.radius if before and isinstance(before.radius, EapSection) else None,
             )
-        return Section(options, primary, cloud, pipeline, logins, radius=radius)
+        return Section(options, primary, cloud, pipeline, logins, present, radius=radius)
 
     def _ldap_section(
         self,
@@ -128,8 +138,8 @@ class Sections:
         approvals = self._draft.world.approvals.of_section(options.approval_memory)
         counted = CountedNames(directory.primary, clock=self._draft.world.clock)
         binds = BindPrimary(directory.primary.guard, counted.of)
-        pipeline, logins = self._deciding.of(
-            name, options, policy, binds, directory.primary, cloud, approvals
+        pipeline, logins, present = self._deciding.of(
+            name, options, policy, directory, binds, cloud, approvals
         )
         before = self._draft.earlier_section(name)
         same = before is not None and before.primary is directory
@@ -145,7 +155,7 @@ class Sections:
             approvals=approvals,
             workload=self._draft.world.workload,
         )
-        return Section(options, directory, cloud, pipeline, logins, ldap=section)
+        return Section(options, directory, cloud, pipeline, logins, present, ldap=section)
 
     def _grants(self, name: str, options: RadiusServer) -> Grants:
         if not options.attributes:

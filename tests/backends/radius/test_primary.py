@@ -455,6 +455,17 @@ def test_every_form_of_a_name_is_counted_as_one(server: Make) -> None:
     assert desk.verify(username=read_username(b"bob")) != HELD
 
 
+def test_nor_do_accents_and_wide_letters_make_it_another(server: Make) -> None:
+    """A10, R33: with Active Directory behind it a server takes each of these for alice."""
+    one = server(refuse)
+    desk = Desk(one, lockout=LockoutRules(4, 900))
+    names = ["alice", "\u00e1lice", "al\u00efc\u00e9", "\uff41lice"]
+    assert desk.verify(username=read_username(names[0].encode())) != HELD
+    said = [desk.verify(username=read_username(name.encode())) for name in names[1:]]
+    assert said[2] == HELD
+    assert len(one.seen) == 3
+
+
 def test_eap_counts_where_it_ends(server: Make) -> None:
     """The name outside the tunnel is anybody's: `anonymous` must not be held for all."""
     one = server(refuse)

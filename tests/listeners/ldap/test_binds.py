@@ -352,6 +352,21 @@ def test_exempt_primary_bind_is_for_the_first_bind_alone() -> None:
     assert desk.reasons() == ["primary_rejected", "exempt", "both_factors"]
 
 
+def test_an_application_goes_on_without_our_service_account() -> None:
+    """And nobody's password is tried who would be looked up afterwards: in vain, and telling whether it is right."""
+    desk = Desk(
+        options={"exempt_primary_bind": True},
+        policy={"exempts": lambda request, verified: request.carried.first},
+    )
+    desk.counted_as.refuses = True
+    wire = desk.connect()
+    assert wire.code(1, bind(SERVICE, b"svcpw")) == 0
+    tried = len(desk.directory.seen)
+    assert wire.code(2, bind()) == 52
+    assert len(desk.directory.seen) == tried
+    assert desk.reasons() == ["exempt", "primary_unavailable"]
+
+
 def test_a_second_bind_does_not_join_a_first_that_is_exempt() -> None:
     desk = Desk(
         options={"exempt_primary_bind": True},

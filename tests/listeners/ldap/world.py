@@ -31,6 +31,7 @@ from authproxy.pipeline.ports import (
     FailureClass,
     PreauthFactors,
     PrimaryUnavailable,
+    PrimaryUnusable,
     Refused,
     Verified,
 )
@@ -336,8 +337,15 @@ class Address:
     host: str
 
 
-async def counted_as(name: str, deadline: float) -> str:
-    return bare(name)
+class CountedAs:
+    """`refuses`: the directory doesn't let the service account look anybody up."""
+
+    refuses = False
+
+    async def __call__(self, typed: str, deadline: float, *, unconfirmed: bool) -> str:
+        if self.refuses and not unconfirmed:
+            raise PrimaryUnusable("the service account may not search")
+        return bare(typed)
 
 
 class Desk:
@@ -376,9 +384,10 @@ class Desk:
             self.clock.seconds,
             approvals=self.own_approvals,
         )
+        self.counted_as = CountedAs()
         guard = LockoutGuard(LockoutRules(), section="ad_client", reactor=self.clock, log=self.log)
         self.pipeline = Pipeline(
-            self.policy, BindPrimary(guard, counted_as), second, self.record, self.clock.seconds
+            self.policy, BindPrimary(guard, self.counted_as), second, self.record, self.clock.seconds
         )
         self.logins = Logins(
             self.pipeline,

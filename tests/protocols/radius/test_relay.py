@@ -122,11 +122,37 @@ def test_what_a_primary_is_shown_of_a_login() -> None:
 
     login = (Attribute(1, b"alice"), Attribute(2, bytes(16)), Attribute(24, b"state"))
     everything, service = Allowed(everything=True), Attribute(6, b"\0\0\0\6")
-    assert shown(*OWN, *login, service, PAIRS) == b""
+    alice = login[0]
+    assert shown(*OWN, *login, service, PAIRS) == encode_attributes([alice])
     once = shown(*OWN, *login, service, PAIRS, Attribute(5, bytes(4)), allowed=everything)
-    assert once == encode_attributes([service, PAIRS])
-    assert (
-        shown(service, PAIRS, *(Attribute(type, b"x") for type in (44, 55, 87)), allowed=everything) == once
-    )
-    assert shown(service, PAIRS, Attribute(30, b"ssid"), allowed=everything) != once
-    assert shown(service, PAIRS, allowed=Allowed(frozenset({(None, 6)}))) == encode_attributes([service])
+    assert once == encode_attributes([alice, service, PAIRS])
+    passing = [Attribute(type, b"x") for type in (44, 55, 87)]
+    assert shown(alice, service, PAIRS, *passing, allowed=everything) == once
+    assert shown(alice, service, PAIRS, Attribute(30, b"ssid"), allowed=everything) != once
+    only = Allowed(frozenset({(None, 6)}))
+    assert shown(alice, service, PAIRS, allowed=only) == encode_attributes([alice, service])
+
+
+def test_a_primary_is_shown_the_name_as_it_was_typed() -> None:
+    """R46: what is one name here may be two there, or one and none."""
+
+    def shown(name: bytes) -> bytes:
+        packet = Packet(1, 1, b"", (Attribute(1, name),), b"")
+        return shown_to_primary(FromNas(packet, CredentialKind.PAP, NAS, NOTHING))
+
+    assert shown(b"Alice") != shown(b"alice")
+
+
+@pytest.mark.parametrize(("port_type", "counts"), [(None, False), (5, False), (15, True), (19, True)])
+def test_a_port_is_of_the_attempt_or_of_the_house(port_type: int | None, counts: bool) -> None:
+    """R46: a server may say by the socket in the wall who gets in there, and to which network."""
+
+    def shown(port: int, allowed: Allowed) -> bytes:
+        kind = [] if port_type is None else [Attribute(61, port_type.to_bytes(4, "big"))]
+        ports = (Attribute(5, port.to_bytes(4, "big")), Attribute(87, b"Gi1/0/%d" % port))
+        packet = Packet(1, 1, b"", (*ports, *kind), b"")
+        return shown_to_primary(FromNas(packet, CredentialKind.PAP, NAS, allowed))
+
+    everything = Allowed(everything=True)
+    assert (shown(1, everything) != shown(2, everything)) is counts
+    assert shown(1, NOTHING) == shown(2, NOTHING), "a server that isn't shown it can't go by it"
