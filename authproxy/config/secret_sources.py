@@ -13,10 +13,10 @@ from authproxy.config.yaml_syntax import other_meaning
 from authproxy.secret import Secret
 
 SOURCES = {
-    "file": "a file: what is in it, without the line end at its end",
-    "env": "a variable of the environment (which root, and the same user, can read in /proc)",
-    "credential": "a credential of the systemd unit (LoadCredential=)",
-    "protected": "sealed by `authproxy secret protect`",
+    "file": "in a file; a line end at the end of the file is ignored",
+    "env": "in an environment variable (root and the daemon's user can read it in /proc)",
+    "credential": "in a credential of the systemd unit (LoadCredential=)",
+    "protected": "here, encrypted by `authproxy secret protect`",
 }
 
 _MOST_OCTETS = 64 * 1024

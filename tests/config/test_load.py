@@ -212,7 +212,7 @@ def test_values_that_are_refused(tmp_path: Path, option: str, value: str, what: 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("radius_server_iframe:\n  ikey: x\n", "the prompt inside the VPN's web page was switched off"),
+        ("radius_server_iframe:\n  ikey: x\n", "the cloud switched off the prompt inside the VPN's web page"),
         ("cloud: {}\n", "directory synchronisation is not part of this proxy"),
         ("sso: {}\n", "single sign-on is not part of this proxy"),
         ("main2: {}\n", "there is one section main only, without a number"),

@@ -50,22 +50,23 @@ class AttributesFrom(StrEnum):
 
 
 class AttributeRule(Options):
-    """What an Accept carries for the members of a group, for a user, or with neither for those whom no other entry
-    fits."""
+    """Attributes for the members of a group, for one user, or (with neither) for users whom no other entry matches."""
 
     group: DnOption | None = Field(
         default=None,
         examples=["CN=VPN-Admins,OU=Groups,DC=corp,DC=example"],
-        description="Members of this group of the directory; membership by nested groups counts.",
+        description="Applies to members of this group in the directory. Nested groups count.",
     )
     user: UserName | None = Field(
-        default=None, examples=["alice"], description="One user, by the name that the directory confirms."
+        default=None,
+        examples=["alice"],
+        description="Applies to this user, by the name that the directory confirms.",
     )
     send: Settings = Field(
         examples=[["Class = admins", "Filter-Id = acl-admins"]],
-        description="Attributes by their dictionary names. `=` takes the place of what a `radius_client` sent under "
-        "that name, `+=` stands beside it; `NAME:1 = …` has a tag; octets may be 0x…; text with a comma, or a space "
-        "at its end, goes in quotes.",
+        description="Attributes by their dictionary names. `=` replaces what a `radius_client` sent under "
+        "that name, `+=` adds to it. `NAME:1 = …` sets a tag. Octets can be written as 0x…. Text with a "
+        "comma, or with a space at its end, has to be in quotes.",
     )
 
 
