@@ -24,7 +24,7 @@ INVALID = 2
 _KINDS = {
     Kind.RULE: "always",
     Kind.OUTAGE: "in an outage",
-    Kind.ORDER: "by order",
+    Kind.ORDER: "by command",
     Kind.CLOUD: "by the cloud",
     Kind.ONE_FACTOR: "one factor",
     Kind.FORGERY: "by forgery",
@@ -32,10 +32,10 @@ _KINDS = {
 }
 # What no configuration can tell.
 ELSEWHERE = (
-    "Who has bypass status at the cloud, and what its policies and network rules exempt: look there.",
-    "What the client does when this proxy doesn't answer: a second RADIUS server without a second factor, or a local "
-    "fallback, is an open door behind our back.",
-    "Whether the client can reach the primary itself, with a secret that the primary takes.",
+    "Who has bypass status at the cloud, and whom its policies and network rules exempt. Look there.",
+    "What the client does when this proxy doesn't answer. With a second RADIUS server that "
+    "asks for no second factor, or a local fallback, users get in around this proxy.",
+    "Whether the client can reach the primary directly, with a secret that the primary accepts.",
 )
 
 

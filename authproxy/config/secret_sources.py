@@ -63,7 +63,7 @@ def read_secret_file(path: Path) -> Secret:
     except OSError as error:
         raise SecretUnavailable(f"{path}: {error.strerror}") from None
     if len(octets) > _MOST_OCTETS:
-        raise SecretUnavailable(f"{path}: over {_MOST_OCTETS} octets, hardly a secret")
+        raise SecretUnavailable(f"{path}: longer than {_MOST_OCTETS} bytes, so hardly a secret")
     octets = octets.removesuffix(b"\r\n" if octets.endswith(b"\r\n") else b"\n")
     if not octets:
         raise SecretUnavailable(f"{path}: empty")
@@ -83,7 +83,7 @@ def _credential(name: Scalar, reading: Reading) -> Secret:
     folder = reading.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise SecretUnavailable(
-            "no $CREDENTIALS_DIRECTORY: credentials are there under systemd only (LoadCredential=)"
+            "$CREDENTIALS_DIRECTORY is not set: credentials exist only under systemd (LoadCredential=)"
         )
     if "/" in name.text or name.text.startswith("."):
         raise SecretUnavailable("a credential is a name, not a path")

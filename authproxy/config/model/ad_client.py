@@ -161,7 +161,7 @@ class AdClient(Section):
                 yield Finding("bind_dn", "missing: plain binds with the service account's DN")
         if (self.ssl_client_cert_file is None) != (self.ssl_client_key_file is None):
             yield Finding(
-                "ssl_client_cert_file", "ssl_client_cert_file and ssl_client_key_file belong together"
+                "ssl_client_cert_file", "ssl_client_cert_file and ssl_client_key_file have to be set together"
             )
 
     def risks(self) -> Iterator[Finding]:
@@ -169,12 +169,13 @@ class AdClient(Section):
         if self.transport is Transport.CLEAR:
             if self.auth_type is AuthType.PLAIN:
                 yield Finding(
-                    "transport", "clear with plain: every password crosses the network readable; use ldaps"
+                    "transport", "clear with plain: every password crosses the network unencrypted; use ldaps"
                 )
             return
         if not self.ssl_verify_hostname:
             yield Finding(
-                "ssl_verify_hostname", "false: whoever has a certificate of the same CA can be the directory"
+                "ssl_verify_hostname",
+                "false: whoever has a certificate of the same CA can impersonate the directory",
             )
         if self.ssl_ca_certs_file is None:
             yield Finding(

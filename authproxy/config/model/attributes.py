@@ -83,10 +83,11 @@ def rule_faults(rules: Sequence[AttributeRule]) -> Iterator[Finding]:
     for index, rule in enumerate(rules):
         if rule.group is not None and rule.user is not None:
             yield Finding(
-                ("attributes", index, "user"), "there is a group already: one of both, or two entries"
+                ("attributes", index, "user"),
+                "there is also a group: use one of the two, or write two entries",
             )
             continue
         whose = ("", canonical(rule.user or "")) if rule.group is None else ("group", rule.group.lower())
         if seen.setdefault(whose, index) != index:
-            named = rule.group or rule.user or "those whom no other fits"
-            yield Finding(("attributes", index), f"there is an entry for {named} already: put both in one")
+            named = rule.group or rule.user or "users whom no other entry matches"
+            yield Finding(("attributes", index), f"there is already an entry for {named}: combine the two")

@@ -85,4 +85,4 @@ class HttpProxy(Section):
         yield from super().risks()
         wide = [network for network in self.clients if network.prefixlen < _WIDE[network.version]]
         if wide:
-            yield Finding("client_ip", f"{wide[0]} is very wide: name the networks that clients are in")
+            yield Finding("client_ip", f"{wide[0]} is very large: name the networks in which the clients are")

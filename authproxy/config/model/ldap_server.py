@@ -169,7 +169,7 @@ class LdapServerAuto(ServerSection):
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
         if (self.ssl_cert_path is None) != (self.ssl_key_path is None):
-            yield Finding("ssl_cert_path", "ssl_cert_path and ssl_key_path belong together")
+            yield Finding("ssl_cert_path", "ssl_cert_path and ssl_key_path have to be set together")
         if self.failmode is FailMode.SILENT:
             yield Finding(
                 "failmode",
@@ -181,14 +181,15 @@ class LdapServerAuto(ServerSection):
             yield Finding("ssl_port", f"{self.ssl_port} is the port without TLS already")
         for index, factor in enumerate(self.factors):
             if factor in self.factors[:index]:
-                yield Finding(("factors", index), f"{factor} stands there twice")
+                yield Finding(("factors", index), f"{factor} is listed twice")
 
     def assumptions(self, options: frozenset[str]) -> Iterator[Finding]:
         yield from super().assumptions(options)
         if "exempt_primary_bind" in options:
             yield Finding(
                 "exempt_primary_bind",
-                "not given, which means true in a .cfg: the first bind on each connection needs no second factor",
+                "not set, which means true in a .cfg: the first bind on each connection needs no second "
+                "factor",
             )
 
     def risks(self) -> Iterator[Finding]:
@@ -196,24 +197,28 @@ class LdapServerAuto(ServerSection):
         if self.exempt_primary_bind:
             yield Finding(
                 "exempt_primary_bind",
-                "true: whoever binds first on a connection needs no second factor, a user as well as the "
-                "application; better name the application's account in exempt_ous",
+                "true: the first bind on each connection needs no second factor, even if a user binds; "
+                "it is better to name the application's account in exempt_ous",
             )
         if self.approval_memory:
             yield Finding(
                 "approval_memory",
-                f"for {self.approval_memory:g} seconds behind a user's approval their password alone is enough, from "
-                "the same address: with an application that many use, that is the application's",
+                f"for {self.approval_memory:g} seconds after a user's approval, their password alone is "
+                "enough from the same address; with an application that many people use, that is the "
+                "application's address",
             )
         for option in ("exempt_ous", "exempt_groups"):
             if listed := getattr(self, option):
                 yield Finding(option, f"no second factor for {' and '.join(listed)}")
         if not self.require_tls and not _is_loopback(self.interface):
             yield Finding(
-                "require_tls", "false: passwords cross the network readable, unless each client uses TLS"
+                "require_tls", "false: passwords cross the network unencrypted, unless each client uses TLS"
             )
         if self.factors == (Factor.PASSCODE,):
-            yield Finding("factors", "LDAP can't ask: who types no passcode behind the password can't log in")
+            yield Finding(
+                "factors",
+                "LDAP can't ask for a passcode: users who type none behind the password can't log in",
+            )
 
 
 def _is_loopback(interface: tuple[str, ...]) -> bool:

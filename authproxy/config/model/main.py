@@ -222,11 +222,11 @@ class Main(Outbound):
     def faults(self) -> Iterator[Finding]:
         if self.fips_mode:
             yield Finding(
-                "fips_mode", "not served: RADIUS and NTLM need MD5, which FIPS forbids; leave it out"
+                "fips_mode", "not supported: RADIUS and NTLM need MD5, which FIPS forbids; remove it"
             )
         yield from super().faults()
         if (self.admin_tls_cert is None) != (self.admin_tls_key is None):
-            yield Finding("admin", "admin_tls_cert and admin_tls_key belong together")
+            yield Finding("admin", "admin_tls_cert and admin_tls_key have to be set together")
         if self.admin and not self.admin.is_loopback and not (self.admin_tls_cert and self.admin_token):
             yield Finding(
                 "admin",
@@ -235,26 +235,27 @@ class Main(Outbound):
         for option in ("challenge_key", "challenge_key_before"):
             key = getattr(self, option)
             if key is not None and len(key) < _SHORTEST_CHALLENGE_KEY:
-                yield Finding(option, "shorter than 32 octets; `authproxy secret generate` makes a good one")
+                yield Finding(option, "shorter than 32 bytes; `authproxy secret generate` makes a good one")
         if self.challenge_key_before is not None and self.challenge_key is None:
-            yield Finding("challenge_key_before", "there is no challenge_key beside it")
+            yield Finding("challenge_key_before", "has no effect without challenge_key")
         if self.alarm_command and not self.alarm_command[0].startswith("/"):
             yield Finding(
-                "alarm_command", "the program's whole path is expected first, such as /usr/bin/logger"
+                "alarm_command", "has to begin with the program's full path, such as /usr/bin/logger"
             )
         if self.alarm_webhook_key is not None and len(self.alarm_webhook_key) < _SHORTEST_KEY:
             yield Finding(
                 "alarm_webhook_key",
-                "shorter than 16 octets; `authproxy secret generate` makes a good one",
+                "shorter than 16 bytes; `authproxy secret generate` makes a good one",
             )
         if self.alarm_webhook is None:
             for option in ("alarm_webhook_token", "alarm_webhook_key", "alarm_webhook_ca_certs_file"):
                 if getattr(self, option) is not None:
-                    yield Finding(option, "there is no alarm_webhook beside it")
+                    yield Finding(option, "has no effect without alarm_webhook")
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
         if not self.push_limit:
             yield Finding(
-                "push_limit", "0: who has a password can send pushes until one is approved by mistake"
+                "push_limit",
+                "0: whoever knows a password can send pushes until the user approves one by mistake",
             )

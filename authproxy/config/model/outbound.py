@@ -43,8 +43,8 @@ class Outbound(Section):
         if self.http_proxy_host is None:
             for option in self.OUTBOUND:
                 if option in given:
-                    yield Finding(option, "there is no http_proxy_host beside it")
+                    yield Finding(option, "has no effect without http_proxy_host")
         if (self.http_proxy_username is None) != (self.http_proxy_password is None):
             yield Finding(
-                "http_proxy_username", "http_proxy_username and http_proxy_password belong together"
+                "http_proxy_username", "http_proxy_username and http_proxy_password have to be set together"
             )

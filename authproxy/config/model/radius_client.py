@@ -165,10 +165,11 @@ class RadiusClient(Section):
         if self.transport is RadiusTransport.RADSEC:
             for option in ("ssl_client_cert_file", "ssl_client_key_file"):
                 if getattr(self, option) is None:
-                    yield Finding(option, "missing: radsec shows the servers a certificate")
+                    yield Finding(option, "missing: radsec needs a certificate to show to the servers")
         if len(self.port) not in (0, 1, len(self.host)):
             yield Finding(
-                "port", f"{len(self.port)} ports for {len(self.host)} hosts: one for all, or one for each"
+                "port",
+                f"{len(self.port)} ports for {len(self.host)} hosts: give one for all, or one for each",
             )
 
     def risks(self) -> Iterator[Finding]:
@@ -191,4 +192,4 @@ class DuoOnlyClient(Section):
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
-        yield Finding("", "checks no password: whoever asks has to have done it")
+        yield Finding("", "checks no password: the client has to have done that")

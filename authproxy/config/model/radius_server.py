@@ -55,14 +55,14 @@ def _long_enough(secret: Secret) -> Secret:
     return (
         secret
         if len(secret) >= 8
-        else wrong("shorter than 8 octets; `authproxy secret generate` makes a good one")
+        else wrong("shorter than 8 bytes; `authproxy secret generate` makes a good one")
     )
 
 
 def _fits(text: str) -> str:
     # RFC 2865 §5: what an attribute's value holds.
     octets = len(text.encode())
-    return text if octets <= MAX_VALUE else wrong(f"{octets} octets; an attribute holds {MAX_VALUE}")
+    return text if octets <= MAX_VALUE else wrong(f"{octets} bytes; an attribute holds {MAX_VALUE}")
 
 
 AttributeText = Annotated[Text, AfterValidator(_fits)]
@@ -263,7 +263,9 @@ class RadiusServer(RadSecServer):
         seen: dict[str, int] = {}
         for index, client in enumerate(self.clients):
             if seen.setdefault(client.name, index) != index:
-                yield Finding(("clients", index, "name"), f"{client.name} is the name of another client, too")
+                yield Finding(
+                    ("clients", index, "name"), f"{client.name} is already the name of another client"
+                )
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
@@ -280,7 +282,7 @@ class RadiusServer(RadSecServer):
         if self.trust_unsigned_client_ip:
             yield Finding(
                 "trust_unsigned_client_ip",
-                "true: anyone on the way can write the address that the cloud's network rules go by",
+                "true: anyone on the way can change the address to which the cloud's network rules apply",
             )
         if self.exempt_usernames:
             names = ", ".join(self.exempt_usernames)
@@ -290,10 +292,10 @@ class RadiusServer(RadSecServer):
 def _client_risks(client: Client, index: int) -> Iterator[Finding]:
     at = ("clients", index)
     if len(client.secret) < 16:
-        yield Finding((*at, "secret"), "shorter than 16 octets; `authproxy secret generate` makes a good one")
+        yield Finding((*at, "secret"), "shorter than 16 bytes; `authproxy secret generate` makes a good one")
     for network in client.ip:
         if network.prefixlen < (16 if network.version == 4 else 48):
-            yield Finding((*at, "ip"), f"{network} is very wide: name the networks that clients are in")
+            yield Finding((*at, "ip"), f"{network} is very large: name the networks in which the clients are")
     if client.require_message_authenticator is RequireMessageAuthenticator.NO:
         yield Finding(
             (*at, "require_message_authenticator"), "no: replies can be forged on the way (CVE-2024-3596)"
@@ -339,7 +341,7 @@ class RadiusServerAuto(Appending):
 def _twice(factors: tuple[Factor, ...]) -> Iterator[Finding]:
     for index, factor in enumerate(factors):
         if factor in factors[:index]:
-            yield Finding(("factors", index), f"{factor} stands there twice")
+            yield Finding(("factors", index), f"{factor} is listed twice")
 
 
 class RadiusServerEap(Appending):
@@ -431,4 +433,4 @@ class RadiusServerDuoOnly(RadiusServer):
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
-        yield Finding("", "checks no password: whoever asks has to have done it")
+        yield Finding("", "checks no password: the client has to have done that")

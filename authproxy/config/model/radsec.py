@@ -89,18 +89,19 @@ class RadSecServer(ServerSection):
         if self.radsec_clients:
             yield from (Finding(option, "missing: radsec_clients need it") for option in missing)
         elif len(missing) < len(_FILES):
-            yield Finding("radsec_clients", "missing: nobody could ask over TLS")
+            yield Finding("radsec_clients", "missing: without them nobody can connect over TLS")
         names: set[str] = set()
         identities: dict[str, str] = {}
         for index, client in enumerate(self.radsec_clients):
             if client.name in names:
                 yield Finding(
-                    ("radsec_clients", index, "name"), f"{client.name} is the name of another client, too"
+                    ("radsec_clients", index, "name"), f"{client.name} is already the name of another client"
                 )
             names.add(client.name)
             for identity in client.certificate:
                 if (other := identities.setdefault(identity, client.name)) != client.name:
                     yield Finding(
                         ("radsec_clients", index, "certificate"),
-                        f"{identity} is client {other}'s already: a certificate is one client's",
+                        f"{identity} already belongs to client {other}: a certificate can belong to one client "
+                        "only",
                     )

@@ -190,18 +190,19 @@ class ServerSection(Outbound):
         if "failmode" in options:
             yield Finding(
                 "failmode",
-                "not given, which means safe in a .cfg; better write which one you mean",
+                "not set, which means safe in a .cfg; set it to the one that you mean",
             )
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
         if self.failmode is FailMode.SAFE:
             if self.slow_cloud is SlowCloud.FAILMODE:
-                what = "failmode, which is safe: a slow cloud lets a right password in, too"
+                what = "failmode, which is safe: a slow cloud also lets users in on a password alone"
                 yield Finding("slow_cloud", what)
             if not self.fail_open_max_minutes:
                 yield Finding(
-                    "fail_open_max_minutes", "0: the door stays open for as long as the outage lasts"
+                    "fail_open_max_minutes",
+                    "0: users get in on a password alone for as long as the outage lasts",
                 )
             if self.api_timeout > _PATIENT:
                 yield Finding(
