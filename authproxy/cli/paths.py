@@ -15,8 +15,8 @@ from authproxy.config.way import Kind, Way
 from authproxy.config.ways_in import ways_in
 
 SUMMARY = (
-    "Every way to an Accept without both factors that this configuration opens: what opens it, for whom, and on what "
-    "conditions. Reads the configuration only; asks nobody."
+    "List every way to an Accept without both factors that this configuration allows: which "
+    "option allows it, for whom, and on which conditions. Reads only the configuration."
 )
 EXAMPLE = "authproxy paths -c /etc/authproxy/authproxy.yaml > paths-2025-07.txt"
 
@@ -40,7 +40,7 @@ ELSEWHERE = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -36,8 +36,8 @@ def test_a_file_may_be_called_like_a_verb(capsys: pytest.CaptureFixture[str]) ->
     ("words", "told"),
     [
         ([], "commands:\n  demo "),
-        (["chek"], "authproxy: error: 'chek' is no command (did you mean check?)\n"),
-        (["frobnicate"], "'frobnicate' is no command; `authproxy --help` lists the commands\n"),
+        (["chek"], "authproxy: error: 'chek' is not a command (did you mean check?)\n"),
+        (["frobnicate"], "'frobnicate' is not a command; `authproxy --help` lists the commands\n"),
         (["--bogus"], "unrecognized arguments: --bogus\n"),
     ],
 )
