@@ -111,3 +111,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except EOFError:
+        print(f"authproxy {verb}: standard input ended before there was an answer", file=sys.stderr)
+        return 2
