@@ -6,6 +6,7 @@ import argparse
 import difflib
 import importlib
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
@@ -14,21 +15,21 @@ from authproxy import __version__
 
 # The order is the order of `--help`: how a newcomer meets them.
 VERBS = {
-    "demo": "the whole on this machine with nothing else installed: directory, cloud, phone page, proxy",
-    "run": "the daemon, in the foreground",
-    "check": "read the configuration and name every problem; binds nothing",
-    "probe": "try it: cloud, clock, directories, TLS and ports, a line each",
-    "login": "one login through the running proxy, as a client of it",
-    "status": "what the running proxy does now",
-    "primary-only": "switch the second factor off for a while, in safe sections",
-    "explain": "which rules a user meets in a section, now and in an outage",
-    "paths": "every way in without a second factor, for the auditor",
-    "alarm": "send a test alarm by the ways that main names",
-    "convert": "turn an existing authproxy.cfg into YAML and say what in it is risky",
-    "secret": "generate and protect secrets",
-    "cloud": "the embedded second-factor service",
-    "schema": "the configuration's JSON Schema, for editors",
-    "support": "a redacted bundle for a bug report",
+    "demo": "try everything on this machine: directory, cloud, phone page, proxy; nothing else is needed",
+    "run": "run the daemon in the foreground",
+    "check": "read the configuration and report every problem; starts nothing",
+    "probe": "test the cloud, the clock, directories, TLS and ports, a line each",
+    "login": "send one login through the running proxy, as a client would",
+    "status": "show what the running proxy does now",
+    "primary-only": "switch the second factor off for a while, in sections with failmode: safe",
+    "explain": "show which rules apply to a user in a section, now and in an outage",
+    "paths": "list every way in without both factors, for the auditor",
+    "alarm": "send a test alarm by the program and the webhook that main names",
+    "convert": "turn an existing authproxy.cfg into YAML, and say what in it is risky",
+    "secret": "generate secrets, and encrypt them for the configuration",
+    "cloud": "run and manage the embedded second-factor service",
+    "schema": "print the configuration's JSON Schema, for editors",
+    "support": "collect a bundle for a bug report, without secrets",
 }
 
 
@@ -46,8 +47,8 @@ def shared_options() -> argparse.ArgumentParser:
         "--config",
         metavar="FILE",
         default=argparse.SUPPRESS,
-        help="the configuration (.yaml, .yml, .cfg, .ini); default $AUTHPROXY_CONFIG, "
-        "conf/authproxy.yaml, /etc/authproxy/authproxy.yaml",
+        help="the configuration (.yaml, .yml, .cfg, .ini); default: $AUTHPROXY_CONFIG, else "
+        "conf/authproxy.yaml, else /etc/authproxy/authproxy.yaml",
     )
     return shared
 
@@ -55,7 +56,7 @@ def shared_options() -> argparse.ArgumentParser:
 def _verb_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"authproxy {verb}",
-        description=module.SUMMARY,
+        description=textwrap.fill(module.SUMMARY, 100),
         epilog=f"example:\n  {module.EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[shared_options()],
@@ -91,7 +92,7 @@ def _without_verb(words: list[str]) -> NoReturn:
         raise SystemExit(2)
     near = difflib.get_close_matches(given, VERBS, n=1)
     hint = f" (did you mean {near[0]}?)" if near else "; `authproxy --help` lists the commands"
-    top.error(f"{given!r} is no command{hint}")
+    top.error(f"{given!r} is not a command{hint}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,3 +111,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except EOFError:
+        print(f"authproxy {verb}: standard input ended before there was an answer", file=sys.stderr)
+        return 2

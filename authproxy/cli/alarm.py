@@ -15,8 +15,8 @@ from authproxy.observe.alarms.hook import NotDelivered, Way
 from authproxy.service.alarms import ways
 
 SUMMARY = (
-    "Send a test alarm by main.alarm_command and main.alarm_webhook, as the daemon would, and say what came of it. "
-    "The daemon needn't run."
+    "Send a test alarm by main.alarm_command and main.alarm_webhook, as the daemon would, "
+    "and print what came of it. The daemon doesn't have to run."
 )
 EXAMPLE = "authproxy alarm -c /etc/authproxy/authproxy.yaml"
 
@@ -24,7 +24,7 @@ DELIVERED, FAILED, INVALID = 0, 1, 2
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         return INVALID
     if not found:
         print(
-            f"authproxy alarm: {loaded.path} names no way: set alarm_command or alarm_webhook in main",
+            f"authproxy alarm: {loaded.path} has neither alarm_command nor alarm_webhook in main",
             file=sys.stderr,
         )
         return INVALID
@@ -65,4 +65,4 @@ def _outcome(way: Way, octets: bytes) -> str:
 def _show(outcomes: dict[str, str], terminal: Terminal) -> None:
     for name, problem in outcomes.items():
         mark = terminal.paint(f"{'FAILED' if problem else 'ok':<8}", "bad" if problem else "good")
-        terminal.marked(mark, f"{name:<10} {problem or 'took the test alarm'}")
+        terminal.marked(mark, f"{name:<10} {problem or 'accepted the test alarm'}")

@@ -14,12 +14,15 @@ from authproxy.config.find import find_config
 from authproxy.config.load import load
 from authproxy.config.problems import InvalidConfig, Problem
 
-SUMMARY = "Read the configuration as `run` would, print every problem and warning, and bind nothing."
+SUMMARY = (
+    "Read the configuration as `run` would, and print every problem and warning. Nothing is "
+    "started, and no port is opened."
+)
 EXAMPLE = "authproxy check -c conf/authproxy.yaml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,14 +19,14 @@ EXAMPLE = "authproxy convert conf/authproxy.cfg -o conf/authproxy.yaml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE.cfg", type=Path, help="the file to convert; it stays as it is")
+    parser.add_argument("file", metavar="FILE.cfg", type=Path, help="the file to convert; it isn't changed")
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE.yaml",
         type=Path,
-        help="where to write (mode 0600, never over a file that is there); default: standard output, and the report "
-        "to standard error",
+        help="the file to write, with mode 0600; an existing file is not overwritten. Default: "
+        "standard output, with the report on standard error",
     )
 
 
@@ -64,7 +64,7 @@ def _report(converted: Converted, file: TextIO) -> None:
         ("not supported, left out", converted.unsupported),
         ("risky", map(str, converted.risky)),
         ("changed in the file", converted.changed),
-        ("works otherwise here", converted.differs),
+        ("works differently here", converted.differs),
     ):
         _list(heading, lines, file)
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from authproxy.service.explanation import Explanation
 
 SUMMARY = (
-    "Which rules would apply to a user in a section: the name and entry, groups, exemptions, factors; what would "
-    "happen now, and what in an outage of the cloud. Asks for no password, sends no push, changes nothing."
+    "Show which rules apply to a user in a section (name, entry, groups, exemptions, "
+    "factors), and what would become of a login now and in an outage of the cloud. Asks for "
+    "no password, sends no push, changes nothing."
 )
 EXAMPLE = "authproxy explain --user alice --section radius_server_auto"
 
@@ -31,14 +32,18 @@ _KINDS = {"yes": "good", "no": "bad", "note": "quiet", "unknown": "warn"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--user", required=True, metavar="U", help="the name, as the user types it")
-    parser.add_argument("--section", metavar="S", help="the server section; needless where there is one only")
+    parser.add_argument("--user", required=True, metavar="U", help="the name as the user types it")
+    parser.add_argument(
+        "--section",
+        metavar="S",
+        help="the server section, by either of its names; not needed if there is only one",
+    )
     parser.add_argument(
         "--ask-cloud",
         action="store_true",
-        help="ask the cloud as well what it would say of this user (preauth); it sends no push",
+        help="also ask the cloud what it would answer for this user (preauth); it sends no push",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -82,7 +87,9 @@ def _section(loaded: Loaded, wanted: str | None) -> str | None:
     if len(found) == 1:
         return found[0]
     known = " | ".join(found or sections)
-    problem = f"which section? --section {known}" if found else f"no section {wanted}; there is: {known}"
+    problem = (
+        f"which section? --section {known}" if found else f"there is no section {wanted}; there is: {known}"
+    )
     print(f"authproxy explain: {problem}", file=sys.stderr)
     return None
 

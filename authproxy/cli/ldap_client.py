@@ -69,7 +69,9 @@ def ldap_way(section: LdapServerAuto, server: tuple[str, int] | None = None) -> 
     host = section.interface[0] if section.interface else ""
     port = section.ssl_port if section.has_tls else section.port
     if not port and server is None:
-        raise NotThere("the section takes any free port: give --server HOST:PORT, as `ready` told it")
+        raise NotThere(
+            "the section listens on any free port: give --server HOST:PORT, as in the daemon's `ready` line"
+        )
     if not host or ip_address(host).is_unspecified:
         host = "::1" if host == "::" else "127.0.0.1"
     address = server or (host, port)

@@ -22,7 +22,8 @@ from authproxy.protocols.radius.request import ReplyProblem
 from authproxy.secret import Secret
 
 SUMMARY = (
-    "One login through the running proxy, as a client of a section would send it: a test of the whole way."
+    "Send one login through the running proxy, as a client of a section would. This tests everything from the client "
+    "to the directory and the cloud. By RADIUS, the address of this machine has to be a client of the section."
 )
 EXAMPLE = "authproxy login --section radius_server_auto alice"
 
@@ -36,20 +37,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "user",
         metavar="USER",
-        help="the name, as the user types it; for LDAP as an application binds: a DN, alice@corp.example, CORP\\alice",
+        help="the name as the user types it; for LDAP, the name with which the application binds: a "
+        "DN, alice@corp.example, CORP\\alice",
     )
-    parser.add_argument("--section", metavar="S", help="the server section; needless where there is one only")
+    parser.add_argument(
+        "--section",
+        metavar="S",
+        help="the server section, by either of its names; not needed if there is only one",
+    )
     parser.add_argument(
         "--password-stdin",
         action="store_true",
-        help="the first line of standard input is the password, each further one answers a challenge",
+        help="read from standard input: the first line is the password, each further line answers a "
+        "challenge",
     )
-    parser.add_argument("--server", metavar="HOST:PORT", help="default: where the section listens")
-    parser.add_argument("--source", metavar="ADDRESS", default="", help="an own address to send from")
     parser.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="for an answer; default: as long as the proxy waits"
+        "--server", metavar="HOST:PORT", help="where to send; default: where the section listens"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    parser.add_argument(
+        "--source", metavar="ADDRESS", default="", help="the address of this machine from which to send"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="how long to wait for an answer; default: as long as the proxy waits",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -93,7 +107,7 @@ def _by_ldap(name: str, section: LdapServerAuto, options: argparse.Namespace) ->
             section, options.user, password, server=server, timeout=options.timeout, waiting=_progress
         )
     except NotThere as failed:
-        reasons = [str(failed), "is authproxy running, with this configuration? `authproxy status` says"]
+        reasons = [str(failed), "is authproxy running with this configuration? See `authproxy status`"]
         outcome = Outcome(NO_ANSWER, "none", time.monotonic() - began, reasons=reasons)
     else:
         code, word = (ACCEPTED, "Accept") if bound.accepted else (REJECTED, "Reject")
@@ -147,7 +161,7 @@ def _from_stdin() -> Answers:
     def ask(question: str, visible: bool) -> Secret:
         line = sys.stdin.buffer.readline()
         if not line:
-            raise Unusable("standard input has no further line, and there is a question to answer")
+            raise Unusable("standard input has no more lines, but there is a challenge to answer")
         return Secret(line.rstrip(b"\r\n"))
 
     return ask
@@ -177,7 +191,7 @@ def _converse(user: str, way: Way, answers: Answers) -> Outcome:
                 reasons = _likely(failed, way)
                 return Outcome(NO_ANSWER, "none", time.monotonic() - began, messages, reasons)
             except ValueError as error:
-                raise Unusable(f"RADIUS can't carry this: {error}") from None
+                raise Unusable(f"this can't be sent by RADIUS: {error}") from None
             finally:
                 _progress_over()
             messages = _messages(reply)
@@ -213,23 +227,27 @@ def _likely(failed: NoAnswer, way: Way) -> list[str]:
     """Why there may be no answer, the likeliest first."""
     reasons = []
     if failed.refused:
-        return [f"nothing listens at {spelled(way.server)}: is authproxy running? `authproxy status` says"]
+        return [f"nothing listens at {spelled(way.server)}: is authproxy running? See `authproxy status`"]
     if failed.dropped:
         problems = ", ".join(f"{problem} ({count})" for problem, count in failed.dropped.most_common())
-        reasons.append(f"{failed.dropped.total()} answers came that can't be believed: {problems}")
+        reasons.append(
+            f"{failed.dropped.total()} answers came that were ignored because they can't be trusted: "
+            f"{problems}"
+        )
     if ReplyProblem.RESPONSE_AUTHENTICATOR in failed.dropped:
         reasons.append(
-            f"the secret of client {way.client.name} in {way.file} is not the one that the proxy runs with: "
-            "was the file changed since?"
+            f"the proxy uses another secret for client {way.client.name} than {way.file}: was the "
+            "file changed after the proxy was started?"
         )
         return reasons
     return [
         *reasons,
-        f"the proxy runs with another secret for client {way.client.name} than {way.file} has "
-        "(its log says: radius.discarded cause=message_authenticator)",
-        f"{way.source} is no client of the running proxy (radius.discarded cause=unknown_client)",
-        f"authproxy isn't running, or doesn't listen at {spelled(way.server)}: `authproxy status`",
-        "the login took longer than this command waited: --timeout",
+        f"the proxy uses another secret for client {way.client.name} than {way.file} (its log "
+        "has radius.discarded cause=message_authenticator)",
+        f"{way.source} is not a client of the running proxy (its log has radius.discarded "
+        "cause=unknown_client)",
+        f"authproxy isn't running, or doesn't listen at {spelled(way.server)}: see `authproxy status`",
+        "the login took longer than this command waited: use --timeout",
     ]
 
 
@@ -262,7 +280,7 @@ def _print(outcome: Outcome, asked: Asked, *, as_json: bool) -> None:
             )
         )
     elif outcome.code == NO_ANSWER:
-        print(f"no answer from {spelled(asked.server)} in {outcome.seconds:.0f} s. Likely:")
+        print(f"no answer from {spelled(asked.server)} in {outcome.seconds:.0f} s. Likely causes:")
         for reason in outcome.reasons:
             print(f"  - {reason}")
     else:

@@ -15,8 +15,8 @@ from authproxy.config.way import Kind, Way
 from authproxy.config.ways_in import ways_in
 
 SUMMARY = (
-    "Every way to an Accept without both factors that this configuration opens: what opens it, for whom, and on what "
-    "conditions. Reads the configuration only; asks nobody."
+    "List every way to an Accept without both factors that this configuration allows: which "
+    "option allows it, for whom, and on which conditions. Reads only the configuration."
 )
 EXAMPLE = "authproxy paths -c /etc/authproxy/authproxy.yaml > paths-2025-07.txt"
 
@@ -24,7 +24,7 @@ INVALID = 2
 _KINDS = {
     Kind.RULE: "always",
     Kind.OUTAGE: "in an outage",
-    Kind.ORDER: "by order",
+    Kind.ORDER: "by command",
     Kind.CLOUD: "by the cloud",
     Kind.ONE_FACTOR: "one factor",
     Kind.FORGERY: "by forgery",
@@ -32,15 +32,15 @@ _KINDS = {
 }
 # What no configuration can tell.
 ELSEWHERE = (
-    "Who has bypass status at the cloud, and what its policies and network rules exempt: look there.",
-    "What the client does when this proxy doesn't answer: a second RADIUS server without a second factor, or a local "
-    "fallback, is an open door behind our back.",
-    "Whether the client can reach the primary itself, with a secret that the primary takes.",
+    "Who has bypass status at the cloud, and whom its policies and network rules exempt. Look there.",
+    "What the client does when this proxy doesn't answer. With a second RADIUS server that "
+    "asks for no second factor, or a local fallback, users get in around this proxy.",
+    "Whether the client can reach the primary directly, with a secret that the primary accepts.",
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
 
 def run(options: argparse.Namespace) -> int:

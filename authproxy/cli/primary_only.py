@@ -20,8 +20,9 @@ from authproxy.config.rules import checks_no_password
 from authproxy.pipeline.fail_mode import FailMode
 
 SUMMARY = (
-    "For a while, let a right password in without a second factor, in sections with failmode: safe. "
-    "The running proxy does so at once, without a restart, and stops at the end or at --stop."
+    "Switch the second factor off for a while, in sections with failmode: safe: a correct "
+    "password is then enough. It takes effect in the running proxy at once, and ends by "
+    "itself or with --stop."
 )
 EXAMPLE = "authproxy primary-only --minutes 30"
 
@@ -35,14 +36,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=_minutes,
         default=DEFAULT_MINUTES,
         metavar="N",
-        help=f"how long, 1 to {MOST_MINUTES}; default {DEFAULT_MINUTES}",
+        help=f"for how many minutes, 1 to {MOST_MINUTES}; default {DEFAULT_MINUTES}",
     )
     what.add_argument("--stop", action="store_true", help="end it now")
-    what.add_argument("--status", action="store_true", help="whether it is on, and until when")
+    what.add_argument("--status", action="store_true", help="print whether it is on, and until when")
     parser.add_argument(
-        "--section", action="append", default=[], metavar="S", help="only this section; may be given again"
+        "--section",
+        action="append",
+        default=[],
+        metavar="S",
+        help="only in this section; can be given several times",
     )
-    parser.add_argument("--non-interactive", action="store_true", help="don't ask whether that is meant")
+    parser.add_argument("--non-interactive", action="store_true", help="don't ask for confirmation")
 
 
 def _minutes(text: str) -> int:
@@ -63,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             return _stop(folder)
         return _begin(loaded, folder, options)
     except PermissionError as error:
-        print(f"{error.filename or folder}: only root and the proxy's own user may do that", file=sys.stderr)
+        print(f"{error.filename or folder}: only root and the proxy's own user may do this", file=sys.stderr)
     except OSError as error:
         print(f"{error.filename or folder}: {error.strerror}", file=sys.stderr)
     except (StateUnusable, OrderRefused) as unusable:
@@ -76,27 +81,34 @@ def _begin(loaded: Loaded, folder: Path, options: argparse.Namespace) -> int:
     for name in options.section:
         if name not in safe:
             servers = [section.name for section in loaded.config.all(ServerSection).values()]
-            why = "isn't failmode: safe" if name in servers else f"is no section{suggestion(name, servers)}"
-            print(f"{name} {why}; only safe sections that check a password can do that", file=sys.stderr)
+            why = (
+                "doesn't have failmode: safe"
+                if name in servers
+                else f"is not a section{suggestion(name, servers)}"
+            )
+            print(
+                f"{name} {why}; this works only in sections with failmode: safe that check a password",
+                file=sys.stderr,
+            )
             return 1
     if not safe:
-        print("no section is failmode: safe; nothing can be switched off", file=sys.stderr)
+        print("no section has failmode: safe, so there is nothing to switch off", file=sys.stderr)
         return 1
     names = options.section or safe
     if not (folder / "key").exists():
-        print(f"{folder}: no proxy has run with this state_dir yet", file=sys.stderr)
+        print(f"{folder}: no proxy has been started with this state_dir yet", file=sys.stderr)
         return 1
     if sys.stdin.isatty() and not options.non_interactive and not _is_meant(names, options.minutes):
         print("nothing changed", file=sys.stderr)
         return 1
     order = Order(time.time(), options.minutes, this_boot(), tuple(options.section))
     primary_only.give(folder, order)
-    print(f"primary-only until {_moment(order.until)} for {', '.join(names)}; `--stop` ends it")
+    print(f"primary-only is on until {_moment(order.until)} for {', '.join(names)}; `--stop` ends it")
     return 0
 
 
 def _is_meant(names: list[str], minutes: int) -> bool:
-    print(f"For {minutes} minutes a right password alone will let anyone into {', '.join(names)}.")
+    print(f"For {minutes} minutes, a correct password alone will be enough in {', '.join(names)}.")
     return input("Type yes to go on: ").strip().lower() == "yes"
 
 

@@ -17,8 +17,9 @@ from authproxy.config.load import Loaded
 from authproxy.config.problems import InvalidConfig
 
 SUMMARY = (
-    "Try what the configuration names: the cloud with clock and credentials, each directory with its service account, "
-    "certificates, folders and ports. Nobody's password is tried, nothing is changed."
+    "Test what the configuration names: the cloud, its clock and the credentials for it, "
+    "each directory with its service account, certificates, folders and ports. No user's "
+    "password is tried, and nothing is changed."
 )
 EXAMPLE = "authproxy probe -c /etc/authproxy/authproxy.yaml"
 
@@ -27,7 +28,7 @@ _MARKS = {Level.OK: ("ok", "good"), Level.WARN: ("warning", "warn"), Level.FAILE
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -32,9 +32,9 @@ _DRIFT_ODD, _DRIFT_BAD = 5, 60
 EXPIRES_SOON = 60 * 86_400  # T4
 
 _TODO = {
-    FailureClass.UNREACHABLE: "is the way out open, or is it through an outbound proxy (http_proxy_host)?",
-    FailureClass.UNTRUSTED: "api_ca_certs_file has to hold its authority; or somebody stands in between",
-    FailureClass.CREDENTIAL: "compare ikey, skey and api_host with the application's at the service",
+    FailureClass.UNREACHABLE: "does a firewall block it, or is an outbound proxy needed (http_proxy_host)?",
+    FailureClass.UNTRUSTED: "api_ca_certs_file has to contain its CA; or somebody intercepts the connection",
+    FailureClass.CREDENTIAL: "compare ikey, skey and api_host with those of the application at the service",
     FailureClass.SKEW: "set this machine's clock (NTP)",
 }
 
@@ -103,12 +103,12 @@ async def _cloud(name: str, options: ServerSection, cloud: Cloud, world: World) 
     except CloudFailure as failure:
         yield _failed("credentials", at, failure)
     else:
-        yield Finding(Level.OK, "credentials", at, f"takes those of {options.ikey}")
+        yield Finding(Level.OK, "credentials", at, f"accepts those of {options.ikey}")
 
 
 async def _name(at: str, options: ServerSection, world: World) -> Finding:
     host = options.http_proxy_host or options.api_host
-    way = f" (the proxy {host} looks up the rest)" if options.http_proxy_host else ""
+    way = f" (the proxy {host} looks up the cloud's name)" if options.http_proxy_host else ""
     try:
         addresses = await world.resolver.addresses(host, TIMEOUT)
     except NameUnresolved as unresolved:
@@ -144,10 +144,10 @@ def _host(name: str, report: HostReport, tls_name: str | None, world: World) -> 
         yield Finding(Level.FAILED, "directory", at, report.problem, report.seconds)
         return
     host = tls_name or report.host.rpartition(":")[0].strip("[]")
-    kind = "Active Directory" if report.active_directory else "no Active Directory"
+    kind = "Active Directory" if report.active_directory else "not Active Directory"
     detail = (
-        f"service account gets in within {report.seconds * 1000:.0f} ms and sees search_dn; {kind}"
-        f"{_expiry(world, host)}"
+        f"the service account logs in within {report.seconds * 1000:.0f} ms and can read "
+        f"search_dn; {kind}{_expiry(world, host)}"
     )
     yield Finding(_expires(world, [host]), "directory", at, detail, report.seconds)
     for warning in report.warnings:
@@ -169,7 +169,7 @@ def _server(name: str, report: ServerReport) -> Finding:
         answers = f"answers Status-Server in {report.seconds * 1000:.0f} ms: the secret is right"
         return Finding(Level.OK, "radius", at, answers, report.seconds)
     # Many servers don't speak Status-Server, so silence proves nothing.
-    todo = "if it doesn't speak Status-Server that is all right; else compare secret, address and port"
+    todo = "if it doesn't support Status-Server, this is normal; otherwise compare secret, address and port"
     return Finding(Level.WARN, "radius", at, f"{report.problem}; {todo}")
 
 

@@ -16,7 +16,7 @@ from authproxy.service.building.parts import RadiusPart
 from authproxy.service.building.world import World
 
 _MOST_TRIED = 5  # secrets of one primary; each is a few datagrams that nobody answers
-_TODO = "let the primary's firewall and client list take requests from this proxy alone"
+_TODO = "let the primary's firewall and client list accept requests only from this proxy"
 
 
 async def probe_bypass(
@@ -31,7 +31,10 @@ async def probe_bypass(
     for section, client in _clients(name, loaded):
         at = f"{name}: client {client.name} of {section}"
         if client.secret == settings.secret:
-            detail = f"has the primary's own secret, and can ask it without a second factor; {_TODO}"
+            detail = (
+                "has the same secret as the primary, and could ask it directly without a second factor; "
+                f"{_TODO}"
+            )
             findings.append(Finding(Level.WARN, "bypass", at, detail))
         elif len(tried) < _MOST_TRIED:
             primary = RadiusPrimary(
@@ -43,7 +46,10 @@ async def probe_bypass(
             tried.append((at, Deferred.fromCoroutine(_takes(primary, silence))))
     for at, taken in tried:
         if await taken:
-            detail = f"the primary takes its secret, so it can be asked without a second factor; {_TODO}"
+            detail = (
+                "the primary accepts this client's secret, so the client could ask it directly without a "
+                f"second factor; {_TODO}"
+            )
             findings.append(Finding(Level.WARN, "bypass", at, detail))
     return findings
 

@@ -55,12 +55,17 @@ def _folder(option: str, path: Path) -> Finding:
     if room < _LITTLE:
         return Finding(Level.FAILED, option, str(path), f"only {room // 1024**2} MB free")
     if existing != path:
-        return Finding(Level.OK, option, str(path), f"not there yet, and made at the first start; {free}")
+        return Finding(
+            Level.OK, option, str(path), f"doesn't exist yet; it is made at the first start; {free}"
+        )
     if not path.is_dir():
         return Finding(Level.FAILED, option, str(path), "not a folder")
     status = path.stat()
     if os.geteuid() not in (0, status.st_uid):
-        detail = f"it is user {status.st_uid}'s, so this user can't tell whether the daemon may write; {free}"
+        detail = (
+            f"belongs to user {status.st_uid}, so it can't be tested here whether the daemon can "
+            f"write to it; {free}"
+        )
         return Finding(Level.OK, option, str(path), detail)
     if not os.access(path, os.W_OK | os.X_OK):
         return Finding(Level.FAILED, option, str(path), "can't be written")
@@ -132,7 +137,7 @@ def _ldap_port(at: str, section: LdapServerAuto, endpoint: Endpoint, at_once: bo
         with LdapClient(way) as client:
             client.root(_PATIENCE)
     except NotThere as wrong:
-        return Finding(Level.FAILED, "port", at, f"held{by}: {wrong}")
+        return Finding(Level.FAILED, "port", at, f"in use{by}: {wrong}")
     return Finding(Level.OK, "port", at, f"LDAP is answered{f' ({holder})' if holder else ''}")
 
 
@@ -170,7 +175,7 @@ def _tcp_port(name: str, endpoint: Endpoint) -> Finding:
         holder = holder_of(endpoint.port, "tcp")
         mine = holder is not None and holder.is_authproxy
         return Finding(
-            Level.OK if mine else Level.WARN, "port", at, f"held by {holder}" if holder else "held"
+            Level.OK if mine else Level.WARN, "port", at, f"in use by {holder}" if holder else "in use"
         )
     return Finding(Level.OK, "port", at, "free")
 
@@ -178,9 +183,9 @@ def _tcp_port(name: str, endpoint: Endpoint) -> Finding:
 def _cannot_bind(at: str, error: OSError) -> Finding:
     if error.errno == errno.EACCES and os.geteuid() != 0:
         return Finding(
-            Level.WARN, "port", at, "this user may not bind it; the daemon needs CAP_NET_BIND_SERVICE"
+            Level.WARN, "port", at, "this user can't open it; the daemon needs CAP_NET_BIND_SERVICE"
         )
-    return Finding(Level.FAILED, "port", at, error.strerror or "can't be bound")
+    return Finding(Level.FAILED, "port", at, error.strerror or "can't be opened")
 
 
 def _held(
@@ -196,9 +201,9 @@ def _held(
     except (Unusable, OSError):
         # No client of the section can be played from here, so nobody can be asked.
         mine = holder is not None and holder.is_authproxy
-        return Finding(Level.OK if mine else Level.WARN, "port", at, f"held{by}")
+        return Finding(Level.OK if mine else Level.WARN, "port", at, f"in use{by}")
     except NoAnswer:
-        detail = f"held{by}, who doesn't answer as this configuration's authproxy would"
+        detail = f"in use{by}, which doesn't answer as authproxy with this configuration would"
         return Finding(Level.FAILED, "port", at, detail)
     return Finding(Level.OK, "port", at, f"authproxy answers{f' ({holder})' if holder else ''}")
 
@@ -216,9 +221,9 @@ def _admin(main: Main, endpoint: Endpoint) -> Finding:
     except NotAnswering as silent:
         holder = holder_of(endpoint.port, "tcp")
         by = f" by {holder}" if holder else ""
-        return Finding(Level.FAILED, "port", at, f"held{by}: {silent}")
+        return Finding(Level.FAILED, "port", at, f"in use{by}: {silent}")
     if body.get("ready"):
-        return Finding(Level.OK, "port", at, "authproxy runs, and is ready")
+        return Finding(Level.OK, "port", at, "authproxy is running and ready")
     return Finding(
-        Level.WARN, "port", at, f"authproxy runs, and isn't ready: {'; '.join(body.get('why', ()))}"
+        Level.WARN, "port", at, f"authproxy is running, but not ready: {'; '.join(body.get('why', ()))}"
     )

@@ -43,7 +43,7 @@ def find_way(
     """What was not said, found out. Raises Unusable."""
     name, found = find_section(section, sections)
     if not found.clients:
-        raise Unusable(f"{name} has clients over TLS only, and this command asks by UDP")
+        raise Unusable(f"{name} has clients over TLS only, and this command sends by UDP")
     address = server_given(server) if server is not None else _server(found)
     own, client = _client(source, address, found)
     # A little longer than the proxy: its own answer to a login that is given up is worth having.
@@ -72,7 +72,9 @@ def find_section(wanted: str | None, sections: Mapping[str, S]) -> tuple[str, S]
 
 def _server(section: RadiusServer) -> tuple[str, int]:
     if not section.port:
-        raise Unusable("the section takes any free port: give --server HOST:PORT, as `ready` told it")
+        raise Unusable(
+            "the section listens on any free port: give --server HOST:PORT, as in the daemon's `ready` line"
+        )
     return _reachable(str(section.interface[0]) if section.interface else ""), section.port
 
 
@@ -101,7 +103,7 @@ def _client(source: str, server: tuple[str, int], section: RadiusServer) -> tupl
     try:
         address = source or own_address(server)
     except OSError as error:
-        raise Unusable(f"no way to {server[0]}: {error.strerror}") from None
+        raise Unusable(f"{server[0]} can't be reached: {error.strerror}") from None
     client = _most_specific(address, section)
     if client is None and not source:
         # On this machine every address of 127.0.0.0/8 is ours to send from.
@@ -111,8 +113,9 @@ def _client(source: str, server: tuple[str, int], section: RadiusServer) -> tupl
         return address, client
     networks = ", ".join(str(network) for one in section.clients for network in one.ip)
     raise Unusable(
-        f"this machine asks from {source or own_address(server)}, and that is no client of {section.name} "
-        f"({networks}): add a client with that address, or choose another with --source"
+        f"this command would send from {source or own_address(server)}, which is not a client of "
+        f"{section.name} ({networks}): add a client with that address, or choose another address "
+        "of this machine with --source"
     )
 
 
@@ -120,7 +123,7 @@ def _most_specific(address: str, section: RadiusServer) -> Client | None:
     try:
         ip = ip_address(address)
     except ValueError:
-        raise Unusable(f"--source {address}: not an address") from None
+        raise Unusable(f"--source {address}: not an IP address") from None
     matching = [
         (network.prefixlen, at)
         for at, client in enumerate(section.clients)

@@ -12,8 +12,9 @@ from authproxy.config.load import Loaded, load
 from authproxy.config.problems import InvalidConfig
 
 SUMMARY = (
-    "Run the daemon in the foreground. It says `ready` and where it listens on standard error. "
-    "SIGTERM drains and ends it, SIGHUP reads the configuration again."
+    "Run the daemon in the foreground. When it is ready, it prints `ready` and the addresses "
+    "on which it listens to standard error. SIGTERM lets waiting logins end and stops it; "
+    "SIGHUP reloads the configuration."
 )
 EXAMPLE = "authproxy run -c /etc/authproxy/authproxy.yaml"
 

@@ -9,17 +9,22 @@ from authproxy.config.commented import reference_yaml
 from authproxy.config.reference import option_reference
 from authproxy.config.schema import json_schema
 
-SUMMARY = "Print the configuration's JSON Schema, for editors that complete and check YAML; or the option reference."
+SUMMARY = (
+    "Print the configuration's JSON Schema, for editors that complete and check YAML, or the "
+    "option reference."
+)
 EXAMPLE = "authproxy schema > conf/authproxy.schema.json"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     other = parser.add_mutually_exclusive_group()
     other.add_argument(
-        "--option-reference", action="store_true", help="every option in Markdown (docs/options.md)"
+        "--option-reference", action="store_true", help="print every option in Markdown (docs/options.md)"
     )
     other.add_argument(
-        "--reference-yaml", action="store_true", help="every option in YAML, commented (conf/reference.yaml)"
+        "--reference-yaml",
+        action="store_true",
+        help="print every option in commented YAML (conf/reference.yaml)",
     )
 
 

@@ -19,7 +19,10 @@ from authproxy.config.sealing import KEY_FILE, SealingKey, find_key, make_key, s
 from authproxy.config.source import read_text, read_tree
 from authproxy.secret import Secret
 
-SUMMARY = "Generate secrets, and seal secrets so that a configuration may hold them on this machine only."
+SUMMARY = (
+    "Generate secrets, or encrypt them so that the configuration can contain them; only this "
+    "machine can decrypt them."
+)
 EXAMPLE = "authproxy secret protect < skey.txt"
 
 _LETTERS = string.ascii_letters + string.digits
@@ -28,21 +31,27 @@ _LETTERS = string.ascii_letters + string.digits
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     generate = actions.add_parser(
-        "generate", parents=[shared_options()], help="a random secret, for RADIUS clients and the like"
+        "generate", parents=[shared_options()], help="print a random secret, for example for a RADIUS client"
     )
     generate.add_argument(
-        "--length", type=_length, default=32, metavar="N", help="letters and digits, 16 to 128; default 32"
+        "--length",
+        type=_length,
+        default=32,
+        metavar="N",
+        help="how many letters and digits, 16 to 128; default 32",
     )
     protect = actions.add_parser(
         "protect",
         parents=[shared_options()],
-        help="seal a secret from the terminal or standard input; prints {protected: …} for the file",
+        help="encrypt a secret from the terminal or standard input; prints {protected: …} for the "
+        "configuration",
     )
     protect.add_argument(
         "--state-dir",
         type=Path,
         metavar="FOLDER",
-        help="where the key is or will be; default: main.state_dir of the configuration",
+        help="the folder of the key, which is made if there is none; default: main.state_dir of the "
+        "configuration",
     )
 
 
@@ -98,10 +107,10 @@ def _ask() -> Secret:
     if sys.stdin.isatty():
         secret = getpass.getpass("secret: ")
         if secret != getpass.getpass("again: "):
-            raise SecretUnavailable("these were two different secrets")
+            raise SecretUnavailable("the two secrets that you typed are different")
         octets = secret.encode()
     else:
         octets = sys.stdin.buffer.read(64 * 1024).removesuffix(b"\n").removesuffix(b"\r")
     if not octets:
-        raise SecretUnavailable("there was no secret to read")
+        raise SecretUnavailable("there was no secret on standard input")
     return Secret(octets)

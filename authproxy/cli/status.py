@@ -15,7 +15,10 @@ from authproxy.cli.configuration import load_or_tell
 from authproxy.cli.terminal import Terminal
 from authproxy.listeners.admin.words import span
 
-SUMMARY = "What the running proxy does now: is it ready, who waits, who was let in and why. Needs main.admin."
+SUMMARY = (
+    "Show what the running proxy does now: whether it is ready, which logins are waiting, "
+    "and who was let in and why. Needs main.admin."
+)
 EXAMPLE = "authproxy status && echo ready"
 
 READY, NOT_READY, INVALID = 0, 1, 2
@@ -23,13 +26,18 @@ _KINDS = {"up": "good", "down": "bad", "unknown": "quiet"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="all of it as one JSON object, for programs")
+    parser.add_argument(
+        "--json", action="store_true", help="print everything as one JSON object, for programs"
+    )
     parser.add_argument(
         "--clients",
         action="store_true",
-        help="the RADIUS clients instead: which of them can be required to send a Message-Authenticator",
+        help="show the RADIUS clients instead, and which of them can be required to send a "
+        "Message-Authenticator",
     )
-    parser.add_argument("--lines", type=int, default=10, metavar="N", help="decisions to show; default 10")
+    parser.add_argument(
+        "--lines", type=int, default=10, metavar="N", help="how many decisions to show; default 10"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
     client = AdminClient.of(loaded.config.main)
     if client is None:
         print(
-            f"authproxy status: {loaded.path} has no main.admin, so the proxy can't be asked; "
-            "add `admin: 127.0.0.1:8912` to main",
+            f"authproxy status: {loaded.path} has no main.admin, so the proxy can't be asked; add "
+            "`admin: 127.0.0.1:8912` to main",
             file=sys.stderr,
         )
         return INVALID
@@ -89,9 +97,9 @@ def show(body: dict[str, Any], terminal: Terminal, now: float, lines: int) -> No
 
 _ADVICE = {
     "required": "is required already",
-    "safe": "safe to require: set require_message_authenticator: yes",
-    "wait": "not for a week yet",
-    "unsafe": "sends requests without: requiring one would lock it out",
+    "safe": "safe: set require_message_authenticator: yes",
+    "wait": "wait: it has sent one with each request for less than a week",
+    "unsafe": "sends requests without one: requiring it would lock this client out",
     "unseen": "nothing seen yet",
 }
 
@@ -135,11 +143,11 @@ def _head(body: dict[str, Any], terminal: Terminal, now: float) -> None:
     terminal.line(state, "good" if body["ready"] else "bad")
     for section in body["sections"]:
         if section["open"]:
-            said = f" THE DOOR IS OPEN: {section['name']} lets a right password in without a second factor "
+            said = f" THE DOOR IS OPEN: {section['name']} lets users in on a password alone "
             if section["primary_only_until"]:
-                said += f"(by order, for {span(_at(section['primary_only_until']) - now)} more) "
+                said += f"(by command, for {span(_at(section['primary_only_until']) - now)} more) "
             if section["open_since"]:
-                said += f"(somebody came in, first {span(now - _at(section['open_since']))} ago) "
+                said += f"(the first one {span(now - _at(section['open_since']))} ago) "
             terminal.line(said, "alarm")
     for why in body["why"]:
         terminal.line(f"  ! {why}", "bad")

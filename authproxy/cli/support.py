@@ -36,7 +36,10 @@ from authproxy.config.source import read_text, read_tree
 from authproxy.observe import audit, event_log
 from authproxy.observe.failures import message_of
 
-SUMMARY = "A redacted bundle for a bug report: configuration without secrets, logs, versions, check, status."
+SUMMARY = (
+    "Collect a bundle for a bug report: the configuration without its secrets, logs, "
+    "versions, and what check and status say."
+)
 EXAMPLE = "authproxy support -o report.tar.gz"
 
 _MOST_OF_A_LOG = 4 * 1024 * 1024  # octets, from its end
@@ -45,9 +48,13 @@ _LOGS = (event_log.FILE_NAME, audit.FILE_NAME)
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="default: authproxy-support-TIME.tar.gz"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the file to write; default: authproxy-support-TIME.tar.gz",
     )
-    parser.add_argument("--no-logs", action="store_true", help="leave the logs out")
+    parser.add_argument("--no-logs", action="store_true", help="without the logs")
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from authproxy.config.model.kinds import SERVED
 
 _HEAD = """\
 # Every option, at its default or with an example. Made by `authproxy schema --reference-yaml > conf/reference.yaml`.
-# docs/options.md says more; the other files here are a better start.
+# docs/options.md says more. To start with, one of the other files in this folder is better.
 # yaml-language-server: $schema=authproxy.schema.json
 """
 _WIDTH = 110

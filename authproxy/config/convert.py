@@ -36,7 +36,7 @@ def convert(path: Path, folder: Path) -> Converted:
     """Convert a file whose YAML will lie in `folder`. Raises InvalidConfig: nothing is guessed."""
     if not is_cfg(path):
         raise InvalidConfig(
-            [Problem(str(path), 0, "", "", "not a .cfg or .ini: there is nothing to convert")]
+            [Problem(str(path), 0, "", "", "not a .cfg or .ini file, so there is nothing to convert")]
         )
     report = Report(str(path))
     tree = read_tree(read_text(path), path, report)
@@ -82,9 +82,9 @@ def _take_out_options(tree: Entries, *, refused: bool) -> Iterator[str]:
 def _changes(name: str, entries: Entries) -> Iterator[str]:
     for option, node in entries.items():
         if option in entries.assumed and isinstance(node, Scalar):
-            yield f"{name}.{option}: was not given, which means {node.text}; written out"
+            yield f"{name}.{option}: was not set, which means {node.text}; written out"
         if (written := entries.written.get(option)) is not None:
-            yield f"{name}.{written}: is {option} now"
+            yield f"{name}.{written}: is now called {option}"
         if isinstance(node, Items) and (family := _family(node)):
             yield f"{name}.{option}: from {family}"
 
@@ -97,20 +97,38 @@ def _family(items: Items) -> str:
 
 
 def _differences(config: Config) -> Iterator[str]:
-    yield "certificates are checked against the system's CA store, unless an option names a file"
+    yield "certificates are verified with the system's CA store, unless an option names a file"
     if config.all(ServerSection):
-        yield "failmode safe opens in an outage only: never for a wrong certificate, a refused call or a broken answer"
-        yield "api_timeout bounds each request to the cloud, not the wait for the user; 0: 10 seconds for the first"
-        yield "a user is prompted once at a time, and after three prompts that weren't approved not for a while"
+        yield (
+            "failmode safe lets users in on a password alone only in an outage: never after a wrong "
+            "certificate, a refused call or a broken answer"
+        )
+        yield (
+            "api_timeout limits each request to the cloud, not the wait for the user; 0 means 10 "
+            "seconds for the first request"
+        )
+        yield (
+            "a user gets one prompt at a time, and after three prompts that weren't approved none for a while"
+        )
     for name, section in config.all(RadiusServer).items():
-        yield f"{name}: a password is tried once; a factor behind it is recognised by its form, not by a second try"
-        yield f"{name}: the user's address goes to the cloud from requests with a Message-Authenticator only"
+        yield (
+            f"{name}: a password is tried once; a factor behind it is recognised by its form, not by "
+            "a second attempt"
+        )
+        yield (
+            f"{name}: the user's address is sent to the cloud only if the request has a Message-Authenticator"
+        )
         if section.exempt_usernames:
-            yield f"{name}: exempt users are compared with the name that the directory has, without its case"
+            yield (
+                f"{name}: exempt users are compared with the name in the directory, ignoring capital letters"
+            )
     for name, directory in config.all(AdClient).items():
-        yield f"{name}: a user's wrong passwords are tried {directory.failures_per_user} times, then not for a while"
+        yield (
+            f"{name}: after {directory.failures_per_user} wrong passwords of a user, none are tried "
+            "for a while"
+        )
         if directory.security_group_dn:
-            yield f"{name}: members of groups inside the security group count, too"
+            yield f"{name}: members of groups inside the security group count too"
 
 
 def _heading(path: Path, unsupported: tuple[str, ...]) -> str:
@@ -134,7 +152,7 @@ class _Paths:
         base = self._logs_from if option == "log_dir" else self._from
         moved = os.path.relpath(base / text, self._to)
         if moved != os.path.normpath(text):
-            self.changes.append(f"{option}: {text} is {moved} from the new file")
+            self.changes.append(f"{option}: {text} is written as {moved}, as seen from the new file")
             return moved
         return text
 

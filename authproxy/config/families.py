@@ -72,7 +72,7 @@ def _superseded(section: Entries, notes: list[Flaw]) -> set[str]:
         if plain in section and plain is not None and isinstance(node, Scalar) and node.style is Style.CFG:
             used, unused = (key, plain) if is_sealed(node.text) else (plain, key)
             superseded.add(unused)
-            notes.append(Flaw(section.lines[unused], (unused,), f"not looked at: {used} is there, too"))
+            notes.append(Flaw(section.lines[unused], (unused,), f"ignored: {used} is there too"))
     return superseded
 
 
@@ -105,7 +105,7 @@ def _completed(section: Entries, family: Family, notes: list[Flaw]) -> Entries:
             key = family.stem if number == 1 else f"{family.stem}_{number}"
             line = max(node.line for node in written.values())
             copy.put(key, Scalar(family.default, line, Style.CFG), line)
-            notes.append(Flaw(line, (key,), f"not given, which means {family.default} in a .cfg"))
+            notes.append(Flaw(line, (key,), f"not set, which means {family.default} in a .cfg"))
     return copy
 
 
@@ -123,7 +123,7 @@ def _gather(section: Entries, family: Family, flaws: list[Flaw]) -> Entries:
             )
         numbered = {1: family.stem} | {number: key for number, key in numbered.items() if number != 1}
     elif family.option in section:
-        what = f"{family.option} is there as a list, too; put it in there"
+        what = f"{family.option} is also there as a list; add this to the list"
         flaws.append(Flaw(section.lines[keys[0]], (keys[0],), what))
         return _copy(section, set(keys))
     if gap := _gap(numbered, family.stem):
@@ -144,7 +144,7 @@ def _gather_groups(section: Entries, family: GroupFamily, flaws: list[Flaw]) -> 
     line = min(section.lines[key] for key in keys)
     if family.option in section:
         first = min(keys, key=lambda key: section.lines[key])
-        flaws.append(Flaw(line, (first,), f"{family.option} is there as a list, too; put it in there"))
+        flaws.append(Flaw(line, (first,), f"{family.option} is also there as a list; add this to the list"))
         return _copy(section, keys)
     numbers = sorted({number for numbered in members.values() for number in numbered})
     if gap := _gap(frozenset(numbers), family.required[0]):

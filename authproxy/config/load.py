@@ -109,7 +109,9 @@ def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: 
     if not report.problems and not any(
         isinstance(section, ServerSection | HttpProxy) for section in settled.values()
     ):
-        report.problem(0, "", "", "no server section, such as radius_server_auto: nothing to run")
+        report.problem(
+            0, "", "", "there is no server section, such as radius_server_auto, so there is nothing to run"
+        )
     return settled
 
 

@@ -18,42 +18,42 @@ _HEAD = """\
 
 # Every option
 
-A configuration is sections of options. Its name says the syntax: `.yaml` or `.yml`, or `.cfg` or `.ini`, which is the
-existing product's. Both are read into one model, and the tables below are that model. `conf/reference.yaml` has every
-option in its place.
+A configuration consists of sections, and a section of options. The file's name says its syntax: `.yaml` or `.yml`, or
+`.cfg` or `.ini` for the syntax of an existing `authproxy.cfg`. The options below are the same in both.
+`conf/reference.yaml` shows every option in its place.
 
-* **Strict.** An unknown section or option, a value of another kind, a number left out in `radius_ip_1`,
-  `radius_ip_2`, …: all such problems are told at once, each with its line, and nothing starts. `authproxy check`
-  tells them and never starts anything; it also warns of what works but is risky.
-* **Sections** of one kind are told apart by digits: `radius_server_auto`, `radius_server_auto2`.
-* **Lists** may be written as numbered options instead, in both syntaxes: `host`, `host_2`; `radius_ip_1` with
+* **Strict.** If there is an unknown section or option, a value of the wrong type, or a gap in numbered options
+  (`radius_ip_1`, `radius_ip_3`), nothing starts. All such problems are reported at once, each with its line.
+  `authproxy check` reports them without starting anything, and also warns about what works but is risky.
+* **Several sections** of one kind have digits behind the name: `radius_server_auto`, `radius_server_auto2`.
+* **Lists** can also be written as numbered options, in both syntaxes: `host`, `host_2`; `radius_ip_1` with
   `radius_secret_1` for an entry of `clients`; `exempt_username_1`.
-* **File names** start from the configuration's folder.
-* **YAML** is read as its safe part: no tags, anchors, aliases, no second document. Text that YAML may take for
-  something else (`no`, `0123`, `1e5`, `2024-01-01`) has to be in quotes, and is told of rather than changed.
-* **`.cfg`**: one `name=value` a line. `#` and `;` are comments at the start of a line and part of the value
-  elsewhere; `%` is a percent sign; white space around a value goes. Names don't mind their case.
+* **File names** are relative to the configuration's folder.
+* **YAML**: tags, anchors, aliases and a second document are not allowed. Text that YAML may take for something else
+  (`no`, `0123`, `1e5`, `2024-01-01`) has to be in quotes; without them it is reported as a problem.
+* **`.cfg`**: one `name=value` per line. `#` and `;` begin a comment at the start of a line; elsewhere they are part of
+  the value. `%` is a percent sign. White space around a value is removed. Capital letters in names don't matter.
 
 ## Secrets
 
-A secret is text in quotes, or says where it is:
+A secret is either text in quotes, or one of these:
 
-| written | from |
+| written | where the secret is |
 |---|---|
 """
 
 _AFTER_SOURCES = """
-In a `.cfg` a secret is the rest of its line; `skey_protected`, `service_account_password_protected` and
-`radius_secret_protected_1` hold what `authproxy secret protect` printed behind `protected:`. Such a secret opens
-with the key in `main.state_dir` on the machine where it was sealed, or with the systemd credential
-`authproxy-secret-key`; copied to another machine it is refused.
+In a `.cfg`, a secret is the rest of its line. `skey_protected`, `service_account_password_protected` and
+`radius_secret_protected_1` hold what `authproxy secret protect` printed after `protected:`. Such a secret can be
+decrypted only with the key in `main.state_dir` on the machine where it was encrypted, or with the systemd credential
+`authproxy-secret-key`. On another machine it is refused.
 
 ## Who may read and write the files
 
-The configuration, each file that it names and `main.state_dir` are looked at when it is read. When others can
-write one (or a folder it is in), nothing starts; when others can read one that holds a secret, `check` and the log
-warn. `main.file_permissions` makes that stricter or laxer. A group that is the owner's alone counts as the owner; a
-folder that others can't enter protects what is in it.
+When the configuration is read, authproxy checks the permissions of the configuration, of each file that it names, and
+of `main.state_dir`. If other users can write one of them (or a folder that it is in), nothing starts. If other users
+can read one that holds a secret, `check` and the log warn. `main.file_permissions` makes this stricter or less strict.
+A group whose only member is the owner counts as the owner. Files in a folder that others can't enter are protected.
 
 """
 
@@ -71,7 +71,7 @@ def option_reference() -> str:
 def _section(name: str, kind: type[Section]) -> Iterator[str]:
     yield f"## `{name}`"
     yield ""
-    yield _summary(kind) + ("" if name in SINGLE else f" More of them: `{name}2`, `{name}3`, …")
+    yield _summary(kind) + ("" if name in SINGLE else f" Further sections: `{name}2`, `{name}3`, …")
     yield ""
     yield from _table(kind)
     yield ""
@@ -117,16 +117,17 @@ def _cell(text: str) -> str:
 
 def _notes(kind: type[Section]) -> Iterator[str]:
     for alias, option in kind.ALIASES.items():
-        yield f"* `{alias}` is another name of `{option}`."
+        yield f"* `{alias}` is another name for `{option}`."
     for family in kind.FAMILIES:
-        yield f"* `{family.option}` may be numbered: {', '.join(f'`{name}`' for name in _first_names(family))}, …"
+        numbered = ", ".join(f"`{name}`" for name in _first_names(family))
+        yield f"* `{family.option}` can be written as numbered options: {numbered}, …"
     for option, value in kind.CFG_DEFAULTS.items():
         if value != default_of(kind.model_fields[option]):
-            yield f"* `{option}` not given in a `.cfg` means `{value}`, as its users expect; `authproxy check` warns."
+            yield f"* If `{option}` is not set in a `.cfg`, it means `{value}`, as in existing files."
     for option, why in kind.IGNORED.items():
-        yield f"* `{option}` is known and does nothing: {why}."
+        yield f"* `{option}` is accepted and has no effect: {why}."
     for option, why in kind.REFUSED.items():
-        yield f"* `{option}` is known and refused: {why}."
+        yield f"* `{option}` is refused: {why}."
 
 
 def _first_names(family: Family | GroupFamily) -> list[str]:
@@ -136,12 +137,12 @@ def _first_names(family: Family | GroupFamily) -> list[str]:
 
 
 def _others() -> Iterator[str]:
-    yield "## Known sections that are refused"
+    yield "## Sections of existing files that are refused"
     yield ""
     yield "| section | why |"
     yield "|---|---|"
     for name, why in REFUSED.items():
         yield f"| `{name}` | {_cell(why)} |"
     yield ""
-    yield "There is no offline mode, so any option that asks for offline access is refused: authproxy never checks"
-    yield "a second factor by itself. What an outage of the cloud does is each section's `failmode`."
+    yield "There is no offline mode: authproxy never checks a second factor by itself. Any option that asks for offline"
+    yield "access is refused. Each section's `failmode` says what happens in an outage of the cloud."

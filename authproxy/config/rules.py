@@ -54,7 +54,9 @@ def client_of(section: ServerSection, main: Main, names: Iterable[str]) -> str |
     if not primaries:
         return Finding("", "there is no client section for it, such as ad_client")
     if len(primaries) > 1:
-        return Finding("client", f"missing: {' or '.join(primaries)} could be meant")
+        return Finding(
+            "client", f"missing: there is more than one client section ({', '.join(primaries)}), so name one"
+        )
     return primaries[0]
 
 
@@ -63,7 +65,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
     servers = {name: section for name, section in sections.items() if isinstance(section, ServerSection)}
     for (one, first), (other, second) in combinations(servers.items(), 2):
         if first.name == second.name:
-            yield other, Finding("name", f"{second.name} is the name of {one}, too")
+            yield other, Finding("name", f"{second.name} is already the name of {one}")
         if isinstance(first, RadiusServer) and isinstance(second, RadiusServer):
             if first.port == second.port and first.clients and second.clients:
                 yield from _on_one_port(one, first, other, second)
@@ -83,7 +85,10 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
             what = "only a directory knows groups: this section needs an ad_client"
             yield name, Finding("fail_open_never_groups", what)
         if isinstance(section, LdapServerAuto) and not isinstance(sections.get(section.client), AdClient):
-            yield name, Finding("client", f"{section.client} is no directory: LDAP needs an ad_client")
+            yield (
+                name,
+                Finding("client", f"{section.client} is not a directory: an LDAP section needs an ad_client"),
+            )
 
 
 def _ways_out(sections: Mapping[str, Section]) -> Iterator[Between]:
@@ -92,7 +97,7 @@ def _ways_out(sections: Mapping[str, Section]) -> Iterator[Between]:
     for (one, first), (other, second) in combinations(ways.items(), 2):
         shared = not (first.interface and second.interface) or set(first.interface) & set(second.interface)
         if first.port == second.port != 0 and shared:
-            yield other, Finding("port", f"{second.port} is a port of {one} already")
+            yield other, Finding("port", f"{second.port} is already a port of {one}")
 
 
 def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
@@ -107,7 +112,7 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
         # The existing product refuses both together: what comes here would be sent on by itself.
         for name, section in sections.items():
             if isinstance(section, HttpProxy):
-                what = "tunnels go out directly: main.http_proxy_host is not for them"
+                what = "its tunnels connect directly: main.http_proxy_host doesn't apply to them"
                 yield name, Finding("", what)
     used = {section.client for section in sections.values() if isinstance(section, ServerSection)}
     used |= {
@@ -119,16 +124,22 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
         if kind_of(name) in PRIMARIES and name not in used:
             yield name, Finding("", "no server section uses it")
         if isinstance(section, LdapServerAuto) and _in_clear(sections.get(section.client)):
-            yield section.client, Finding("transport", f"clear: {name}'s passwords go on readable; use ldaps")
+            yield (
+                section.client,
+                Finding(
+                    "transport", f"clear: passwords from {name} go to the directory unencrypted; use ldaps"
+                ),
+            )
         if isinstance(section, ServerSection) and main.drain_timeout < section.login_patience:
             what = (
-                f"main.drain_timeout ({main.drain_timeout:g} s) is shorter: a restart ends logins that wait"
+                f"main.drain_timeout ({main.drain_timeout:g} s) is shorter: a restart ends logins that "
+                "are still waiting"
             )
             yield name, Finding("login_patience", what)
         if isinstance(section, ServerSection) and checks_no_password(section, sections):
             yield from ((name, finding) for finding in _without_effect(section))
         elif isinstance(section, ServerSection) and section.failmode is FailMode.SAFE:
-            what = "safe: while the cloud can't be reached, a right password alone lets anyone in"
+            what = "safe: while the cloud can't be reached, users get in on a password alone"
             yield name, Finding("failmode", what)
 
 
@@ -150,7 +161,7 @@ def _passed_to_nobody(section: RadiusServer, sections: Mapping[str, Section]) ->
         return
     for option in ("pass_through_attr_names", "pass_through_all"):
         if getattr(section, option):
-            yield Finding(option, "shows a radius_client the NAS's attributes, and this section has none")
+            yield Finding(option, "has no effect: it is for a radius_client, and this section has none")
 
 
 def _asks_nobody_for_groups(section: ServerSection, sections: Mapping[str, Section]) -> bool:
@@ -165,7 +176,8 @@ def _groups_of_nobody(section: RadiusServer, sections: Mapping[str, Section]) ->
     for index, rule in enumerate(section.attributes):
         if rule.group is not None:
             yield Finding(
-                ("attributes", index, "group"), "groups are a directory's, and this section asks no ad_client"
+                ("attributes", index, "group"),
+                "only a directory knows groups: this section needs an ad_client",
             )
 
 
@@ -182,7 +194,7 @@ def _same_tcp_port(one: str, first: LdapServerAuto, other: str, second: LdapServ
     taken = {first.port, first.ssl_port if first.has_tls else 0} - {0}
     for option in ("port", "ssl_port") if second.has_tls else ("port",):
         if getattr(second, option) in taken:
-            yield other, Finding(option, f"{getattr(second, option)} is a port of {one} already")
+            yield other, Finding(option, f"{getattr(second, option)} is already a port of {one}")
 
 
 def _twice(section: RadiusServer) -> Iterator[Finding]:
@@ -192,7 +204,7 @@ def _twice(section: RadiusServer) -> Iterator[Finding]:
         for network in client.ip:
             if network in seen:
                 yield Finding(
-                    ("clients", index, "ip"), f"{network} is there already, as client {seen[network]}"
+                    ("clients", index, "ip"), f"{network} already belongs to client {seen[network]}"
                 )
             seen[network] = client.name
 
@@ -212,7 +224,7 @@ def _accounting(section: RadiusServer, sections: Mapping[str, Section]) -> Itera
         what = f"there is no radius_client section {section.accounting_client}"
         yield Finding("accounting_client", what + suggestion(section.accounting_client, known))
     if section.accounting_port == section.port != 0:
-        yield Finding("accounting_port", f"{section.port} is the port of logins already")
+        yield Finding("accounting_port", f"{section.port} is already the port for logins")
 
 
 def _on_one_accounting_port(
@@ -221,7 +233,7 @@ def _on_one_accounting_port(
     """R15, for accounting: none at another section's port of logins, and no client in two."""
     for here, name, there in ((first, other, second), (second, one, first)):
         if here.clients and there.accounting_client and there.accounting_port == here.port != 0:
-            yield name, Finding("accounting_port", f"{here.port} is a port of logins already")
+            yield name, Finding("accounting_port", f"{here.port} is already a port for logins")
     if not (first.accounting_client and second.accounting_client):
         return
     if first.accounting_port != second.accounting_port or not (first.clients and second.clients):
@@ -242,7 +254,9 @@ def _on_one_radsec_port(one: str, first: RadiusServer, other: str, second: Radiu
     for index, client in enumerate(second.radsec_clients):
         for identity in client.certificate:
             if identity in taken:
-                what = f"{identity} is client {taken[identity]}'s of {one} already, and both share a port"
+                what = (
+                    f"{identity} already belongs to client {taken[identity]} of {one}, and both share a port"
+                )
                 yield other, Finding(("radsec_clients", index, "certificate"), what)
 
 
@@ -252,12 +266,15 @@ def _shared(
     """What two sections with the same port contradict each other in; None when it is at different addresses."""
     number = getattr(second, port)
     if _listens_to_all(first) is not _listens_to_all(second):
-        what = f"{one} has {port} {number}, too; either both sections listen on all addresses, or neither"
+        what = f"{one} has {port} {number} too: either both sections listen on all addresses, or neither does"
         return [(other, Finding("interface", what))]
     if not _listens_to_all(first) and not set(first.interface) & set(second.interface):
         return None
     return [
-        (other, Finding(option, f"differs from {one}'s, and both share {port} {number}: it has one"))
+        (
+            other,
+            Finding(option, f"differs from {one}: sections that share {port} {number} need the same value"),
+        )
         for option in options
         if getattr(first, option) != getattr(second, option)
     ]
@@ -294,7 +311,7 @@ def _overlaps(one: str, first: RadiusServer, other: str, second: RadiusServer) -
             what = (
                 f"{mine.network} overlaps client {its.client} ({its.network}) of {one} on port {second.port}"
             )
-            yield Finding(("clients", mine.index, "ip"), f"{what}: another port, or other networks")
+            yield Finding(("clients", mine.index, "ip"), f"{what}; use another port or other networks")
         around.append(each)
 
 

@@ -69,7 +69,7 @@ def unseal(token: str, key: SealingKey) -> Secret:
     try:
         return Secret(AESGCM(key.octets.reveal()).decrypt(nonce, sealed, key_id))
     except InvalidTag:
-        raise SecretUnavailable("the sealed text was changed: seal the secret anew") from None
+        raise SecretUnavailable("the sealed text was changed: seal the secret again") from None
 
 
 def _octets(token: str) -> bytes:
@@ -79,7 +79,7 @@ def _octets(token: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4))
     except ValueError:
-        raise SecretUnavailable("the sealed text is damaged: seal the secret anew") from None
+        raise SecretUnavailable("the sealed text is damaged: seal the secret again") from None
 
 
 def find_key(state_dir: Path, environ: Mapping[str, str], machine_id: Path = MACHINE_ID) -> SealingKey:
@@ -119,10 +119,11 @@ def _read(path: Path) -> bytes:
         raise SecretUnavailable(f"{path}: {error.strerror}") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO) & ~stat.S_IRGRP:
         raise SecretUnavailable(
-            f"{path}: others can read or change this key; chmod 600 it, and change what it sealed"
+            f"{path}: others can read or change this key; run chmod 600 on it, and replace the "
+            "secrets that it sealed"
         )
     if not 32 <= len(octets) <= 4096:
-        raise SecretUnavailable(f"{path}: not a key: 32 to 4096 octets are expected")
+        raise SecretUnavailable(f"{path}: not a key: 32 to 4096 bytes are expected")
     return octets
 
 

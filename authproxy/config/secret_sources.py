@@ -13,10 +13,10 @@ from authproxy.config.yaml_syntax import other_meaning
 from authproxy.secret import Secret
 
 SOURCES = {
-    "file": "a file: what is in it, without the line end at its end",
-    "env": "a variable of the environment (which root, and the same user, can read in /proc)",
-    "credential": "a credential of the systemd unit (LoadCredential=)",
-    "protected": "sealed by `authproxy secret protect`",
+    "file": "in a file; a line end at the end of the file is ignored",
+    "env": "in an environment variable (root and the daemon's user can read it in /proc)",
+    "credential": "in a credential of the systemd unit (LoadCredential=)",
+    "protected": "here, encrypted by `authproxy secret protect`",
 }
 
 _MOST_OCTETS = 64 * 1024
@@ -63,7 +63,7 @@ def read_secret_file(path: Path) -> Secret:
     except OSError as error:
         raise SecretUnavailable(f"{path}: {error.strerror}") from None
     if len(octets) > _MOST_OCTETS:
-        raise SecretUnavailable(f"{path}: over {_MOST_OCTETS} octets, hardly a secret")
+        raise SecretUnavailable(f"{path}: longer than {_MOST_OCTETS} bytes, so hardly a secret")
     octets = octets.removesuffix(b"\r\n" if octets.endswith(b"\r\n") else b"\n")
     if not octets:
         raise SecretUnavailable(f"{path}: empty")
@@ -83,7 +83,7 @@ def _credential(name: Scalar, reading: Reading) -> Secret:
     folder = reading.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise SecretUnavailable(
-            "no $CREDENTIALS_DIRECTORY: credentials are there under systemd only (LoadCredential=)"
+            "$CREDENTIALS_DIRECTORY is not set: credentials exist only under systemd (LoadCredential=)"
         )
     if "/" in name.text or name.text.startswith("."):
         raise SecretUnavailable("a credential is a name, not a path")

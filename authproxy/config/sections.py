@@ -38,7 +38,7 @@ def _sections(tree: Entries, reading: Reading, report: Report, *, cfg: bool) -> 
         elif kind in REFUSED:
             report.problem(line, name, "", REFUSED[kind])
         elif kind in SINGLE and name != kind:
-            report.problem(line, name, "", f"there is one section {kind} only, without a number")
+            report.problem(line, name, "", f"there can be only one section {kind}, without a number")
         elif not isinstance(written := _options(written), Entries):
             report.problem(line, name, "", "options are expected below it: a name, a colon, a value")
         else:
@@ -65,7 +65,7 @@ def _prepared(name: str, kind: type[Section], written: Entries, report: Report, 
         report.problem(entries.lines[option], name, option, kind.REFUSED[option])
         del entries[option]
     for option in [option for option in entries if option in kind.IGNORED]:
-        report.warning(entries.lines[option], name, option, f"does nothing: {kind.IGNORED[option]}")
+        report.warning(entries.lines[option], name, option, f"has no effect: {kind.IGNORED[option]}")
         del entries[option]
     if cfg:
         for option, what in _suspicious(written):

@@ -27,10 +27,10 @@ from authproxy.config.ways_shut import BOUNDS, SHUT
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 
 _GATES = (
-    "the credentials worked before (proven)",
-    "an independent probe fails as well",
-    "the cloud's name resolves to no loopback or private address",
-    "the event is written first",
+    "the cloud credentials have worked before (proven)",
+    "an independent probe fails too",
+    "the cloud's name doesn't resolve to a loopback or private address",
+    "the event has been written",
 )
 _WITHOUT_GATE_3 = tuple(gate for gate in _GATES if "resolves" not in gate)
 
@@ -55,8 +55,9 @@ def _section(name: str, section: Options) -> Found:
             name,
             Kind.CLOUD,
             "api_host",
-            f"whom {section.api_host} lets in without a factor: users with bypass status, users that its policy "
-            "or its network rules exempt, users that are not enrolled where it allows them",
+            f"users whom {section.api_host} lets in without a factor: those with bypass status, "
+            "those whom its policy or network rules exempt, and those who are not enrolled, if it "
+            "allows them",
             "cloud_allow",
         )
 
@@ -69,9 +70,10 @@ def _primary_only(name: str, section: ServerSection) -> Found:
             name,
             Kind.ORDER,
             "authproxy primary-only",
-            "whoever has a right password, while root or the proxy's user has switched the second factor off",
+            "anyone with a correct password, while root or the proxy's user has switched the second "
+            "factor off",
             "primary_only",
-            ("four hours at most", *who),
+            ("it was ordered at most four hours ago", *who),
         )
 
 
@@ -86,7 +88,7 @@ def _failmode(name: str, section: ServerSection) -> Found:
         name,
         Kind.OUTAGE,
         "failmode",
-        "whoever has a right password, while the cloud is out of reach",
+        "anyone with a correct password, while the cloud can't be reached",
         "fail_open",
         (*gates, *bounds_of(section)),
     )
@@ -96,12 +98,13 @@ def _slow(name: str, section: ServerSection) -> Found:
     if section.slow_cloud is not SlowCloud.FAILMODE or section.failmode is not FailMode.SAFE:
         return
     if not _checks_no_password(section):
-        gates = ("the credentials worked before (proven)", "its probe is slow as well", _GATES[-1])
+        gates = ("the cloud credentials have worked before (proven)", "its probe is slow too", _GATES[-1])
         yield Way(
             name,
             Kind.OUTAGE,
             "slow_cloud",
-            f"whoever has a right password, while the cloud takes longer than {section.slow_cloud_seconds:g} s",
+            "anyone with a correct password, while the cloud takes longer than "
+            f"{section.slow_cloud_seconds:g} s",
             "fail_open",
             (*gates, *bounds_of(section)),
         )
@@ -128,7 +131,7 @@ def _local(name: str, section: ServerSection) -> Found:
             name,
             Kind.FORGERY,
             "allow_local_api",
-            "who can change this machine's hosts file or resolver can stage the outage",
+            "whoever can change this machine's hosts file or resolver can simulate an outage",
             "fail_open",
         )
 
@@ -139,7 +142,7 @@ def _authority(name: str, section: ServerSection) -> Found:
             name,
             Kind.FORGERY,
             "api_ca_certs_file",
-            f"who has the key of an authority in {section.api_ca_certs_file} can be the cloud",
+            f"whoever has the key of a CA in {section.api_ca_certs_file} can impersonate the cloud",
             "both_factors",
         )
 
@@ -150,14 +153,14 @@ def _no_client(name: str, section: ServerSection) -> Found:
             name,
             Kind.ONE_FACTOR,
             "client",
-            "whoever has the second factor: no password is checked",
+            "anyone with the second factor: no password is checked",
             "duo_only",
         )
 
 
 def _exempt_usernames(name: str, section: RadiusServer) -> Found:
     if section.exempt_usernames and not _checks_no_password(section):
-        who = f"with a right password: {_words(section.exempt_usernames)}"
+        who = f"with a correct password: {_words(section.exempt_usernames)}"
         yield Way(name, Kind.RULE, "exempt_usernames", who, "exempt")
 
 
@@ -167,7 +170,8 @@ def _client_ip(name: str, section: RadiusServer) -> Found:
             name,
             Kind.FORGERY,
             "trust_unsigned_client_ip",
-            "who can change packets on the way can choose the address that the cloud's network rules go by",
+            "whoever can change packets on the way can choose the address to which the cloud's "
+            "network rules apply",
             "cloud_allow",
         )
 
@@ -182,55 +186,59 @@ def _clients(name: str, section: RadiusServer) -> Found:
 def _unsigned(name: str, client: Client) -> Found:
     if client.require_message_authenticator is RequireMessageAuthenticator.NO:
         yield Way(
-            name, Kind.FORGERY, "", f"who can change packets on the way to {client.name} (CVE-2024-3596)"
+            name, Kind.FORGERY, "", f"whoever can change packets on the way to {client.name} (CVE-2024-3596)"
         )
 
 
 def _unsigned_replies(name: str, client: Client) -> Found:
     if client.omit_message_authenticator:
         yield Way(
-            name, Kind.FORGERY, "", f"who can change packets on the way to {client.name} (CVE-2024-3596)"
+            name, Kind.FORGERY, "", f"whoever can change packets on the way to {client.name} (CVE-2024-3596)"
         )
 
 
 def _exempt_ous(name: str, section: LdapServerAuto) -> Found:
     if section.exempt_ous:
-        who = f"with a right password, each of these and what is below: {'; '.join(section.exempt_ous)}"
+        who = (
+            f"with a correct password, each of these and everything below it: {'; '.join(section.exempt_ous)}"
+        )
         yield Way(name, Kind.RULE, "exempt_ous", who, "exempt")
 
 
 def _exempt_groups(name: str, section: LdapServerAuto) -> Found:
     if section.exempt_groups:
-        who = f"with a right password, members, nested ones too, of: {'; '.join(section.exempt_groups)}"
+        who = (
+            f"with a correct password, members (including nested ones) of: {'; '.join(section.exempt_groups)}"
+        )
         yield Way(name, Kind.RULE, "exempt_groups", who, "exempt")
 
 
 def _exempt_primary_bind(name: str, section: LdapServerAuto) -> Found:
     if section.exempt_primary_bind:
-        who = "with a right password: whoever binds first on a connection"
+        who = "with a correct password: whoever binds first on a connection"
         yield Way(name, Kind.RULE, "exempt_primary_bind", who, "exempt")
 
 
 def _approval_memory(name: str, section: LdapServerAuto) -> Found:
     if section.approval_memory:
         who = (
-            f"for {section.approval_memory:g} seconds behind an approval: who binds with the same password from the "
-            "same address"
+            f"for {section.approval_memory:g} seconds after an approval: whoever binds with the same "
+            "password from the same address"
         )
         yield Way(name, Kind.RULE, "approval_memory", who, "recent_approval")
 
 
 def _anonymous(name: str, section: LdapServerAuto) -> Found:
     if section.allow_anonymous_bind:
-        who = "anybody, to what the directory shows anybody: no login is granted"
+        who = "anybody can read what the directory shows to everybody; nobody is logged in"
         yield Way(name, Kind.UNBOUND, "allow_anonymous_bind", who)
 
 
 def _balancers(name: str, section: LdapServerAuto) -> Found:
     if section.proxy_protocol_from:
         who = (
-            f"who sends from {_words(section.proxy_protocol_from)} says the address that the cloud's network "
-            "rules go by"
+            f"whoever sends from {_words(section.proxy_protocol_from)} can choose the address to "
+            "which the cloud's network rules apply"
         )
         yield Way(name, Kind.FORGERY, "proxy_protocol_from", who, "cloud_allow")
 
@@ -241,7 +249,8 @@ def _readable(name: str, section: LdapServerAuto) -> Found:
             name,
             Kind.FORGERY,
             "require_tls",
-            "without TLS, who can change what is on the way can answer a bind, or take a bound connection over",
+            "without TLS, whoever can change packets on the way can answer a bind, or take over a "
+            "bound connection",
         )
 
 
@@ -251,8 +260,8 @@ def _transport(name: str, section: AdClient) -> Found:
             name,
             Kind.FORGERY,
             "transport",
-            "clear: who stands between here and the directory can be the directory; no password is needed then, the "
-            "second factor is",
+            "clear: whoever is on the way to the directory can impersonate it; they then need no "
+            "password, but still the second factor",
         )
 
 
@@ -262,8 +271,8 @@ def _any_name(name: str, section: AdClient) -> Found:
             name,
             Kind.FORGERY,
             "ssl_verify_hostname",
-            "who has a certificate of the same authority can be the directory; no password is needed then, the "
-            "second factor is",
+            "whoever has a certificate of the same CA can impersonate the directory; they then need "
+            "no password, but still the second factor",
         )
 
 
@@ -273,8 +282,8 @@ def _unsigned_primary(name: str, section: RadiusClient) -> Found:
             name,
             Kind.FORGERY,
             "require_message_authenticator",
-            "who can change packets on the way from the server; no password is needed then, the second factor is "
-            "(CVE-2024-3596)",
+            "whoever can change packets on the way from the server; they then need no password, but "
+            "still the second factor (CVE-2024-3596)",
         )
 
 

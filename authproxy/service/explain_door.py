@@ -28,12 +28,12 @@ def primary_only_rule(section: Section, folder: Path, key: bytes, findings: Find
     try:
         order = read(folder / FILE_NAME, key)
     except OrderRefused as refused:
-        return [Rule("primary-only", Word.UNKNOWN, f"the order can't be read as this user: {refused}")]
+        return [Rule("primary-only", Word.UNKNOWN, f"this user can't read the order: {refused}")]
     if order is None or not order.covers(section.options.name) or not order.holds(time.time(), this_boot()):
         return []
     known.primary_only = True
     return [
-        Rule("primary-only", Word.YES, f"THE SECOND FACTOR IS OFF until {timestamp(order.until)}, by order")
+        Rule("primary-only", Word.YES, f"THE SECOND FACTOR IS OFF until {timestamp(order.until)}, by command")
     ]
 
 
@@ -42,7 +42,11 @@ def proven_rule(section: Section, unseen: str) -> Rule:
         return Rule("proven", Word.UNKNOWN, unseen)
     if section.cloud.cloud.health().proven:
         return Rule("proven", Word.YES, "the section's credentials have worked at this api_host")
-    return Rule("proven", Word.NO, "the section's credentials never worked at this api_host: no outage opens")
+    return Rule(
+        "proven",
+        Word.NO,
+        "the section's credentials have never worked at this api_host, so no outage lets anyone in",
+    )
 
 
 async def limits_of(section: Section, findings: Findings, world: World, unseen: str) -> AsyncIterator[Rule]:
@@ -65,9 +69,9 @@ async def limits_of(section: Section, findings: Findings, world: World, unseen: 
     if shut := world.state.allowances.take(options.name, limits):
         found = True
         known.shut = known.shut or shut
-        yield Rule("limit", Word.NO, f"{shut}: the open door has let in all that it may, for now")
+        yield Rule("limit", Word.NO, f"{shut}: this limit is reached, so an outage lets nobody in for now")
     if known.limits and not found:
-        yield Rule("limit", Word.YES, "none of the limits of an open door keeps this user out now")
+        yield Rule("limit", Word.YES, "no limit keeps this user out now")
 
 
 def running_rules(running: Mapping[str, Any] | None) -> list[Rule]:
@@ -76,5 +80,5 @@ def running_rules(running: Mapping[str, Any] | None) -> list[Rule]:
     cloud = running.get("cloud") or {}
     said = f"cloud {cloud.get('state', 'unknown')}, breaker {cloud.get('breaker', 'closed')}"
     if running.get("open"):
-        return [Rule("running proxy", Word.YES, f"{said}: THE DOOR IS OPEN NOW")]
-    return [Rule("running proxy", Word.NOTE, f"{said}, door shut")]
+        return [Rule("running proxy", Word.YES, f"{said}: PASSWORDS ALONE ARE ENOUGH NOW")]
+    return [Rule("running proxy", Word.NOTE, f"{said}; a password alone isn't enough")]

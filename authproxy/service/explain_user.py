@@ -50,11 +50,12 @@ async def rules_of(
             yield Rule(
                 "primary",
                 Word.NOTE,
-                f"{section.options.client}: a RADIUS server says who is right, and can't be asked without a password",
+                f"{section.options.client}: a RADIUS server checks the password, and can't be asked "
+                "without it",
             )
         case NoPart():
             known.no_primary = True
-            yield Rule("primary", Word.NOTE, "none: whoever asks has checked the password")
+            yield Rule("primary", Word.NOTE, "none: the client has to have checked the password")
     if policy.mode is Mode.FACTOR_ONLY:
         known.no_primary = True
     if known.refused:
@@ -65,7 +66,7 @@ async def rules_of(
     if ask_cloud and not known.exempt:
         yield await _cloud(section, findings, world)
     elif not known.exempt:
-        yield Rule("cloud", Word.NOTE, "not asked (--ask-cloud asks what it would say; no push is sent)")
+        yield Rule("cloud", Word.NOTE, "not asked (--ask-cloud asks what it would answer; no push is sent)")
 
 
 # ---- the directory
@@ -92,7 +93,9 @@ async def _directory(
         return
     if isinstance(seen, Refused):
         known.refused = seen.cause
-        yield Rule("entry", Word.NO, f"{options.client} has no one entry of this name: {seen.cause}")
+        yield Rule(
+            "entry", Word.NO, f"{options.client} doesn't have exactly one entry for this name: {seen.cause}"
+        )
         return
     findings.seen = seen
     known.username = seen.username
@@ -135,7 +138,7 @@ def _exemption(section: Section, policy: Policy, findings: Findings, world: Worl
             Rule(
                 "first bind",
                 Word.NOTE,
-                "exempt_primary_bind: the first bind on a connection needs no second factor, whoever it is",
+                "exempt_primary_bind: the first bind on a connection needs no second factor, whoever binds",
             )
         )
     return rules
@@ -144,15 +147,15 @@ def _exemption(section: Section, policy: Policy, findings: Findings, world: Worl
 def _factors(policy: Policy) -> Rule:
     match policy.mode:
         case Mode.AUTO:
-            said = f"{', '.join(policy.factors)}; what is typed behind the password wins"
+            said = f"{', '.join(policy.factors)}; a factor typed behind the password is used instead"
             if not policy.append.enabled:
                 said = f"{', '.join(policy.factors)}; nothing may be typed behind the password"
         case Mode.CONCAT:
-            said = "has to be typed behind the password"
+            said = "the user has to type it behind the password"
         case Mode.CHALLENGE:
-            said = "the user is asked which"
+            said = "the user is asked which one"
         case Mode.FACTOR_ONLY:
-            said = "what comes as the password is a passcode or a factor's name"
+            said = "the password field holds a passcode or a factor's name"
     return Rule("factors", Word.NOTE, said)
 
 
@@ -165,7 +168,9 @@ async def _cloud(section: Section, findings: Findings, world: World) -> Rule:
     match answer:
         case PreauthAllow():
             known.cloud = "allow"
-            return Rule("cloud", Word.YES, "lets this user in without a factor (bypass, or its policy)")
+            return Rule(
+                "cloud", Word.YES, "lets this user in without a factor (bypass status, or a policy there)"
+            )
         case PreauthDeny(message):
             known.cloud = "deny"
             return Rule("cloud", Word.NO, f"denies this user: {message}")
@@ -176,7 +181,9 @@ async def _cloud(section: Section, findings: Findings, world: World) -> Rule:
             known.cloud = "auth"
             able = sorted({one for device in devices for one in device.capabilities})
             return Rule(
-                "cloud", Word.YES, f"wants a factor of {len(devices)} devices: {', '.join(able) or 'none'}"
+                "cloud",
+                Word.YES,
+                f"wants a factor; {len(devices)} devices can give: {', '.join(able) or 'none'}",
             )
 
 

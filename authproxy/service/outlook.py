@@ -110,12 +110,14 @@ def _gates(known: Known) -> Outlook:
     if not known.proven:
         return Outlook(Outcome.REJECT, Reason.FAIL_CLOSED.value, "refused: the credentials are not proven")
     if known.shut:
-        return Outlook(Outcome.REJECT, Reason.FAIL_CLOSED.value, f"refused: kept shut by {known.shut}")
-    gates = ["an independent probe fails, too", "the event can be written", *known.limits]
+        return Outlook(
+            Outcome.REJECT, Reason.FAIL_CLOSED.value, f"refused: the limit {known.shut} keeps this user out"
+        )
+    gates = ["an independent probe fails too", "the event can be written", *known.limits]
     return Outlook(
         Outcome.ACCEPT,
         Reason.FAIL_OPEN.value,
-        f"LET IN WITH THE RIGHT PASSWORD ALONE, while: {'; '.join(gates)}",
+        f"LET IN WITH THE RIGHT PASSWORD ALONE, if: {'; '.join(gates)}",
     )
 
 

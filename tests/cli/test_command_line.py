@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def test_a_file_may_be_called_like_a_verb(capsys: pytest.CaptureFixture[str]) ->
     ("words", "told"),
     [
         ([], "commands:\n  demo "),
-        (["chek"], "authproxy: error: 'chek' is no command (did you mean check?)\n"),
-        (["frobnicate"], "'frobnicate' is no command; `authproxy --help` lists the commands\n"),
+        (["chek"], "authproxy: error: 'chek' is not a command (did you mean check?)\n"),
+        (["frobnicate"], "'frobnicate' is not a command; `authproxy --help` lists the commands\n"),
         (["--bogus"], "unrecognized arguments: --bogus\n"),
     ],
 )
@@ -46,3 +47,14 @@ def test_without_a_verb(words: list[str], told: str, capsys: pytest.CaptureFixtu
         main(words)
     assert ended.value.code == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_question_without_an_answer_is_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(getpass, "getpass", ended)
+    assert main(["cloud", "admin", "add", "root", "--data", str(tmp_path)]) == 2
+    assert "authproxy cloud: standard input ended" in capsys.readouterr().err

@@ -19,7 +19,7 @@ def test_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert load(target, {}).config.sections
     out, err = capsys.readouterr()
-    for heading in ("not supported, left out", "risky", "changed in the file", "works otherwise here"):
+    for heading in ("not supported, left out", "risky", "changed in the file", "works differently here"):
         assert f"\n{heading}:\n  " in out
     assert "opensesame" not in out + err
     assert SKEY not in out + err

@@ -130,10 +130,10 @@ def test_the_rules_of_one_user(world: World) -> None:
         f"entry           uid=alice,{PEOPLE} at 127.0.0.1",
         f"security group  cn=outer,{GROUPS}",
         "exempt          no rule of this section exempts this user",
-        "factors         auto; what is typed behind the password wins",
+        "factors         auto; a factor typed behind the password is used instead",
         "not asked (--ask-cloud",
         "proven          the section's credentials have worked at this api_host",
-        "running proxy   cloud up, breaker closed, door shut",
+        "running proxy   cloud up, breaker closed; a password alone isn't enough",
         "in an outage:  LET IN WITH THE RIGHT PASSWORD ALONE",
     ):
         assert words in said, said

@@ -55,8 +55,8 @@ def test_ordered(
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ("wall", "wall isn't failmode: safe"),
-        ("radius_server_duo_only", "only safe sections that check a password"),
+        ("wall", "wall doesn't have failmode: safe"),
+        ("radius_server_duo_only", "only in sections with failmode: safe that check a password"),
         ("vpm", "did you mean vpn?"),
     ],
 )
@@ -71,7 +71,7 @@ def test_not_for_this_section(
 def test_no_safe_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = written(tmp_path, f"main:\n  state_dir: {tmp_path}\n" + DIRECTORY + SECURE)
     assert main(["primary-only", "-c", str(config)]) == 1
-    assert "no section is failmode: safe" in capsys.readouterr().err
+    assert "no section has failmode: safe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("minutes", ["0", "241", "-1", "1.5", "forever", "٣"])
@@ -86,7 +86,7 @@ def test_where_no_proxy_has_run(config: str, capsys: pytest.CaptureFixture[str])
     key = Path(config).parent / "state" / "key"
     key.unlink()
     assert main(["primary-only", "-c", config]) == 1
-    assert "no proxy has run" in capsys.readouterr().err
+    assert "no proxy has been started" in capsys.readouterr().err
     assert not key.exists()
 
 
@@ -102,4 +102,4 @@ def test_asked_on_a_terminal(
     monkeypatch.setattr("builtins.input", lambda _: typed)
     assert main(["primary-only", "-c", config]) == expected
     assert (ordered(config) is not None) is (expected == 0)
-    assert "a right password alone will let anyone into vpn" in capsys.readouterr().out
+    assert "a correct password alone will be enough in vpn" in capsys.readouterr().out

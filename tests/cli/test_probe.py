@@ -85,9 +85,9 @@ def test_all_well(world: World) -> None:
         "localhost is 127.0.0.1",
         "over TLS; certificate until",
         "right, within a second",
-        "takes those of DI",
-        "service account gets in",
-        "no Active Directory; certificate until",
+        "accepts those of DI",
+        "service account logs in",
+        "not Active Directory; certificate until",
         "free: authproxy isn't running",
     ):
         assert words in said, said
@@ -163,14 +163,14 @@ def test_radius_primaries(world: World) -> None:
     # F11: the NAS before us has the primary's secret.
     assert found["bypass"]["level"] == "warn"
     assert found["bypass"]["name"] == "radius_client: client nas of front"
-    assert "has the primary's own secret" in found["bypass"]["detail"]
+    assert "has the same secret as the primary" in found["bypass"]["detail"]
     world.config["radius_client"]["secret"] = world.canaries.new("another secret")
     code, found = findings(world)
     assert code == 0
     assert found["radius"]["level"] == "warn"
     assert "compare secret" in found["radius"]["detail"]
     # The primary takes the NAS's secret, though it isn't ours.
-    assert "the primary takes its secret" in found["bypass"]["detail"]
+    assert "the primary accepts this client's secret" in found["bypass"]["detail"]
     world.options(world.sections[1])["clients"][0]["secret"] = world.canaries.new("the NAS's own secret")
     assert "bypass" not in findings(world)[1]
 
@@ -183,12 +183,12 @@ def test_with_the_daemon_running(world: World) -> None:
     ports = json.loads(probe(world, "--json")[1])["findings"][-2:]
     assert [port["level"] for port in ports] == ["ok", "ok"]
     assert ports[0]["detail"].startswith("authproxy answers (authproxy, process ")
-    assert ports[1]["detail"] == "authproxy runs, and is ready"
+    assert ports[1]["detail"] == "authproxy is running and ready"
     # Asked with a secret that the running one doesn't have.
     world.options(world.sections[0])["clients"][0]["secret"] = world.canaries.new("a newer secret")
     code, said = probe(world)
     assert code == 1
-    assert "who doesn't answer as this configuration's authproxy would" in said
+    assert "which doesn't answer as authproxy with this configuration would" in said
 
 
 def test_ports_of_others(world: World) -> None:
@@ -200,7 +200,7 @@ def test_ports_of_others(world: World) -> None:
     assert code == 1
     ports = [line for line in said.splitlines() if " port " in line]
     assert all(line.startswith("FAILED") for line in ports), said
-    assert "held by python" in ports[0] or "held by pytest" in ports[0]
+    assert "in use by python" in ports[0] or "in use by pytest" in ports[0]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_what_is_invalid(world: World, option: str, value: str) -> None:
 def test_folders(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert _folder("log_dir", tmp_path).level is Level.OK
-    assert "not there yet" in _folder("log_dir", tmp_path / "a" / "b").detail
+    assert "doesn't exist yet" in _folder("log_dir", tmp_path / "a" / "b").detail
     assert _folder("log_dir", tmp_path / "file").detail == "not a folder"
     assert not (tmp_path / "a").exists()
 

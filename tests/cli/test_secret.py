@@ -59,7 +59,7 @@ def test_protect_nothing(
 ) -> None:
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(b"\n")))
     assert main(["secret", "protect", "--state-dir", str(tmp_path)]) == 1
-    assert "there was no secret to read" in capsys.readouterr().err
+    assert "there was no secret on standard input" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("again", "code"), [("opensesame", 0), ("opensesami", 1)])

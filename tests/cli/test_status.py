@@ -108,8 +108,8 @@ def test_the_clients(tmp_path: Path, served: Served, capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:3] == ["SECTION", "CLIENT", "REQUIRE"]
     assert "2025-01-22" in lines[1]
-    assert "safe to require" in lines[1]
-    assert "would lock it out" in lines[2]
+    assert "safe: set require" in lines[1]
+    assert "would lock this client out" in lines[2]
     assert all(line.isprintable() for line in lines)
     assert main(["status", "--clients", "--json", "-c", path]) == 0
     assert [client["advice"] for client in json.loads(capsys.readouterr().out)] == ["safe", "unsafe"]

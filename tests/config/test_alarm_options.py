@@ -37,8 +37,8 @@ def test_in_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("  alarm_command: [logger]\n", "main.alarm_command: the program's whole path is expected first"),
-        ("  alarm_webhook_token: t0ken\n", "main.alarm_webhook_token: there is no alarm_webhook beside it"),
+        ("  alarm_command: [logger]\n", "main.alarm_command: has to begin with the program's full path"),
+        ("  alarm_webhook_token: t0ken\n", "main.alarm_webhook_token: has no effect without alarm_webhook"),
         (f"  alarm_webhook: {URL}\n  alarm_webhook_key: short\n", "main.alarm_webhook_key: shorter than 16"),
     ],
 )

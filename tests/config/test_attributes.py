@@ -58,11 +58,14 @@ def test_converted(tmp_path: Path) -> None:
         ("- {send: Class}", "attributes[0].send[0]: NAME = VALUE"),
         ("- {send: [Class = x, 'Class = \"x']}", "attributes[0].send[1]: Class: the quotes"),
         ("- {group: staff, send: Class = x}", "attributes[0].group: not a DN"),
-        (f"- {{group: '{GROUP}', user: bob, send: Class = x}}", "attributes[0].user: there is a group"),
+        (f"- {{group: '{GROUP}', user: bob, send: Class = x}}", "attributes[0].user: there is also a group"),
         ("- {user: bob}", "attributes[0].send: missing"),
         ("- {user: bob, send: Class = x, sent: y}", "attributes[0].sent: unknown"),
-        ("- {user: bob, send: Class = x}\n    - {user: BOB, send: Class = y}", "attributes[1]: there is an"),
-        ("- {send: Class = x}\n    - {send: Class = y}", "those whom no other fits already"),
+        (
+            "- {user: bob, send: Class = x}\n    - {user: BOB, send: Class = y}",
+            "attributes[1]: there is already an",
+        ),
+        ("- {send: Class = x}\n    - {send: Class = y}", "entry for users whom no other entry matches"),
     ],
 )
 def test_mistakes(tmp_path: Path, rules: str, expected: str) -> None:
@@ -81,7 +84,7 @@ def test_groups_need_a_directory(tmp_path: Path) -> None:
     (problem,) = problems(
         tmp_path, f"{primary}{SERVER}  attributes:\n    - {{group: '{GROUP}', send: Class = x}}\n"
     )
-    assert "attributes[0].group: groups are a directory's" in problem
+    assert "attributes[0].group: only a directory knows groups" in problem
     assert loaded(tmp_path, f"{primary}{SERVER}  attributes:\n    - {{user: bob, send: Class = x}}\n")
 
 
@@ -93,7 +96,7 @@ def test_a_gap_in_the_numbers(tmp_path: Path) -> None:
 def test_a_push_limit_of_none_is_warned_of(tmp_path: Path) -> None:
     """A11."""
     warnings = loaded(tmp_path, f"main:\n  push_limit: 0\n{WHOLE}").warnings
-    assert any("main.push_limit: 0: who has a password" in str(warning) for warning in warnings)
+    assert any("main.push_limit: 0: whoever knows a password" in str(warning) for warning in warnings)
     text = f"[main]\npush_limit=5\npush_limit_window=60\n{CFG_WHOLE}failures_per_station=7\n"
     config = loaded(tmp_path, text, "authproxy.cfg").config
     assert (config.main.push_limit, config.main.push_limit_window) == (5, 60)

@@ -35,8 +35,8 @@ def test_defaults_are_written_out(tmp_path: Path) -> None:
         "  require_message_authenticator: auto",
     ):
         assert line in made.yaml.splitlines()
-    assert "radius_server_auto.failmode: was not given, which means safe; written out" in made.changed
-    assert any("right password alone lets anyone in" in str(risk) for risk in made.risky)
+    assert "radius_server_auto.failmode: was not set, which means safe; written out" in made.changed
+    assert any("users get in on a password alone" in str(risk) for risk in made.risky)
 
 
 def test_the_whole_of_it(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_what_does_nothing_is_left_out_and_said(tmp_path: Path) -> None:
     ("more", "expected"),
     [
         ("fail_mode=secure\n", "fail_mode: unknown option (did you mean failmode?)"),
-        ("failmode=closed\n", "closed is none of safe, secure, silent"),
+        ("failmode=closed\n", "closed is not one of safe, secure, silent"),
         ("[radius_server_atuo]\n", "unknown section"),
         ("skey_protected=AQAA\n", ""),
     ],

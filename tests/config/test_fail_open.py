@@ -74,7 +74,7 @@ def test_no_door_is_open_for_ever_by_default(tmp_path: Path, name: str, text: st
         ('  fail_open_never_users: ["a\\u200bb"]\n', "fail_open_never_users"),
         ("  fail_open_never_groups: [Domain Admins]\n", "not a DN"),
         ("  fail_open_never_group: x\n", "unknown option"),
-        (f'  fail_open_class: "{"é" * 127}"\n', "fail_open_class: 254 octets; an attribute holds 253"),
+        (f'  fail_open_class: "{"é" * 127}"\n', "fail_open_class: 254 bytes; an attribute holds 253"),
         ('  fail_open_filter_id: ""\n', "fail_open_filter_id: has no value"),
         ('  fail_open_reply_message: "a\\nb"\n', "control character"),
     ],
@@ -100,7 +100,7 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
 
 def test_a_door_without_an_end_is_said(tmp_path: Path) -> None:
     told = warnings(tmp_path, SAFE + "  fail_open_max_minutes: 0\n")
-    assert any("stays open for as long as the outage lasts" in text for text in told)
+    assert any("on a password alone for as long as the outage lasts" in text for text in told)
 
 
 @pytest.mark.parametrize("word", ["silent", "Silent"])

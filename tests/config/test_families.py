@@ -118,15 +118,15 @@ def test_hosts_with_a_gap(tmp_path: Path, more: str, expected: str) -> None:
     [
         (
             WHOLE.replace("  search_dn", "  host_2: x\n  search_dn"),
-            "authproxy.yaml:5: ad_client.host_2: host is there as a list, too; put it in there",
+            "authproxy.yaml:5: ad_client.host_2: host is also there as a list; add this to the list",
         ),
         (
             WHOLE + f'  radius_ip_1: 10.9.0.1\n  radius_secret_1: "{SECRET}"\n',
-            "authproxy.yaml:12: radius_server_auto.radius_ip_1: clients is there as a list, too; put it in there",
+            "authproxy.yaml:12: radius_server_auto.radius_ip_1: clients is also there as a list; add this to the list",
         ),
         (
             WHOLE + "  exempt_usernames: [a]\n  exempt_username_1: b\n",
-            "authproxy.yaml:13: radius_server_auto.exempt_username_1: exempt_usernames is there as a list, too",
+            "authproxy.yaml:13: radius_server_auto.exempt_username_1: exempt_usernames is also there as a list",
         ),
         (
             WHOLE + "  concat_mode: true\n  allow_concat: true\n",

@@ -45,7 +45,7 @@ def test_everybody_is_let_out_by_an_existing_file_only(tmp_path: Path) -> None:
     made = loaded(tmp_path, CFG_WHOLE + CFG, "authproxy.cfg")
     (section,) = made.config.all(HttpProxy).values()
     assert section.clients == (ip_network("0.0.0.0/0"), ip_network("::/0"))
-    assert any("client_ip: 0.0.0.0/0 is very wide" in str(warning) for warning in made.warnings)
+    assert any("client_ip: 0.0.0.0/0 is very large" in str(warning) for warning in made.warnings)
     assert problems(tmp_path, YAML) == ["authproxy.yaml:1: http_proxy.client_ip: missing"]
 
 
@@ -73,7 +73,7 @@ def test_it_is_no_way_into_the_own_network(tmp_path: Path) -> None:
 def test_two_on_one_port(tmp_path: Path) -> None:
     text = YAML + "  client_ip: 10.0.0.7\n" + YAML.replace("proxy:", "proxy2:") + "  client_ip: 10.0.0.8\n"
     assert problems(tmp_path, text) == [
-        "authproxy.yaml:4: http_proxy2.port: 80 is a port of http_proxy already"
+        "authproxy.yaml:4: http_proxy2.port: 80 is already a port of http_proxy"
     ]
     apart = text.replace("10.0.0.7\n", "10.0.0.7\n  interface: 10.9.9.7\n") + "  interface: 10.9.9.8\n"
     assert len(loaded(tmp_path, apart).config.all(HttpProxy)) == 2
@@ -81,4 +81,4 @@ def test_two_on_one_port(tmp_path: Path) -> None:
 
 def test_it_goes_out_directly(tmp_path: Path) -> None:
     text = "main:\n  http_proxy_host: proxy.corp.example\n" + YAML + "  client_ip: 10.0.0.7\n"
-    assert any("tunnels go out directly" in str(warning) for warning in loaded(tmp_path, text).warnings)
+    assert any("its tunnels connect directly" in str(warning) for warning in loaded(tmp_path, text).warnings)

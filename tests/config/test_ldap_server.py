@@ -60,11 +60,11 @@ def test_an_existing_file_means_what_it_did(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ("  ssl_cert_path: ldap.pem\n", "belong together"),
+        ("  ssl_cert_path: ldap.pem\n", "have to be set together"),
         ("  require_tls: true\n", "there is no ssl_cert_path"),
         ("  minimum_tls_version: tls1.0\n", "older than TLS 1.2"),
         ("  exempt_ous: [nonsense]\n", "not a DN"),
-        ("  factors: [push, push]\n", "stands there twice"),
+        ("  factors: [push, push]\n", "is listed twice"),
         ("  proxy_protocol_from: [10.0.0.0/33]\n", "is not an address"),
         ("  exempt_usernames: [alice]\n", "unknown option"),
         ("  failmode: silent\n", "ldap_server_auto.failmode: silent"),
@@ -79,12 +79,12 @@ def test_faults(tmp_path: Path, more: str, expected: str) -> None:
 def test_a_port_is_one_section_s(tmp_path: Path) -> None:
     second = SERVER.replace("ldap_server_auto", "ldap_server_auto2")
     assert any(
-        "389 is a port of ldap_server_auto already" in text for text in problems(tmp_path, WHOLE + second)
+        "389 is already a port of ldap_server_auto" in text for text in problems(tmp_path, WHOLE + second)
     )
     assert problems(tmp_path, WHOLE + second + "  port: 1389\n") == []
     tls = certificate(tmp_path)
     both = WHOLE + tls + second + tls + "  port: 1389\n"
-    assert any("636 is a port of ldap_server_auto already" in text for text in problems(tmp_path, both))
+    assert any("636 is already a port of ldap_server_auto" in text for text in problems(tmp_path, both))
     assert any(
         "without TLS already" in text for text in problems(tmp_path, WHOLE + tls + "  ssl_port: 389\n")
     )
@@ -92,11 +92,11 @@ def test_a_port_is_one_section_s(tmp_path: Path) -> None:
 
 def test_a_radius_client_is_no_directory(tmp_path: Path) -> None:
     text = 'radius_client: {host: 10.0.0.1, secret: "0123456789abcdef"}\n' + SERVER
-    assert any("is no directory" in problem for problem in problems(tmp_path, text))
+    assert any("is not a directory" in problem for problem in problems(tmp_path, text))
 
 
 def test_passwords_in_clear_are_warned_of(tmp_path: Path) -> None:
     assert any("require_tls: false" in text for text in warnings(tmp_path, WHOLE))
     assert not any("require_tls" in text for text in warnings(tmp_path, WHOLE + "  interface: 127.0.0.1\n"))
     clear = WHOLE.replace("  search_dn", "  transport: clear\n  search_dn")
-    assert any("passwords go on readable" in text for text in warnings(tmp_path, clear))
+    assert any("go to the directory unencrypted" in text for text in warnings(tmp_path, clear))

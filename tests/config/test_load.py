@@ -95,7 +95,7 @@ def test_every_problem_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
         "authproxy.yaml:2: main.log_drl: unknown option (did you mean log_dir?)",
         "authproxy.yaml:4: ad_client.service_account_password: missing",
         "authproxy.yaml:5: ad_client.host: the list is empty",
-        "authproxy.yaml:6: ad_client.transport: ldap is none of clear, starttls, ldaps (did you mean ldaps?)",
+        "authproxy.yaml:6: ad_client.transport: ldap is not one of clear, starttls, ldaps (did you mean ldaps?)",
         "authproxy.yaml:7: ad_client.search_dn: not a DN: character 9: expected attribute=value, but the text ends",
         "authproxy.yaml:8: ad_client.ldap_filter: not a filter: character 7: expected ), but the text ends",
         "authproxy.yaml:10: radius_server_auto.ikey: not an integration key: DI and 18 capital letters or digits",
@@ -105,7 +105,7 @@ def test_every_problem_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
         "authproxy.yaml:14: radius_server_auto.port: a number is expected here, without quotes",
         "authproxy.yaml:16: radius_server_auto.clients[0].ip: '10.0.0.0/33' is not an address, a network (10.0.0.0/24) "
         "or a range (a-b)",
-        "authproxy.yaml:16: radius_server_auto.clients[0].secret: shorter than 8 octets; `authproxy secret generate` "
+        "authproxy.yaml:16: radius_server_auto.clients[0].secret: shorter than 8 bytes; `authproxy secret generate` "
         "makes a good one",
         "authproxy.yaml:17: radius_server_auto.clients[1].adress: unknown option",
         "authproxy.yaml:17: radius_server_auto.clients[1].ip: missing",
@@ -121,7 +121,7 @@ def test_in_a_cfg_the_names_are_those_that_stand_there(tmp_path: Path) -> None:
         + SKEY
     )
     assert problems(tmp_path, text, "authproxy.cfg") == [
-        "authproxy.cfg:11: radius_server_auto.radius_secret_1: shorter than 8 octets; `authproxy secret generate` "
+        "authproxy.cfg:11: radius_server_auto.radius_secret_1: shorter than 8 bytes; `authproxy secret generate` "
         "makes a good one",
         "authproxy.cfg:12: radius_server_auto.radius_ip_2: '10.0.0.256' is not an address, a network (10.0.0.0/24) or "
         "a range (a-b)",
@@ -192,9 +192,9 @@ def test_an_unknown_failmode_starts_nothing(tmp_path: Path, value: str) -> None:
         (
             "pass_through_all",
             "true",
-            "shows a radius_client the NAS's attributes, and this section has none",
+            "has no effect: it is for a radius_client, and this section has none",
         ),
-        ("http_proxy_port", "3128", "there is no http_proxy_host beside it"),
+        ("http_proxy_port", "3128", "has no effect without http_proxy_host"),
         ("offline_mode", "true", "there is no offline mode"),
         ("allow_offline_access", "true", "there is no offline mode"),
         ("prompt_format", "short", "unknown option"),
@@ -212,10 +212,10 @@ def test_values_that_are_refused(tmp_path: Path, option: str, value: str, what: 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("radius_server_iframe:\n  ikey: x\n", "the prompt inside the VPN's web page was switched off"),
+        ("radius_server_iframe:\n  ikey: x\n", "the cloud switched off the prompt inside the VPN's web page"),
         ("cloud: {}\n", "directory synchronisation is not part of this proxy"),
         ("sso: {}\n", "single sign-on is not part of this proxy"),
-        ("main2: {}\n", "there is one section main only, without a number"),
+        ("main2: {}\n", "there can be only one section main, without a number"),
     ],
 )
 def test_sections_that_are_known_and_not_served(tmp_path: Path, text: str, expected: str) -> None:
@@ -262,8 +262,8 @@ def test_plain_takes_what_active_directory_takes_for_a_dn(tmp_path: Path) -> Non
         ("admin: 8912", "ADDRESS:PORT is expected here"),
         ("admin: host:8912", "'host' is not an IP address"),
         ("admin: 127.0.0.1:99999", "99999 is not between 0 and 65535"),
-        ("fips_mode: true", "not served: RADIUS and NTLM need MD5"),
-        ("log_format: xml", "xml is none of text, json"),
+        ("fips_mode: true", "not supported: RADIUS and NTLM need MD5"),
+        ("log_format: xml", "xml is not one of text, json"),
         ("syslog_facility: LOG_LOCAL8", "not a facility"),
         (
             "server: radius_server_auto9",
@@ -273,7 +273,7 @@ def test_plain_takes_what_active_directory_takes_for_a_dn(tmp_path: Path) -> Non
         ("dictionary_dir: none", "not a folder"),
         (
             "http_proxy_host: p\n  http_proxy_username: u",
-            "http_proxy_username and http_proxy_password belong together",
+            "http_proxy_username and http_proxy_password have to be set together",
         ),
         ("user: 'two words'", "not a user's name"),
     ],
@@ -362,13 +362,14 @@ def test_no_client_or_too_many(tmp_path: Path) -> None:
         "authproxy.yaml:1: radius_server_auto: there is no client section for it, such as ad_client"
     ]
     assert problems(tmp_path, WHOLE + DIRECTORY.replace("ad_client", "ad_client2")) == [
-        "authproxy.yaml:6: radius_server_auto.client: missing: ad_client or ad_client2 could be meant"
+        "authproxy.yaml:6: radius_server_auto.client: missing: there is more than one client section "
+        "(ad_client, ad_client2), so name one"
     ]
 
 
 def test_nothing_to_run(tmp_path: Path) -> None:
     assert problems(tmp_path, DIRECTORY) == [
-        "authproxy.yaml: no server section, such as radius_server_auto: nothing to run"
+        "authproxy.yaml: there is no server section, such as radius_server_auto, so there is nothing to run"
     ]
 
 
@@ -392,7 +393,7 @@ def second(clients: str, more: str = "") -> str:
         (
             '{ip: 10.2.0.1, secret: "0123456789abcdef"}',
             "  reject_delay: 2",
-            "differs from radius_server_auto's",
+            "differs from radius_server_auto: ",
         ),
         (
             '{ip: 10.2.0.1, secret: "0123456789abcdef"}',
@@ -402,7 +403,7 @@ def second(clients: str, more: str = "") -> str:
         (
             '{ip: 10.2.0.1, secret: "0123456789abcdef"}',
             "  name: radius_server_auto",
-            "is the name of radius_server_auto",
+            "is already the name of radius_server_auto",
         ),
     ],
 )
@@ -437,7 +438,7 @@ def test_the_same_network_twice_has_no_winner(tmp_path: Path, secret: str) -> No
         tmp_path, WHOLE + f'    - {{name: b, ip: [10.9.0.1, 10.1.0.9/24], secret: "{secret}"}}\n'
     )
     assert problem == (
-        "authproxy.yaml:12: radius_server_auto.clients[1].ip: 10.1.0.0/24 is there already, as client asa"
+        "authproxy.yaml:12: radius_server_auto.clients[1].ip: 10.1.0.0/24 already belongs to client asa"
     )
 
 
@@ -451,7 +452,7 @@ def test_clients_have_names_of_their_own(tmp_path: Path) -> None:
     )
     assert (
         problem
-        == "authproxy.yaml:12: radius_server_auto.clients[1].name: asa is the name of another client, too"
+        == "authproxy.yaml:12: radius_server_auto.clients[1].name: asa is already the name of another client"
     )
 
 
@@ -541,9 +542,9 @@ def test_force_means_yes(tmp_path: Path) -> None:
         ),
         (
             WHOLE.replace("10.1.0.0/24", "0.0.0.0/0"),
-            ":11: radius_server_auto.clients[0].ip: 0.0.0.0/0 is very wide",
+            ":11: radius_server_auto.clients[0].ip: 0.0.0.0/0 is very large",
         ),
-        (WHOLE.replace("10.1.0.0/24", '"::/0"'), ":11: radius_server_auto.clients[0].ip: ::/0 is very wide"),
+        (WHOLE.replace("10.1.0.0/24", '"::/0"'), ":11: radius_server_auto.clients[0].ip: ::/0 is very large"),
         (
             WHOLE + "  trust_unsigned_client_ip: true\n",
             ":12: radius_server_auto.trust_unsigned_client_ip: true: anyone on the way",
@@ -554,7 +555,7 @@ def test_force_means_yes(tmp_path: Path) -> None:
         ),
         (WHOLE.replace("name: asa", "name: asa, omit_message_authenticator: true"), "replies can be forged"),
         ("main:\n  drain_timeout: 5\n" + WHOLE, "main.drain_timeout (5 s) is shorter"),
-        ("main:\n  log_sso_events: true\n" + WHOLE, ":2: main.log_sso_events: does nothing"),
+        ("main:\n  log_sso_events: true\n" + WHOLE, ":2: main.log_sso_events: has no effect"),
         (
             WHOLE + "  client: ad_client\n" + DIRECTORY.replace("ad_client", "ad_client9"),
             ":13: ad_client9: no server section",
@@ -571,8 +572,8 @@ def test_what_is_risky(tmp_path: Path, text: str, expected: str) -> None:
 
 def test_a_cfg_without_failmode_is_warned_of(tmp_path: Path) -> None:
     assert (
-        "authproxy.cfg:6: radius_server_auto.failmode: not given, which means safe in a .cfg; better write which one "
-        "you mean"
+        "authproxy.cfg:6: radius_server_auto.failmode: not set, which means safe in a .cfg; set it to the one "
+        "that you mean"
     ) in warnings(tmp_path, CFG_WHOLE, "authproxy.cfg")
 
 

@@ -57,7 +57,7 @@ def test_ports_that_an_existing_file_leaves_out(
     found = loaded(tmp_path, text, "authproxy.cfg")
     client = found.config.all(RadiusClient)["radius_client"]
     assert tuple(port for _, port in client.servers) == servers
-    assert [w.option for w in found.warnings if "not given, which means 1812" in w.what] == warned
+    assert [w.option for w in found.warnings if "not set, which means 1812" in w.what] == warned
 
 
 def test_one_port_for_all_in_yaml(tmp_path: Path) -> None:

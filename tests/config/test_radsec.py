@@ -56,15 +56,21 @@ def test_clients_over_tls_are_enough(folder: Path) -> None:
     ("more", "expected"),
     [
         (CLIENT, ["_certificate_file: missing", "_client_ca_file: missing", "_key_file: missing"]),
-        (FILES, ["radsec_clients: missing: nobody could ask"]),
-        (FILES + CLIENT + "    - {name: switch, ip: 10.3.0.1, certificate: b}\n", ["is the name of another"]),
+        (FILES, ["radsec_clients: missing: without them nobody"]),
+        (
+            FILES + CLIENT + "    - {name: switch, ip: 10.3.0.1, certificate: b}\n",
+            ["is already the name of another"],
+        ),
         (
             FILES + CLIENT + "    - {name: b, ip: 10.3.0.1, certificate: switch.corp.example}\n",
-            ["switch.corp.example is client switch's already"],
+            ["switch.corp.example already belongs to client switch"],
         ),
-        (FILES + CLIENT.replace("Switch.Corp.example", '"*.corp.example"'), ["a wildcard names no client"]),
+        (
+            FILES + CLIENT.replace("Switch.Corp.example", '"*.corp.example"'),
+            ["a wildcard doesn't name a client"],
+        ),
         (FILES + CLIENT.replace("Switch.Corp.example", '"sha256:ab"'), ["64 hexadecimal digits"]),
-        (FILES + CLIENT.replace("Switch.Corp.example", '"a b"'), ["no name, address or sha256"]),
+        (FILES + CLIENT.replace("Switch.Corp.example", '"a b"'), ["not a certificate's name or address"]),
         (FILES + CLIENT.replace("ip: 10.2.0.0/24, ", ""), ["ip: missing"]),
         (FILES + CLIENT.replace(", certificate: Switch.Corp.example", ""), ["certificate: missing"]),
     ],
@@ -128,14 +134,22 @@ def second(client: str, more: str = "") -> str:
     ("client", "more", "expected"),
     [
         ("{ip: 10.3.0.1, certificate: other.example}", "", None),
-        ("{ip: 10.3.0.1, certificate: switch.corp.example}", "", "switch's of radius_server_auto already"),
+        (
+            "{ip: 10.3.0.1, certificate: switch.corp.example}",
+            "",
+            "already belongs to client switch of radius_server_auto",
+        ),
         ("{ip: 10.3.0.1, certificate: switch.corp.example}", "  radsec_port: 2084\n", None),
         (
             "{ip: 10.3.0.1, certificate: other.example}",
             "  radsec_idle_timeout: 60\n",
-            "radsec_port 2083: it has one",
+            "share radsec_port 2083 need the same value",
         ),
-        ("{ip: 10.3.0.1, certificate: other.example}", "  reject_delay: 2\n", "radsec_port 2083: it has one"),
+        (
+            "{ip: 10.3.0.1, certificate: other.example}",
+            "  reject_delay: 2\n",
+            "share radsec_port 2083 need the same value",
+        ),
         ("{ip: 10.3.0.1, certificate: o.example}", "  interface: 127.0.0.1\n", "either both sections"),
     ],
 )
@@ -173,7 +187,7 @@ def test_where_accounting_goes(folder: Path) -> None:
         ("  accounting_client: ad_client\n", "there is no radius_client section ad_client"),
         (
             "  accounting_client: radius_client\n  accounting_port: 1812\n",
-            "1812 is the port of logins already",
+            "1812 is already the port for logins",
         ),
     ],
 )
@@ -188,7 +202,7 @@ def test_faults_of_accounting(folder: Path, more: str, expected: str) -> None:
         (1820, "10.7.0.1", "", None),
         (1820, "10.1.0.1", "", "overlaps client asa (10.1.0.0/24)"),
         (1820, "10.1.0.1", "  accounting_port: 1822\n", None),
-        (1813, "10.7.0.1", "  accounting_port: 1822\n", "1813 is a port of logins already"),
+        (1813, "10.7.0.1", "  accounting_port: 1822\n", "1813 is already a port for logins"),
     ],
 )
 def test_two_sections_with_accounting(

@@ -27,7 +27,7 @@ FENCED = re.compile(r"(?s)```yaml\n(.*?)```")
 SECRET_FILES = [
     "radius-secret",
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
-    *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret"),
+    *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret", "login-secret"),
     *("nps-secret", "ocserv-secret", "challenge-key", "challenge-key-before"),
     *("alarm-url", "alarm-token", "alarm-key"),
 ]

@@ -108,14 +108,14 @@ def test_one_line_end_of_a_file_is_the_editors(tmp_path: Path, octets: bytes, se
         ("{file: none}", "none: No such file or directory"),
         ("{file: .}", "Is a directory"),
         ("{file: empty}", "empty: empty"),
-        ("{file: large}", "over 65536 octets, hardly a secret"),
+        ("{file: large}", "longer than 65536 bytes"),
         ("{file: 0123}", "file: put it in quotes: YAML takes it for a number"),
         (r'{file: "a\0b"}', "file: holds a NUL"),
         ("{file: [a]}", "file: has no value"),
         ("{file: }", "file: has no value"),
         ("{env: NONE}", "NONE is not in the environment"),
         ("{env: EMPTY}", "EMPTY is empty"),
-        ("{credential: x}", "no $CREDENTIALS_DIRECTORY"),
+        ("{credential: x}", "$CREDENTIALS_DIRECTORY is not set"),
         ("{protected: AQAAANCMnd8BFdERjHoAwE}", "not sealed by `authproxy secret protect`"),
         ("{protected: v1.AAAA}", "not sealed by `authproxy secret protect`"),
     ],
@@ -243,9 +243,9 @@ def test_in_a_cfg_what_can_be_opened_counts(tmp_path: Path, key: SealingKey) -> 
         (
             ours,
             b"sealed",
-            ":6: ad_client.service_account_password: not looked at: service_account_password_protected is there",
+            ":6: ad_client.service_account_password: ignored: service_account_password_protected is there",
         ),
-        (theirs, b"opensesame", ":8: ad_client.service_account_password_protected: not looked at"),
+        (theirs, b"opensesame", ":8: ad_client.service_account_password_protected: ignored"),
     ):
         config = loaded(tmp_path, text, "authproxy.cfg").config
         assert config.all(AdClient)["ad_client"].service_account_password.reveal() == expected

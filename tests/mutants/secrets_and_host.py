@@ -74,7 +74,7 @@ MUTATIONS = (
         ("S3",),
         "a sealed secret that was changed opens",
         "config/sealing.py",
-        'raise SecretUnavailable("the sealed text was changed: seal the secret anew") from None',
+        'raise SecretUnavailable("the sealed text was changed: seal the secret again") from None',
         "return Secret(sealed)",
         (f"{_SECRETS_TESTS}::test_a_forged_or_damaged_seal_opens_nothing",),
     ),

@@ -9,8 +9,9 @@ from pathlib import Path
 from authproxy.cli.cloud.output import Failed, complain, default_folder
 
 SUMMARY = (
-    "The embedded second-factor service: an API that the proxy (and other clients of Auth API v2) calls over HTTPS,\n"
-    "with a phone page to approve logins on. For trials, labs and sites without a vendor."
+    "Run and manage the embedded second-factor service: an API that the proxy (and other "
+    "clients of Auth API v2) calls over HTTPS, with a phone page on which users approve "
+    "logins. For trials, labs and sites without a vendor."
 )
 EXAMPLE = (
     "authproxy cloud application add vpn\n"
@@ -40,7 +41,7 @@ def _shared() -> argparse.ArgumentParser:
         type=Path,
         default=default_folder(),
         metavar="FOLDER",
-        help="where the service keeps everything; default %(default)s",
+        help="the folder with all of the service's data; default %(default)s",
     )
-    shared.add_argument("--json", action="store_true", help="JSON, for programs")
+    shared.add_argument("--json", action="store_true", help="print JSON, for programs")
     return shared

@@ -18,27 +18,29 @@ def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
     parser = actions.add_parser("admin", help="who may use the administration page")
     verbs = parser.add_subparsers(metavar="ACTION", required=True)
     add = verbs.add_parser(
-        "add", parents=[shared], help="asks for a password; prints what the authenticator app scans"
+        "add",
+        parents=[shared],
+        help="add one: asks for a password, and prints a code to scan with an authenticator app",
     )
     add.add_argument("name")
     add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     add.set_defaults(does=_add)
-    listing = verbs.add_parser("list", parents=[shared], help="all of them")
+    listing = verbs.add_parser("list", parents=[shared], help="list all of them")
     listing.set_defaults(does=_list)
-    remove = verbs.add_parser("remove", parents=[shared], help="with their sessions")
+    remove = verbs.add_parser("remove", parents=[shared], help="remove one, and end their sessions")
     remove.add_argument("name")
     remove.set_defaults(does=_remove)
 
 
 def _add(options: argparse.Namespace) -> int:
     if not 1 <= len(options.name) <= 64 or not options.name.isprintable():
-        raise Failed("a name of 1 to 64 letters that print")
+        raise Failed("the name has to have 1 to 64 printable characters")
     password = _password(options)
     with opened(options) as store:
         try:
             otp = store.administrators.add(options.name, password).reveal().decode()
         except NameTaken:
-            raise Failed(f"there is an administrator {options.name} already") from None
+            raise Failed(f"there is already an administrator {options.name}") from None
         store.events.add("command line", "administrator.added", name=options.name)
         base = store.pages()
     uri = f"otpauth://totp/authproxy%20admin:{quote(options.name)}?secret={otp}&issuer=authproxy%20admin"
@@ -54,9 +56,9 @@ def _password(options: argparse.Namespace) -> Secret:
     else:
         typed = getpass.getpass(f"Password, {LEAST_PASSWORD} characters or more: ")
         if getpass.getpass("Once more: ") != typed:
-            raise Failed("the two were not the same")
+            raise Failed("the two passwords that you typed are different")
     if not LEAST_PASSWORD <= len(typed) <= 1024:
-        raise Failed(f"a password of {LEAST_PASSWORD} characters or more")
+        raise Failed(f"the password has to have {LEAST_PASSWORD} characters or more")
     return Secret.of(typed)
 
 
@@ -71,12 +73,12 @@ def _print_code(text: str) -> None:
 def _list(options: argparse.Namespace) -> int:
     with opened(options) as store:
         rows = [{"name": name} for name in store.administrators.list()]
-    return show(options, rows, "No administrators. `authproxy cloud admin add NAME` makes one.")
+    return show(options, rows, "There are no administrators. `authproxy cloud admin add NAME` adds one.")
 
 
 def _remove(options: argparse.Namespace) -> int:
     with opened(options) as store:
         if not store.administrators.remove(options.name):
-            raise Failed(f"no administrator {options.name}")
+            raise Failed(f"there is no administrator {options.name}")
         store.events.add("command line", "administrator.removed", name=options.name)
     return tell(options, {"removed": options.name})

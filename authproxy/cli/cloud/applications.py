@@ -14,26 +14,31 @@ from authproxy.secret import Secret
 
 
 def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
-    parser = actions.add_parser("application", help="who may call the API, and under which rules")
+    parser = actions.add_parser("application", help="which applications may call the API, and by which rules")
     verbs = parser.add_subparsers(metavar="ACTION", required=True)
     add = verbs.add_parser(
-        "add", parents=[shared], help="a new one; prints its integration and secret key, once"
+        "add",
+        parents=[shared],
+        help="add one; prints its integration key and its secret key, which is never shown again",
     )
     add.add_argument("name")
     add.add_argument(
-        "--skey-file", type=Path, metavar="FILE", help="write the secret key there instead, mode 0600"
+        "--skey-file",
+        type=Path,
+        metavar="FILE",
+        help="write the secret key to this file instead, with mode 0600",
     )
     _policy_arguments(add)
     add.set_defaults(does=_add)
-    listing = verbs.add_parser("list", parents=[shared], help="all of them")
+    listing = verbs.add_parser("list", parents=[shared], help="list all of them")
     listing.set_defaults(does=_list)
     policy = verbs.add_parser(
-        "policy", parents=[shared], help="change its rules; what isn't given becomes the default"
+        "policy", parents=[shared], help="replace its rules; options that you leave out get their default"
     )
     policy.add_argument("application", metavar="NAME", help="its name or integration key")
     _policy_arguments(policy)
     policy.set_defaults(does=_policy)
-    remove = verbs.add_parser("remove", parents=[shared], help="its key is void at once")
+    remove = verbs.add_parser("remove", parents=[shared], help="remove it; its key stops working at once")
     remove.add_argument("application", metavar="NAME", help="its name or integration key")
     remove.set_defaults(does=_remove)
 
@@ -43,26 +48,28 @@ def _policy_arguments(parser: argparse.ArgumentParser) -> None:
         "--new-users",
         choices=[choice.value for choice in NewUsers],
         default=NewUsers.ENROLL.value,
-        help="whoever isn't known or has no device is asked to enrol, let in, or denied; default %(default)s",
+        help="whether users who are unknown or have no device are asked to enrol, let in, or denied; "
+        "default %(default)s",
     )
     parser.add_argument(
         "--factors",
         nargs="+",
         choices=[factor.value for factor in Factor],
         default=[factor.value for factor in Factor],
-        help="default: all",
+        help="the factors that it offers; default: all",
     )
     parser.add_argument(
         "--number-matching",
         action="store_true",
-        help="pushes only with a number that the user types on the phone; needs a client that shows it",
+        help="to approve a push, the user has to type a number on the phone; needs a client that "
+        "shows the number",
     )
     parser.add_argument(
         "--remember-hours",
         type=float,
         default=0.0,
         metavar="HOURS",
-        help="how long a client that was let in needs no factor; default 0: never",
+        help="for how long a client that was let in needs no factor; default 0: it always needs one",
     )
 
 
@@ -79,12 +86,12 @@ def _policy_of(options: argparse.Namespace) -> Policy:
 
 def _add(options: argparse.Namespace) -> int:
     if not 1 <= len(options.name) <= 100 or not options.name.isprintable():
-        raise Failed("a name of 1 to 100 letters that print")
+        raise Failed("the name has to have 1 to 100 printable characters")
     with opened(options) as store:
         try:
             made = store.applications.add(options.name, _policy_of(options))
         except NameTaken:
-            raise Failed(f"there is an application {options.name} already") from None
+            raise Failed(f"there is already an application {options.name}") from None
         store.events.add("command line", "application.added", name=options.name)
     facts = {"name": made.application.name, "ikey": made.application.ikey}
     if options.skey_file is not None:
@@ -106,7 +113,7 @@ def _write_secret(path: Path, secret: Secret) -> None:
 def _list(options: argparse.Namespace) -> int:
     with opened(options) as store:
         rows = [_row(application) for application in store.applications.list()]
-    return show(options, rows, "No applications. `authproxy cloud application add NAME` makes one.")
+    return show(options, rows, "There are no applications. `authproxy cloud application add NAME` adds one.")
 
 
 def _row(application: Application) -> dict[str, object]:
@@ -126,7 +133,7 @@ def _policy(options: argparse.Namespace) -> int:
     with opened(options) as store:
         application = store.applications.find(options.application)
         if application is None:
-            raise Failed(f"no application {options.application}")
+            raise Failed(f"there is no application {options.application}")
         store.applications.change_policy(application.ikey, _policy_of(options))
         store.events.add("command line", "application.policy_changed", name=application.name)
         changed = store.applications.find(application.ikey)
@@ -137,7 +144,7 @@ def _remove(options: argparse.Namespace) -> int:
     with opened(options) as store:
         application = store.applications.find(options.application)
         if application is None:
-            raise Failed(f"no application {options.application}")
+            raise Failed(f"there is no application {options.application}")
         store.applications.remove(application.ikey)
         store.events.add("command line", "application.removed", name=application.name)
     return tell(options, {"removed": application.name})

@@ -19,17 +19,23 @@ _DAY = 86400.0
 
 
 def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
-    parser = actions.add_parser("device", help="phones and tokens")
+    parser = actions.add_parser("device", help="phones, numbers and tokens")
     verbs = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = verbs.add_parser("list", parents=[shared], help="a user's, in the order that push2 counts by")
+    listing = verbs.add_parser(
+        "list", parents=[shared], help="list a user's devices, in the order in which push2 counts them"
+    )
     listing.add_argument("user", metavar="USER")
     listing.set_defaults(does=_list)
-    phone = verbs.add_parser("add-phone", parents=[shared], help="a phone with a number, to text and call")
+    phone = verbs.add_parser(
+        "add-phone", parents=[shared], help="add a telephone number, for text messages and calls"
+    )
     phone.add_argument("user", metavar="USER")
     phone.add_argument("number", help="+49 151 2345678")
     phone.add_argument("--name", default="")
     phone.set_defaults(does=_add_phone)
-    token = verbs.add_parser("add-token", parents=[shared], help="an authenticator app or a hardware token")
+    token = verbs.add_parser(
+        "add-token", parents=[shared], help="add an authenticator app or a hardware token"
+    )
     token.add_argument("user", metavar="USER")
     token.add_argument("--kind", choices=[kind.value for kind in Otp], default=Otp.TOTP.value)
     token.add_argument("--digits", type=int, choices=[6, 8], default=6)
@@ -37,15 +43,15 @@ def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
     token.add_argument(
         "--secret-stdin",
         action="store_true",
-        help="read its secret in Base32 from standard input; else one is made",
+        help="read its secret in Base32 from standard input; otherwise a new one is made",
     )
     token.set_defaults(does=_add_token)
     move = verbs.add_parser(
-        "move", parents=[shared], help="print a link that makes another browser this phone"
+        "move", parents=[shared], help="print a link that turns another browser into this phone"
     )
     move.add_argument("device", metavar="DEVICE")
     move.set_defaults(does=_move)
-    remove = verbs.add_parser("remove", parents=[shared], help="it is void at once")
+    remove = verbs.add_parser("remove", parents=[shared], help="remove it; it stops working at once")
     remove.add_argument("device", metavar="DEVICE")
     remove.set_defaults(does=_remove)
 
@@ -53,7 +59,7 @@ def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
 def _list(options: argparse.Namespace) -> int:
     with opened(options) as store:
         rows = [_row(device) for device in store.devices.of(known_user(store, options.user).user_id)]
-    return show(options, rows, "No devices.")
+    return show(options, rows, "This user has no devices.")
 
 
 def _row(device: Device) -> dict[str, object]:
@@ -69,7 +75,7 @@ def _row(device: Device) -> dict[str, object]:
 
 def _add_phone(options: argparse.Namespace) -> int:
     if not 3 <= len(options.number) <= 32 or not set(options.number) <= set("+0123456789 ()-/."):
-        raise Failed("that is no telephone number")
+        raise Failed("that is not a telephone number")
     with opened(options) as store:
         user = known_user(store, options.user)
         device = store.devices.add(user.user_id, DeviceKind.PHONE, name=options.name, number=options.number)
@@ -115,7 +121,7 @@ def _move(options: argparse.Namespace) -> int:
     with opened(options) as store:
         device = store.devices.find(options.device)
         if device is None or device.kind is not DeviceKind.PHONE:
-            raise Failed(f"no phone {options.device}")
+            raise Failed(f"there is no phone {options.device}")
         code = store.activations.add(device.user_id, device.device_id, _DAY)
         store.events.add("command line", "device.moved", device=device.device_id)
         base = store.pages()
@@ -125,6 +131,6 @@ def _move(options: argparse.Namespace) -> int:
 def _remove(options: argparse.Namespace) -> int:
     with opened(options) as store:
         if not store.devices.remove(options.device):
-            raise Failed(f"no device {options.device}")
+            raise Failed(f"there is no device {options.device}")
         store.events.add("command line", "device.removed", device=options.device)
     return tell(options, {"removed": options.device})

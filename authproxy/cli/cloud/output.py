@@ -96,7 +96,7 @@ def username_of(text: str) -> str:
 def known_user(store: Store, name: str) -> User:
     user = store.users.named(username_of(name)) or store.users.find(name)
     if user is None:
-        raise Failed(f"no user {name}")
+        raise Failed(f"there is no user {name}")
     return user
 
 

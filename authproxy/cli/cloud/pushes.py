@@ -18,15 +18,15 @@ _ENDS = {
 
 
 def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
-    parser = actions.add_parser("push", help="logins that wait for an answer")
+    parser = actions.add_parser("push", help="logins that are waiting for an answer")
     verbs = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = verbs.add_parser("list", parents=[shared], help="all that wait")
+    listing = verbs.add_parser("list", parents=[shared], help="list them")
     listing.set_defaults(does=_list)
     for name, (_, _, words) in _ENDS.items():
         verb = verbs.add_parser(name, parents=[shared], help=f"the user is {words}")
-        verb.add_argument("txid", help="as `push list` shows it")
+        verb.add_argument("txid", help="the login's id, as `push list` shows it")
         verb.set_defaults(does=_end, end=name)
-    log = actions.add_parser("log", parents=[shared], help="the last logins and events")
+    log = actions.add_parser("log", parents=[shared], help="show the last logins and events")
     log.add_argument("--last", type=int, default=20, metavar="N")
     log.set_defaults(does=_log)
 
@@ -45,14 +45,14 @@ def _list(options: argparse.Namespace) -> int:
             }
             for line in store.logins.waiting()
         ]
-    return show(options, rows, "Nothing waits.")
+    return show(options, rows, "No login is waiting.")
 
 
 def _end(options: argparse.Namespace) -> int:
     result, status, _ = _ENDS[options.end]
     with opened(options) as store:
         if not store.logins.decide(options.txid, result, status):
-            raise Failed(f"{options.txid} does not wait: unknown, decided, or its time is over")
+            raise Failed(f"{options.txid} is not waiting: it is unknown, was decided, or has expired")
         store.events.add("command line", f"login.{options.end}", txid=options.txid)
     return tell(options, {"txid": options.txid, "status": status.value})
 
@@ -67,7 +67,7 @@ def _log(options: argparse.Namespace) -> int:
         ]
     rows.sort(key=lambda row: float(str(row["at"])))
     shown = [row | {"at": when(float(str(row["at"])))} for row in rows[-options.last :]]
-    return show(options, shown, "Nothing happened yet.")
+    return show(options, shown, "Nothing has happened yet.")
 
 
 def _line(line: LoginLine, now: float) -> dict[str, object]:

@@ -39,45 +39,52 @@ def address(text: str) -> Address:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{host} is no IP address") from None
+        raise argparse.ArgumentTypeError(f"{host} is not an IP address") from None
     return Address(host, int(port))
 
 
 def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
-    parser = actions.add_parser("serve", parents=[shared], help="run the service")
+    parser = actions.add_parser("serve", parents=[shared], help="run the service in the foreground")
     parser.set_defaults(does=run)
     parser.add_argument(
         "--listen",
         type=address,
         default=Address("127.0.0.1", 8443),
         metavar="ADDRESS:PORT",
-        help="HTTPS: the API and the pages; default %(default)s",
+        help="where to serve the API and the pages over HTTPS; default %(default)s",
     )
     parser.add_argument(
         "--name",
         action="append",
         metavar="HOST",
-        help="a name that clients call it by, for its certificate; may be repeated; default localhost",
+        help="a host name by which clients call it, for its certificate; can be given several times; "
+        "default localhost",
     )
     parser.add_argument(
         "--pages",
         type=address,
         metavar="ADDRESS:PORT",
-        help="the pages over plain HTTP, on a loopback address only, for a browser on this machine",
+        help="also serve the pages over plain HTTP, on a loopback address only, for a browser on this "
+        "machine",
     )
     parser.add_argument(
-        "--certificate", type=Path, metavar="FILE", help="PEM chain to show instead of one of our own making"
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="a certificate with its chain (PEM), to use instead of a self-made one",
     )
-    parser.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --certificate")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the private key of --certificate (PEM)")
     parser.add_argument(
         "--sender",
         metavar="PROGRAM",
-        help="what sends texts and makes calls; gets JSON on its standard input (kind, number, message)",
+        help="a program that sends text messages and makes calls; it gets JSON on standard input "
+        "(kind, number, message)",
     )
     parser.add_argument(
         "--legacy",
         action="store_true",
-        help="serve old clients, too: /rest/v1, signatures with SHA-1 or without a date. Weaker; off by default",
+        help="also serve old clients: /rest/v1, signatures with SHA-1 or without a date. This is "
+        "weaker, and off by default",
     )
 
 
@@ -87,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
             "--pages is plain HTTP: a loopback address only. Phones reach the pages over HTTPS (--listen)"
         )
     if (options.certificate is None) != (options.key is None):
-        raise Failed("--certificate and --key belong together")
+        raise Failed("--certificate and --key have to be given together")
     with opened(options) as store:
         return _serve(options, store)
 

@@ -17,48 +17,62 @@ _DAY = 86400.0
 
 
 def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
-    parser = actions.add_parser("user", help="who can log in, with what")
+    parser = actions.add_parser("user", help="which users there are, and by which rules they log in")
     verbs = parser.add_subparsers(metavar="ACTION", required=True)
-    add = verbs.add_parser("add", parents=[shared], help="a new one")
+    add = verbs.add_parser("add", parents=[shared], help="add one")
     add.add_argument("user", metavar="NAME")
-    add.add_argument("--invite", action="store_true", help="print a link that makes a browser their phone")
+    add.add_argument(
+        "--invite", action="store_true", help="print a link that turns a browser into the user's phone"
+    )
     add.set_defaults(does=_add)
-    listing = verbs.add_parser("list", parents=[shared], help="all of them")
+    listing = verbs.add_parser("list", parents=[shared], help="list all of them")
     listing.set_defaults(does=_list)
     for name, does, words in (
-        ("remove", _remove, "forget them, with devices and logins"),
-        ("invite", _invite, "print a link that makes a browser their phone; works once, for a day"),
-        ("unlock", _unlock, "after too many wrong passcodes"),
+        ("remove", _remove, "remove the user, with all devices and logins"),
+        (
+            "invite",
+            _invite,
+            "print a link that turns a browser into the user's phone; it works once, for a day",
+        ),
+        ("unlock", _unlock, "unlock a user who typed too many wrong passcodes"),
     ):
         verb = verbs.add_parser(name, parents=[shared], help=words)
         verb.add_argument("user", metavar="NAME")
         verb.set_defaults(does=does)
-    status = verbs.add_parser("status", parents=[shared], help="active, bypass (is not asked) or disabled")
+    status = verbs.add_parser(
+        "status",
+        parents=[shared],
+        help="set the user's status: active, bypass (isn't asked for a factor) or disabled",
+    )
     status.add_argument("user", metavar="NAME")
     status.add_argument("status", choices=[choice.value for choice in UserStatus])
     status.set_defaults(does=_status)
     policy = verbs.add_parser(
-        "policy", parents=[shared], help="their own rules; what isn't given is as the application has it"
+        "policy",
+        parents=[shared],
+        help="replace the user's own rules; for options that you leave out, the application's rules apply",
     )
     policy.add_argument("user", metavar="NAME")
     policy.add_argument(
         "--factors",
         nargs="+",
         choices=[factor.value for factor in Factor],
-        help="only these, where the application allows them",
+        help="only these factors, if the application allows them",
     )
     policy.add_argument(
         "--without-device",
         choices=[NewUsers.ENROLL.value, NewUsers.DENY.value],
-        help="while they have no device they are asked to enrol, or denied",
+        help="whether the user is asked to enrol or denied while they have no device",
     )
     policy.set_defaults(does=_policy)
     codes = verbs.add_parser(
-        "bypass", parents=[shared], help="new bypass codes, for somebody without their phone"
+        "bypass", parents=[shared], help="print new bypass codes, for a user without their phone"
     )
     codes.add_argument("user", metavar="NAME")
-    codes.add_argument("--count", type=int, default=1, metavar="N", help="1 to 10; default 1")
-    codes.add_argument("--hours", type=float, default=24, help="how long they are good; default 24")
+    codes.add_argument("--count", type=int, default=1, metavar="N", help="how many, 1 to 10; default 1")
+    codes.add_argument(
+        "--hours", type=float, default=24, help="for how many hours they are valid; default 24"
+    )
     codes.set_defaults(does=_bypass)
 
 
@@ -67,7 +81,7 @@ def _add(options: argparse.Namespace) -> int:
         try:
             user = store.users.add(username_of(options.user))
         except NameTaken:
-            raise Failed(f"there is a user {options.user} already") from None
+            raise Failed(f"there is already a user {options.user}") from None
         store.events.add("command line", "user.added", username=user.username)
         link = _link(store, user) if options.invite else {}
     return tell(options, {"username": user.username, "user_id": user.user_id, **link})
@@ -94,7 +108,7 @@ def _list(options: argparse.Namespace) -> int:
             }
             for user in store.users.list()
         ]
-    return show(options, rows, "No users. `authproxy cloud user add NAME` makes one.")
+    return show(options, rows, "There are no users. `authproxy cloud user add NAME` adds one.")
 
 
 def _remove(options: argparse.Namespace) -> int:

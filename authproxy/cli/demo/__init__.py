@@ -6,8 +6,9 @@ import argparse
 import importlib
 
 SUMMARY = (
-    "The whole on this machine: a directory, a cloud service with a phone page, and the proxy between them, on\n"
-    "loopback ports of their own. Prints what to try, shows decisions as they fall, and leaves nothing behind."
+    "Run everything on this machine: a directory, a cloud service with a phone page, and the "
+    "proxy between them, on loopback ports of their own. It prints what to try, shows each "
+    "decision, and removes everything at its end."
 )
 EXAMPLE = "authproxy demo --once"
 
@@ -16,9 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once",
         action="store_true",
-        help="play the tour by itself and end: exit 0 if every step did what it says",
+        help="play the tour by itself and end; exit code 0 if every step went as it should",
     )
-    parser.add_argument("--json", action="store_true", help="with --once: the tour's outcome as JSON")
+    parser.add_argument("--json", action="store_true", help="with --once: print the tour's outcome as JSON")
 
 
 def run(options: argparse.Namespace) -> int:

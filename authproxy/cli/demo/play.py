@@ -76,7 +76,7 @@ class Demo:
             await self._stage.start()
             return await (self._tour() if self._once else self._watch())
         except NotStarted as problem:
-            _say(f"That did not start: {problem}")
+            _say(f"It did not start: {problem}")
             return 1
         except CancelledError:
             # Ctrl-C ends the watching, as it should; it breaks a tour off.
@@ -138,7 +138,8 @@ class Demo:
         if self._stage.is_connected:
             Deferred.fromCoroutine(self._stage.disconnect_cloud())
             print(
-                "  the cloud is gone: log in at both ports and see what each failmode does; o brings it back"
+                "  the cloud is gone: log in at both ports and see what each failmode does; o and Enter "
+                "brings it back"
             )
         else:
             self._stage.connect_cloud()

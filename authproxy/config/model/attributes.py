@@ -50,22 +50,23 @@ class AttributesFrom(StrEnum):
 
 
 class AttributeRule(Options):
-    """What an Accept carries for the members of a group, for a user, or with neither for those whom no other entry
-    fits."""
+    """Attributes for the members of a group, for one user, or (with neither) for users whom no other entry matches."""
 
     group: DnOption | None = Field(
         default=None,
         examples=["CN=VPN-Admins,OU=Groups,DC=corp,DC=example"],
-        description="Members of this group of the directory; membership by nested groups counts.",
+        description="Applies to members of this group in the directory. Nested groups count.",
     )
     user: UserName | None = Field(
-        default=None, examples=["alice"], description="One user, by the name that the directory confirms."
+        default=None,
+        examples=["alice"],
+        description="Applies to this user, by the name that the directory confirms.",
     )
     send: Settings = Field(
         examples=[["Class = admins", "Filter-Id = acl-admins"]],
-        description="Attributes by their dictionary names. `=` takes the place of what a `radius_client` sent under "
-        "that name, `+=` stands beside it; `NAME:1 = …` has a tag; octets may be 0x…; text with a comma, or a space "
-        "at its end, goes in quotes.",
+        description="Attributes by their dictionary names. `=` replaces what a `radius_client` sent under "
+        "that name, `+=` adds to it. `NAME:1 = …` sets a tag. Octets can be written as 0x…. Text with a "
+        "comma, or with a space at its end, has to be in quotes.",
     )
 
 
@@ -82,10 +83,11 @@ def rule_faults(rules: Sequence[AttributeRule]) -> Iterator[Finding]:
     for index, rule in enumerate(rules):
         if rule.group is not None and rule.user is not None:
             yield Finding(
-                ("attributes", index, "user"), "there is a group already: one of both, or two entries"
+                ("attributes", index, "user"),
+                "there is also a group: use one of the two, or write two entries",
             )
             continue
         whose = ("", canonical(rule.user or "")) if rule.group is None else ("group", rule.group.lower())
         if seen.setdefault(whose, index) != index:
-            named = rule.group or rule.user or "those whom no other fits"
-            yield Finding(("attributes", index), f"there is an entry for {named} already: put both in one")
+            named = rule.group or rule.user or "users whom no other entry matches"
+            yield Finding(("attributes", index), f"there is already an entry for {named}: combine the two")

@@ -20,46 +20,47 @@ _WIDE = {4: 8, 6: 16}  # prefix lengths below which nobody can have meant their 
 
 
 class HttpProxy(Section):
-    """Gives tunnels (HTTP CONNECT) to one place, the cloud's API host, and to no other."""
+    """Opens tunnels (HTTP CONNECT) to the cloud's API host, and to no other place."""
 
     name: Text = Field(
         default="",
         examples=["way-out"],
-        description="What logs call this section. Not given: the section's name.",
+        description="The name of this section in logs. If not set: the section's name in this file.",
     )
     api_host: Host = Field(
         examples=["api-xxxxxxxx.example.com"],
-        description="Where tunnels may lead: the cloud's API host, alone.",
+        description="The only host to which tunnels may lead: the cloud's API host.",
     )
-    api_port: Port = Field(default=443, description="Its port, and the only one.")
+    api_port: Port = Field(default=443, description="The only port to which tunnels may lead.")
     allow_local_api: Flag = Field(
         default=False,
-        description="Let `api_host` be, or resolve to, an address of this machine or a private network.",
+        description="Allow `api_host` to be, or resolve to, an address of this machine or of a private "
+        "network.",
     )
-    port: Port = Field(default=80, description="Where to listen, by TCP.")
+    port: Port = Field(default=80, description="The TCP port to listen on.")
     interface: Annotated[tuple[Address, ...], Listed] = Field(
         default=(),
         examples=[["10.0.0.5"]],
-        description="Addresses to listen on. Not given: `main`'s, else all.",
+        description="IP addresses to listen on. If not set: those of `main`, else all.",
     )
     client_ip: Annotated[tuple[Networks, ...], ListedWords] = Field(
         examples=[["10.0.0.0/24"]],
-        description="Who may have a tunnel: addresses, networks, ranges. Not given in a `.cfg`: everybody.",
+        description="Who may open a tunnel: addresses, networks, ranges. If not set in a `.cfg`: everybody.",
     )
     idle_timeout: Annotated[float, seconds(10, 86_400)] = Field(
         default=300,
-        description="After how long a tunnel in which nothing moves is closed. A push takes a minute.",
+        description="A tunnel is closed after this long without traffic. A push can take a minute.",
     )
     max_connections: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=1024, description="Tunnels at a time, at most; each takes two file descriptors."
+        default=1024, description="How many tunnels may be open at a time; each takes two file descriptors."
     )
     max_connections_per_client: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=256, description="Tunnels of one address, at most."
+        default=256, description="How many tunnels one address may have open at a time."
     )
 
     CFG_DEFAULTS: ClassVar[Mapping[str, str]] = {"client_ip": _EVERYBODY}
     # Known to the existing product and without a meaning here.
-    IGNORED: ClassVar[Mapping[str, str]] = {"debug": "tunnels hold nothing that could be read"}
+    IGNORED: ClassVar[Mapping[str, str]] = {"debug": "tunnels contain nothing that could be read"}
 
     @property
     def clients(self) -> tuple[Network, ...]:
@@ -84,4 +85,4 @@ class HttpProxy(Section):
         yield from super().risks()
         wide = [network for network in self.clients if network.prefixlen < _WIDE[network.version]]
         if wide:
-            yield Finding("client_ip", f"{wide[0]} is very wide: name the networks that clients are in")
+            yield Finding("client_ip", f"{wide[0]} is very large: name the networks in which the clients are")

@@ -39,11 +39,11 @@ SINGLE = frozenset({"main"})
 
 
 REFUSED: Mapping[str, str] = {
-    "radius_server_iframe": "the prompt inside the VPN's web page was switched off by the cloud in March 2024; use "
+    "radius_server_iframe": "the cloud switched off the prompt inside the VPN's web page in March 2024; use "
     "radius_server_auto",
-    "cloud": "directory synchronisation is not part of this proxy, and no login needs it; take the section out and let "
-    "another tool synchronise",
-    "sso": "single sign-on is not part of this proxy; take the section out",
+    "cloud": "directory synchronisation is not part of this proxy, and no login needs it; remove the section and "
+    "use another tool to synchronise",
+    "sso": "single sign-on is not part of this proxy; remove the section",
 }
 
 ALL_KINDS = (*SERVED, *REFUSED)

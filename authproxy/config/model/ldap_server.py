@@ -39,108 +39,111 @@ class CloudUsername(StrEnum):
 
 
 class LdapServerAuto(ServerSection):
-    """Binds go to the directory first, then get a second factor; everything else passes as it is."""
+    """Answers LDAP applications. A bind goes to the directory first, then needs a factor; all else is relayed."""
 
     port: ListenPort = Field(
-        default=389, description="The TCP port; 0: any free one, which `ready` tells. StartTLS is there, too."
+        default=389,
+        description="The TCP port, also for StartTLS; 0: any free port, which the `ready` line names.",
     )
     ssl_port: ListenPort = Field(
-        default=636, description="The port of LDAPS, listened on when there is a certificate."
+        default=636, description="The port for LDAPS. It is open only if there is a certificate."
     )
     ssl_cert_path: FileOption | None = Field(
         default=None,
         examples=["ldap.pem"],
-        description="PEM certificate with its chain, for StartTLS and LDAPS. Read again at a reload.",
+        description="The certificate for StartTLS and LDAPS (PEM), with its chain. A reload reads it again.",
     )
     ssl_key_path: KeyFileOption | None = Field(
-        default=None, examples=["ldap.key"], description="PEM key of `ssl_cert_path`."
+        default=None, examples=["ldap.key"], description="The private key of `ssl_cert_path` (PEM)."
     )
     minimum_tls_version: Annotated[MinimumTls, one_of(MinimumTls, OLD_TLS)] = Field(
-        default=MinimumTls.TLS12, description="The oldest version of TLS that clients may speak."
+        default=MinimumTls.TLS12, description="The oldest TLS version that clients may use."
     )
     cipher_list: Text | None = Field(
         default=None,
         examples=["ECDHE+AESGCM"],
-        description="Ciphers of TLS 1.2 in OpenSSL's notation. Not given: those with forward secrecy.",
+        description="TLS 1.2 ciphers, in OpenSSL's notation. If not set: those with forward secrecy.",
     )
     require_tls: Flag | None = Field(
         default=None,
         examples=[True],
-        description="Take passwords over TLS only. Not given: where there is a certificate. Not given in a `.cfg`: "
-        "no.",
+        description="Accept passwords over TLS only. If not set: yes if there is a certificate; in a "
+        "`.cfg`: no.",
     )
     factors: Annotated[tuple[Annotated[Factor, one_of(Factor)], ...], ListedWords] = Field(
         default=(Factor.AUTO,),
-        description="What to try when no factor was typed, in this order; the first that the user has. LDAP can't "
-        "ask for a passcode: it has to be typed behind the password.",
+        description="What to try, in this order, if no factor was typed: the first that the user has is "
+        "used. LDAP can't ask for a passcode: users have to type it behind the password.",
     )
     allow_concat: Flag = Field(
         default=True,
-        description="Take a factor or passcode that was typed behind the password: `password,123456`.",
+        description="Accept a factor or passcode typed behind the password: `password,123456`.",
     )
-    delimiter: Text = Field(default=",", description="What stands between the password and the factor.")
+    delimiter: Text = Field(default=",", description="What separates the password from the factor.")
     delimited_password_length: Annotated[int, whole(0, 128)] = Field(
         default=0,
-        description="The password's length in characters, where all have the same; 0: the delimiter says it.",
+        description="The length of the password in characters, if all passwords have the same. 0: the "
+        "delimiter alone marks the end of the password.",
     )
     exempt_ous: Annotated[tuple[DnOption, ...], Listed] = Field(
         default=(),
         examples=[["CN=jira,OU=Service,DC=corp,DC=example"]],
-        description="Entries that need no second factor: each of these and everything below it. The account that an "
-        "application searches with belongs here. In a `.cfg`: `exempt_ou_1`, …",
+        description="Entries that need no second factor: each of these and everything below it. Name the "
+        "account here with which an application searches. In a `.cfg`: `exempt_ou_1`, …",
     )
     exempt_groups: Annotated[tuple[DnOption, ...], Listed] = Field(
         default=(),
         examples=[["CN=No second factor,OU=Groups,DC=corp,DC=example"]],
-        description="Groups whose members need no second factor; membership by nested groups counts.",
+        description="Groups whose members need no second factor. Nested groups count.",
     )
     exempt_primary_bind: Flag = Field(
         default=False,
-        description="The first bind on each connection needs no second factor, whoever it is. Name the application's "
-        "account in `exempt_ous` instead. Not given in a `.cfg`: true.",
+        description="The first bind on each connection needs no second factor, whoever binds. It is better "
+        "to name the application's account in `exempt_ous`. If not set in a `.cfg`: true.",
     )
     cloud_username: Annotated[CloudUsername, one_of(CloudUsername)] = Field(
         default=CloudUsername.ATTRIBUTE,
-        description="Whom the cloud is asked about: `attribute`, the entry's `username_attribute`; `typed`, what the "
-        "application binds as, such as `alice@corp.example` or `corp\\alice`, in small letters. A DN says nothing of "
-        "what was typed, so there it is the attribute.",
+        description="The name under which the cloud is asked about the user. `attribute`: the entry's "
+        "`username_attribute`. `typed`: the name with which the application binds, such as "
+        "`alice@corp.example` or `corp\\alice`, in small letters; if that is a DN, the attribute is used.",
     )
     allow_anonymous_bind: Flag = Field(
         default=False,
-        description="Let clients search without or before a bind, with what the directory lets anybody see.",
+        description="Let clients search anonymously, before or without a bind. They see what the directory "
+        "shows to everybody.",
     )
     allow_searches_after_bind: Flag = Field(
         default=True,
-        description="`false`: a connection ends behind the answer to a bind that had a second factor.",
+        description="`false`: close the connection after the answer to a bind with a second factor.",
     )
     approval_memory: Annotated[float, seconds(0, LONGEST_MEMORY)] = Field(
         default=0,
-        description="For how long a user's approval counts for the same login again: the same password, from the same "
-        "address, for applications that bind several times a login. The password is checked each time. 0: each bind "
-        "asks the user.",
+        description="For how long a user's approval counts again for the same login, with the same password "
+        "from the same address. Meant for applications that bind several times in one login. The password "
+        "is checked each time. 0: each bind asks the user.",
     )
     proxy_protocol_from: Networks = Field(
         default=(),
         examples=[["10.0.0.7"]],
-        description="Balancers, which begin each connection with a PROXY header (version 1 or 2) that tells the "
-        "client's address. From anywhere else such a header is an error.",
+        description="Addresses of load balancers, which begin each connection with a PROXY header (version "
+        "1 or 2) that names the client's address. From any other address such a header is an error.",
     )
     network_timeout: Annotated[float, seconds(0, 86_400)] = Field(
         default=600,
-        description="For how long the directory may say nothing on an operation. 0: for ever, as for a search that "
-        "waits for changes.",
+        description="How long the directory may take to say something about an operation. 0: for ever, for "
+        "searches that wait for changes.",
     )
     idle_timeout: Annotated[float, seconds(10, 86_400)] = Field(
-        default=3600, description="After how long a connection without an operation is closed."
+        default=3600, description="A connection is closed after this long without an operation."
     )
     max_connections: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=4096, description="Connections on one port, at most; each takes two file descriptors."
+        default=4096, description="How many connections one port accepts; each takes two file descriptors."
     )
     max_connections_per_client: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=100, description="Connections from one address, at most."
+        default=100, description="How many connections are accepted from one address."
     )
     max_pending: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=4096, description="Binds that are being decided, at most; more are answered with busy."
+        default=4096, description="How many binds may be in progress; more are answered with busy."
     )
 
     SHOWN: ClassVar = {"name": "apps", "client": "ad_client"}
@@ -166,7 +169,7 @@ class LdapServerAuto(ServerSection):
     def faults(self) -> Iterator[Finding]:
         yield from super().faults()
         if (self.ssl_cert_path is None) != (self.ssl_key_path is None):
-            yield Finding("ssl_cert_path", "ssl_cert_path and ssl_key_path belong together")
+            yield Finding("ssl_cert_path", "ssl_cert_path and ssl_key_path have to be set together")
         if self.failmode is FailMode.SILENT:
             yield Finding(
                 "failmode",
@@ -178,14 +181,15 @@ class LdapServerAuto(ServerSection):
             yield Finding("ssl_port", f"{self.ssl_port} is the port without TLS already")
         for index, factor in enumerate(self.factors):
             if factor in self.factors[:index]:
-                yield Finding(("factors", index), f"{factor} stands there twice")
+                yield Finding(("factors", index), f"{factor} is listed twice")
 
     def assumptions(self, options: frozenset[str]) -> Iterator[Finding]:
         yield from super().assumptions(options)
         if "exempt_primary_bind" in options:
             yield Finding(
                 "exempt_primary_bind",
-                "not given, which means true in a .cfg: the first bind on each connection needs no second factor",
+                "not set, which means true in a .cfg: the first bind on each connection needs no second "
+                "factor",
             )
 
     def risks(self) -> Iterator[Finding]:
@@ -193,24 +197,28 @@ class LdapServerAuto(ServerSection):
         if self.exempt_primary_bind:
             yield Finding(
                 "exempt_primary_bind",
-                "true: whoever binds first on a connection needs no second factor, a user as well as the "
-                "application; better name the application's account in exempt_ous",
+                "true: the first bind on each connection needs no second factor, even if a user binds; "
+                "it is better to name the application's account in exempt_ous",
             )
         if self.approval_memory:
             yield Finding(
                 "approval_memory",
-                f"for {self.approval_memory:g} seconds behind a user's approval their password alone is enough, from "
-                "the same address: with an application that many use, that is the application's",
+                f"for {self.approval_memory:g} seconds after a user's approval, their password alone is "
+                "enough from the same address; with an application that many people use, that is the "
+                "application's address",
             )
         for option in ("exempt_ous", "exempt_groups"):
             if listed := getattr(self, option):
                 yield Finding(option, f"no second factor for {' and '.join(listed)}")
         if not self.require_tls and not _is_loopback(self.interface):
             yield Finding(
-                "require_tls", "false: passwords cross the network readable, unless each client uses TLS"
+                "require_tls", "false: passwords cross the network unencrypted, unless each client uses TLS"
             )
         if self.factors == (Factor.PASSCODE,):
-            yield Finding("factors", "LDAP can't ask: who types no passcode behind the password can't log in")
+            yield Finding(
+                "factors",
+                "LDAP can't ask for a passcode: users who type none behind the password can't log in",
+            )
 
 
 def _is_loopback(interface: tuple[str, ...]) -> bool:

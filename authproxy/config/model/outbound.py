@@ -19,15 +19,19 @@ class Outbound(Section):
     http_proxy_host: Host | None = Field(
         default=None,
         examples=["proxy.corp.example"],
-        description="An outbound HTTP proxy (CONNECT) for calls to the cloud. Not given: `main`'s; none there: "
-        "calls go out directly. The environment's proxy variables are never looked at.",
+        description="An outbound HTTP proxy (CONNECT) for calls to the cloud. If not set: that of `main`; "
+        "without one there, calls are made directly. The proxy variables of the environment are ignored.",
     )
-    http_proxy_port: Port = Field(default=80, description="The proxy's port.")
+    http_proxy_port: Port = Field(default=80, description="The port of `http_proxy_host`.")
     http_proxy_username: Text | None = Field(
-        default=None, examples=["authproxy"], description="Basic authentication at the proxy."
+        default=None,
+        examples=["authproxy"],
+        description="The user name for the proxy (Basic authentication).",
     )
     http_proxy_password: SecretOption | None = Field(
-        default=None, examples=[{"file": "proxy-password"}], description="Basic authentication at the proxy."
+        default=None,
+        examples=[{"file": "proxy-password"}],
+        description="The password for the proxy (Basic authentication).",
     )
 
     # Inherited together or not at all: one proxy's password isn't for another.
@@ -39,8 +43,8 @@ class Outbound(Section):
         if self.http_proxy_host is None:
             for option in self.OUTBOUND:
                 if option in given:
-                    yield Finding(option, "there is no http_proxy_host beside it")
+                    yield Finding(option, "has no effect without http_proxy_host")
         if (self.http_proxy_username is None) != (self.http_proxy_password is None):
             yield Finding(
-                "http_proxy_username", "http_proxy_username and http_proxy_password belong together"
+                "http_proxy_username", "http_proxy_username and http_proxy_password have to be set together"
             )

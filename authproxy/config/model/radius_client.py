@@ -31,17 +31,19 @@ _TLS_OPTIONS = ("ssl_ca_certs_file", "ssl_server_name", "ssl_client_cert_file", 
 
 
 class RadiusClient(Section):
-    """Logins are passed on to a RADIUS server, whatever proof they carry: PAP, CHAP, MS-CHAP, EAP."""
+    """Passes logins on to a RADIUS server, which checks the password: by PAP, CHAP, MS-CHAP or EAP."""
 
     host: Annotated[tuple[Host, ...], Listed] = Field(
         examples=[["radius1.corp.example", "radius2.corp.example"]],
-        description="The servers, by name or address, in order of preference. In a `.cfg`: `host`, `host_2`, …",
+        description="The RADIUS servers, by name or address, in order of preference. In a `.cfg`: `host`, "
+        "`host_2`, …",
     )
     port: Annotated[tuple[Port, ...], Listed] = Field(
         default=(),
         examples=[1812],
-        description="Their ports: one for all, or one for each host in turn. Not given: 1812, or 2083 for radsec. In a "
-        "`.cfg`: `port`, `port_2`, …, each for its host alone, and 1812 for a host whose is not given beside others.",
+        description="The servers' ports: one for all, or one for each host in the same order. If not set: "
+        "1812, or 2083 for `radsec`. In a `.cfg`: `port`, `port_2`, …, each for its own host only; a host "
+        "without one then has 1812.",
     )
     transport: Annotated[RadiusTransport, one_of(RadiusTransport)] = Field(
         default=RadiusTransport.UDP,
@@ -50,34 +52,37 @@ class RadiusClient(Section):
     secret: RadiusSecret | None = Field(
         default=None,
         examples=[{"file": "radius-secret"}],
-        description="The shared secret, for all hosts. Not needed for radsec, where it is `radsec`.",
+        description="The shared secret of all hosts. Not needed for `radsec`, where it is `radsec`.",
     )
     accounting_port: Port | None = Field(
         default=None,
         examples=[1813],
-        description="Where the servers take accounting. Not given: 1813, or for radsec the same port as logins.",
+        description="The port on which the servers accept accounting. If not set: 1813, or for `radsec` the "
+        "port of the logins.",
     )
     retries: Annotated[int, whole(0, 20)] = Field(
-        default=3, description="How often a request is sent again when no answer comes."
+        default=3, description="How often a request is sent again if no answer comes."
     )
     retry_wait: Annotated[float, seconds(0.1, 30)] = Field(
         default=2,
-        description="The wait before the first repetition; each later one is twice as long. Over TLS nothing is "
-        "repeated, and an answer is waited for as long as all of them together.",
+        description="The wait before the first repetition; it doubles with each further one. Over TLS "
+        "nothing is repeated, and authproxy waits for an answer for as long as all of these together.",
     )
     failures_per_user: Annotated[int, whole(0, 1000)] = Field(
         default=4,
-        description="Wrong passwords of one user that are tried in `failures_window`, all sections together; further "
-        "ones are refused without asking. Keep it below what locks an account at the server; the last one is kept for "
-        "places that the user has logged in from before. 0: no such limit.",
+        description="How many wrong passwords of one user are tried within `failures_window`, in all "
+        "sections together. Further attempts are rejected without asking the server. Keep it below the "
+        "number that locks an account there. The last attempt is reserved for places from which the user "
+        "has logged in before. 0: no limit.",
     )
     failures_window: Annotated[float, seconds(10, 86400)] = Field(
-        default=900, description="Over how long wrong passwords are counted together; a right one ends it."
+        default=900,
+        description="The period over which wrong passwords are counted. A right password ends the count.",
     )
     require_message_authenticator: Flag = Field(
         default=True,
-        description="Take no answer without a Message-Authenticator (CVE-2024-3596). `false` for old servers that "
-        "send none. Over TLS none is needed.",
+        description="Ignore answers without a Message-Authenticator (CVE-2024-3596). Set it to `false` for "
+        "old servers that send none. Over TLS it isn't needed.",
     )
     eap_outer_name: Annotated[EapOuterName, one_of(EapOuterName)] = Field(
         default=EapOuterName.ASK,
@@ -89,7 +94,7 @@ class RadiusClient(Section):
     nas_ip: Address | None = Field(
         default=None,
         examples=["10.1.0.9"],
-        description="NAS-IP-Address in requests. Not given: the address they are sent from.",
+        description="NAS-IP-Address in requests. If not set: the address from which they are sent.",
     )
     nas_identifier: Text | None = Field(
         default=None, examples=["authproxy"], description="NAS-Identifier in requests."
@@ -97,7 +102,8 @@ class RadiusClient(Section):
     pass_through_attr_names: Annotated[tuple[Text, ...], ListedWords] = Field(
         default=(),
         examples=[["Filter-Id", "Class"]],
-        description="Attributes of the server's Accept that the NAS gets. What MS-CHAP and EAP need crosses anyway.",
+        description="Attributes of the server's Accept that the NAS gets. What MS-CHAP and EAP need is "
+        "passed on anyway.",
     )
     pass_through_all: Flag = Field(
         default=False, description="Give the NAS all attributes of the server's Accept."
@@ -106,20 +112,24 @@ class RadiusClient(Section):
     ssl_ca_certs_file: FileOption | None = Field(
         default=None,
         examples=["ca.pem"],
-        description="radsec: PEM certificates that the servers' are checked against. Not given: the system's.",
+        description="For `radsec`: CA certificates (PEM) that verify the servers' certificates. If not set: "
+        "the system's.",
     )
     ssl_server_name: Host | None = Field(
         default=None,
         examples=["radius.corp.example"],
-        description="radsec: the name that each host's certificate has to have, for hosts that are given by address.",
+        description="For `radsec`: the name that the hosts' certificates have to contain, if the hosts are "
+        "given by address.",
     )
     ssl_client_cert_file: FileOption | None = Field(
         default=None,
         examples=["proxy.pem"],
-        description="radsec: PEM certificate chain to show to the servers.",
+        description="For `radsec`: the certificate to show to the servers (PEM), with its chain.",
     )
     ssl_client_key_file: KeyFileOption | None = Field(
-        default=None, examples=["proxy.key"], description="radsec: PEM key of `ssl_client_cert_file`."
+        default=None,
+        examples=["proxy.key"],
+        description="For `radsec`: the private key of `ssl_client_cert_file` (PEM).",
     )
 
     CFG_DEFAULTS: ClassVar = {"require_message_authenticator": "false"}
@@ -127,7 +137,7 @@ class RadiusClient(Section):
         Family("host", "host", bare=True),
         Family("port", "port", bare=True, each="host", default="1812"),
     )
-    IGNORED: ClassVar = {"pw_codec": "passwords are passed on in the octets that they came in"}
+    IGNORED: ClassVar = {"pw_codec": "passwords are passed on exactly as they came"}
 
     @property
     def servers(self) -> tuple[tuple[str, int], ...]:
@@ -155,10 +165,11 @@ class RadiusClient(Section):
         if self.transport is RadiusTransport.RADSEC:
             for option in ("ssl_client_cert_file", "ssl_client_key_file"):
                 if getattr(self, option) is None:
-                    yield Finding(option, "missing: radsec shows the servers a certificate")
+                    yield Finding(option, "missing: radsec needs a certificate to show to the servers")
         if len(self.port) not in (0, 1, len(self.host)):
             yield Finding(
-                "port", f"{len(self.port)} ports for {len(self.host)} hosts: one for all, or one for each"
+                "port",
+                f"{len(self.port)} ports for {len(self.host)} hosts: give one for all, or one for each",
             )
 
     def risks(self) -> Iterator[Finding]:
@@ -177,8 +188,8 @@ class RadiusClient(Section):
 
 
 class DuoOnlyClient(Section):
-    """Nobody checks a password: the client has done it. No outage opens a section with this client."""
+    """Checks no password: the client has to have done that. With this client, no outage lets anyone in."""
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
-        yield Finding("", "checks no password: whoever asks has to have done it")
+        yield Finding("", "checks no password: the client has to have done that")

@@ -55,14 +55,14 @@ def _long_enough(secret: Secret) -> Secret:
     return (
         secret
         if len(secret) >= 8
-        else wrong("shorter than 8 octets; `authproxy secret generate` makes a good one")
+        else wrong("shorter than 8 bytes; `authproxy secret generate` makes a good one")
     )
 
 
 def _fits(text: str) -> str:
     # RFC 2865 §5: what an attribute's value holds.
     octets = len(text.encode())
-    return text if octets <= MAX_VALUE else wrong(f"{octets} octets; an attribute holds {MAX_VALUE}")
+    return text if octets <= MAX_VALUE else wrong(f"{octets} bytes; an attribute holds {MAX_VALUE}")
 
 
 AttributeText = Annotated[Text, AfterValidator(_fits)]
@@ -71,26 +71,29 @@ _REQUIRE = one_of(RequireMessageAuthenticator)
 
 
 class Client(Options):
-    """One RADIUS client, or a network of them that share a secret."""
+    """One RADIUS client, or a network of clients that share a secret."""
 
     name: Text = Field(
         default="",
         examples=["asa"],
-        description="What logs call it. Not given: its (first) address as it is written.",
+        description="The name of this client in logs. If not set: its (first) address as written.",
     )
     ip: Networks = Field(
-        examples=["10.1.0.0/24"], description="Where it sends from. The most specific network wins."
+        examples=["10.1.0.0/24"],
+        description="The address or network from which it sends. If several clients match, the most "
+        "specific network wins.",
     )
     secret: RadiusSecret = Field(
         examples=[{"file": "asa-secret"}],
-        description="The shared secret, 8 octets at least and better 16 or more.",
+        description="The shared secret: at least 8 bytes, better 16 or more.",
     )
     require_message_authenticator: Annotated[RequireMessageAuthenticator, _REQUIRE] | None = Field(
-        default=None, examples=["yes"], description="As the section's option, for this client."
+        default=None, examples=["yes"], description="The section's option, for this client only."
     )
     omit_message_authenticator: Flag = Field(
         default=False,
-        description="Answer without Message-Authenticator, for the rare device that drops answers with one.",
+        description="Answer without Message-Authenticator, for the rare device that drops answers that have "
+        "one.",
     )
 
     @model_validator(mode="before")
@@ -112,20 +115,21 @@ class RadiusServer(RadSecServer):
     clients: Annotated[tuple[Client, ...], _CLIENTS] = Field(
         default=(),
         examples=[[{"name": "asa", "ip": "10.1.0.1", "secret": {"file": "asa-secret"}}]],
-        description="Who may ask by UDP. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
+        description="The clients that may ask by UDP. In a `.cfg`: `radius_ip_1` and `radius_secret_1`, …",
     )
     port: ListenPort = Field(
         default=1812,
-        description="The UDP port; 0: any free one, which `ready` tells. Sections may share one when no client's "
-        "network is in two.",
+        description="The UDP port; 0: any free port, which the `ready` line names. Sections may share one "
+        "if no client address belongs to two of them.",
     )
     require_message_authenticator: Annotated[RequireMessageAuthenticator, _REQUIRE] = Field(
         default=RequireMessageAuthenticator.AUTO,
-        description="Whether requests have to carry a Message-Authenticator (CVE-2024-3596). `auto`: from the first "
-        "one that a client sends, and until then none with a Proxy-State goes without. Clients may have their own.",
+        description="Whether requests need a Message-Authenticator (CVE-2024-3596). `auto`: a client needs "
+        "it once it has sent one; before that, only requests with a Proxy-State need it. Each client can "
+        "have its own value.",
     )
     force_message_authenticator: Flag = Field(
-        default=False, description="What an existing file may have for `require_message_authenticator: yes`."
+        default=False, description="Accepted for existing files; means `require_message_authenticator: yes`."
     )
     exempt_usernames: Annotated[tuple[UserName, ...], Listed] = Field(
         default=(),
@@ -133,78 +137,83 @@ class RadiusServer(RadSecServer):
         description="Users who need no second factor, by the name that the directory confirms. In a `.cfg`: "
         "`exempt_username_1`, …",
     )
-    pw_codec: Codec = Field(default="utf-8", description="The encoding that clients send passwords in.")
+    pw_codec: Codec = Field(
+        default="utf-8", description="The character encoding in which clients send passwords."
+    )
     client_ip_attr: Text = Field(
         default="Calling-Station-Id",
-        description="The attribute with the user's own address, for the cloud's network rules; `paloalto` stands for "
-        "PaloAlto-Client-Source-IP.",
+        description="The attribute with the user's own address, for the cloud's network rules. `paloalto` "
+        "stands for PaloAlto-Client-Source-IP.",
     )
     pass_through_attr_names: Annotated[tuple[Text, ...], ListedWords] = Field(
         default=(),
         examples=[["NAS-Port-Type", "Calling-Station-Id"]],
-        description="Attributes of a client's request that a `radius_client` is shown, too.",
+        description="Attributes of a client's request that a `radius_client` gets too.",
     )
     pass_through_all: Flag = Field(
-        default=False, description="Show a `radius_client` all attributes of a client's request."
+        default=False, description="Give a `radius_client` all attributes of a client's request."
     )
     attributes: Annotated[tuple[AttributeRule, ...], Listed] = Field(
         default=(),
         examples=[[{"user": "alice", "send": ["Class = admins", "Filter-Id = acl-admins"]}]],
-        description="What an Accept carries, by the user's name, or by a group of an `ad_client`'s directory with "
-        "`group`. In a `.cfg`: `attribute_group_1` or `attribute_user_1`, with `attribute_send_1`.",
+        description="Attributes that an Accept carries, by the user's name or, with an `ad_client`, by "
+        "group. In a `.cfg`: `attribute_group_1` or `attribute_user_1`, with `attribute_send_1`.",
     )
     attributes_from: Annotated[AttributesFrom, one_of(AttributesFrom)] = Field(
         default=AttributesFrom.FIRST,
-        description="Of several entries of `attributes` that fit a user: `first` in their order, or `all`.",
+        description="If several entries of `attributes` match a user: `first` uses the first one, `all` "
+        "uses all of them.",
     )
     trust_unsigned_client_ip: Flag = Field(
         default=False,
-        description="Believe that address in requests without Message-Authenticator, which anyone on the way can "
-        "change.",
+        description="Believe the address in `client_ip_attr` even if the request has no "
+        "Message-Authenticator. Anyone on the way could then change it.",
     )
     fail_open_class: AttributeText = Field(
         default="",
         examples=["OU=Restricted"],
-        description="`safe`: the Class in the Accept of whoever passes without a second factor, as it is written, in "
-        "UTF-8; in place of the primary's. So the NAS can restrict the session.",
+        description="With `failmode: safe`: the Class (as written, in UTF-8) in the Accept of each user who "
+        "gets in without a second factor. It replaces the primary's, and lets the NAS restrict the session.",
     )
     fail_open_filter_id: AttributeText = Field(
-        default="", examples=["outage"], description="`safe`: likewise the Filter-Id."
+        default="", examples=["outage"], description="With `failmode: safe`: the Filter-Id in such an Accept."
     )
     fail_open_reply_message: AttributeText = Field(
         default="",
         examples=["No second factor was asked for: some services are closed to you."],
-        description="`safe`: likewise a Reply-Message, but not beside EAP.",
+        description="With `failmode: safe`: the Reply-Message in such an Accept; not sent with EAP.",
     )
     accounting_client: SectionName | None = Field(
         default=None,
         examples=["radius_client"],
-        description="The `radius_client` that accounting is handed on to. Not given: it is counted, and dropped.",
+        description="The `radius_client` to which accounting is forwarded. If not set: accounting is "
+        "counted and dropped.",
     )
     accounting_port: ListenPort = Field(
         default=1813,
-        description="The UDP port for accounting, when it is handed on; over TLS it comes with the logins.",
+        description="The UDP port for accounting, if it is forwarded. Over TLS, accounting comes on the "
+        "connection of the logins.",
     )
     max_pending: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=16_384, description="Requests in progress on the port, at most; more are dropped."
+        default=16_384, description="How many requests may be in progress on the port; more are dropped."
     )
     max_pending_per_client: Annotated[int, whole(1, 1_000_000)] = Field(
         default=12_288,
-        description="Requests of one client in progress, at most; more are dropped.",
+        description="How many requests of one client may be in progress; more are dropped.",
     )
     failures_per_station: Annotated[int, whole(0, 1_000_000)] = Field(
         default=200,
-        description="Wrong passwords from one Calling-Station-Id, whoever's they are, in "
-        "`failures_refill`; then logins from there are refused until some are forgotten. 0: any number, for "
-        "clients that send the same one for all users.",
+        description="How many wrong passwords may come from one Calling-Station-Id, for all users together. "
+        "Then logins from there are rejected until some are forgotten again (`failures_refill`). 0: no "
+        "limit, for clients that send the same Calling-Station-Id for all users.",
     )
     reject_delay: Annotated[float, seconds(0, 10)] = Field(
         default=1,
-        description="No Access-Reject leaves sooner than this after its request, whatever its reason.",
+        description="An Access-Reject is never sent sooner than this after its request, whatever the reason.",
     )
     reply_cache: Annotated[float, seconds(5, 30)] = Field(
         default=30,
-        description="For how long a request that comes again gets the same octets again (RFC 5080 §2.2.2).",
+        description="For how long a repeated request gets the same answer again (RFC 5080 §2.2.2).",
     )
 
     CFG_DEFAULTS: ClassVar = {
@@ -254,7 +263,9 @@ class RadiusServer(RadSecServer):
         seen: dict[str, int] = {}
         for index, client in enumerate(self.clients):
             if seen.setdefault(client.name, index) != index:
-                yield Finding(("clients", index, "name"), f"{client.name} is the name of another client, too")
+                yield Finding(
+                    ("clients", index, "name"), f"{client.name} is already the name of another client"
+                )
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
@@ -271,7 +282,7 @@ class RadiusServer(RadSecServer):
         if self.trust_unsigned_client_ip:
             yield Finding(
                 "trust_unsigned_client_ip",
-                "true: anyone on the way can write the address that the cloud's network rules go by",
+                "true: anyone on the way can change the address to which the cloud's network rules apply",
             )
         if self.exempt_usernames:
             names = ", ".join(self.exempt_usernames)
@@ -281,10 +292,10 @@ class RadiusServer(RadSecServer):
 def _client_risks(client: Client, index: int) -> Iterator[Finding]:
     at = ("clients", index)
     if len(client.secret) < 16:
-        yield Finding((*at, "secret"), "shorter than 16 octets; `authproxy secret generate` makes a good one")
+        yield Finding((*at, "secret"), "shorter than 16 bytes; `authproxy secret generate` makes a good one")
     for network in client.ip:
         if network.prefixlen < (16 if network.version == 4 else 48):
-            yield Finding((*at, "ip"), f"{network} is very wide: name the networks that clients are in")
+            yield Finding((*at, "ip"), f"{network} is very large: name the networks in which the clients are")
     if client.require_message_authenticator is RequireMessageAuthenticator.NO:
         yield Finding(
             (*at, "require_message_authenticator"), "no: replies can be forged on the way (CVE-2024-3596)"
@@ -298,23 +309,25 @@ def _client_risks(client: Client, index: int) -> Iterator[Finding]:
 class Appending(RadiusServer):
     """A factor may stand behind the password."""
 
-    delimiter: Text = Field(default=",", description="What stands between the password and the factor.")
+    delimiter: Text = Field(default=",", description="What separates the password from the factor.")
     delimited_password_length: Annotated[int, whole(0, 128)] = Field(
         default=0,
-        description="The password's length in characters, where all have the same; 0: the delimiter says it.",
+        description="The length of the password in characters, if all passwords have the same. 0: the "
+        "delimiter alone marks the end of the password.",
     )
 
 
 class RadiusServerAuto(Appending):
-    """Password first; then a push or call by itself, or the factor that was typed behind the password."""
+    """Checks the password first. Then comes a push or call by itself, or the factor typed behind the password."""
 
     factors: Annotated[tuple[Annotated[Factor, one_of(Factor)], ...], ListedWords] = Field(
         default=(Factor.AUTO,),
-        description="What to try when no factor was typed, in this order; the first that the user has.",
+        description="What to try, in this order, if no factor was typed: the first that the user has is "
+        "used.",
     )
     allow_concat: Flag = Field(
         default=True,
-        description="Take a factor or passcode that was typed behind the password: `password,123456`.",
+        description="Accept a factor or passcode typed behind the password: `password,123456`.",
     )
 
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
@@ -328,36 +341,40 @@ class RadiusServerAuto(Appending):
 def _twice(factors: tuple[Factor, ...]) -> Iterator[Finding]:
     for index, factor in enumerate(factors):
         if factor in factors[:index]:
-            yield Finding(("factors", index), f"{factor} stands there twice")
+            yield Finding(("factors", index), f"{factor} is listed twice")
 
 
 class RadiusServerEap(Appending):
-    """802.1X and VPNs with EAP, which ends here: PEAP with GTC inside, or TTLS with PAP."""
+    """Answers EAP itself, for 802.1X and VPNs: PEAP with GTC inside, or TTLS with PAP."""
 
     certs: FileOption = Field(
         examples=["radius.pem"],
-        description="PEM certificate with its chain, which clients are shown. Read again at a reload.",
+        description="The certificate that is shown to devices (PEM), with its chain. A reload reads it "
+        "again.",
     )
-    pkey: KeyFileOption = Field(examples=["radius.key"], description="PEM key of `certs`, not encrypted.")
+    pkey: KeyFileOption = Field(
+        examples=["radius.key"], description="The private key of `certs` (PEM, not encrypted)."
+    )
     prompt: Text = Field(
-        default="Enter your password: ", description="What PEAP's clients are asked for the password with."
+        default="Enter your password: ",
+        description="The text with which PEAP devices are asked for the password.",
     )
     factors: Annotated[tuple[Annotated[Factor, one_of(Factor)], ...], ListedWords] = Field(
         default=(Factor.AUTO,),
-        description="What to try in this order; the first that the user has. `passcode` asks inside the tunnel, "
-        "with PEAP; who is asked may type `push`, `phone` or `sms`, too.",
+        description="What to try, in this order: the first that the user has is used. `passcode` asks "
+        "inside the tunnel (PEAP only); the user may then also type `push`, `phone` or `sms`.",
     )
     allow_concat: Flag = Field(
         default=False,
-        description="Take a factor or passcode that was typed behind the password: `password,123456`.",
+        description="Accept a factor or passcode typed behind the password: `password,123456`.",
     )
     minimum_tls_version: Annotated[MinimumTls, one_of(MinimumTls, OLD_TLS)] = Field(
-        default=MinimumTls.TLS12, description="The oldest version of TLS that clients may speak."
+        default=MinimumTls.TLS12, description="The oldest TLS version that clients may use."
     )
     cipher_list: Text | None = Field(
         default=None,
         examples=["ECDHE+AESGCM"],
-        description="Ciphers of TLS 1.2 in OpenSSL's notation. Not given: those with forward secrecy.",
+        description="TLS 1.2 ciphers, in OpenSSL's notation. If not set: those with forward secrecy.",
     )
 
     ALIASES: ClassVar = {"concat_mode": "allow_concat"}
@@ -375,7 +392,7 @@ class RadiusServerEap(Appending):
 
 
 class RadiusServerConcat(Appending):
-    """Password and factor in one: who types no factor behind the password is refused before anybody is asked."""
+    """Password and factor in one field. Without a factor behind the password, a login is rejected at once."""
 
     ALIASES: ClassVar = {"delimeter": "delimiter"}
     SHOWN: ClassVar = {
@@ -388,15 +405,16 @@ class RadiusServerConcat(Appending):
 
 
 class RadiusServerChallenge(RadiusServer):
-    """Password first; then the user is asked which factor, and answers in a second request."""
+    """Checks the password first. Then a challenge asks which factor to use, and the user answers it."""
 
     prompt_format: Annotated[PromptFormat, one_of(PromptFormat)] = Field(
         default=PromptFormat.CONSOLE,
-        description="`console`: a menu of lines; `html`: the same for clients that show it on a page; `short`: one "
-        "line. What is longer than 253 octets becomes short.",
+        description="`console`: a menu with one line for each choice. `html`: the same, for clients that "
+        "show it on a web page. `short`: one line. A menu longer than 253 bytes is always sent as one line.",
     )
     enroll_challenge: Flag = Field(
-        default=True, description="Ask users without a device to enrol, in words that their client shows."
+        default=True,
+        description="Ask users without a device to enrol, by a challenge whose text their client shows.",
     )
 
     SHOWN: ClassVar = {
@@ -409,10 +427,10 @@ class RadiusServerChallenge(RadiusServer):
 
 
 class RadiusServerDuoOnly(RadiusServer):
-    """No password here: the client has checked it. What comes as the password is a passcode or a factor's name."""
+    """Checks no password: the client has to have done that. The password field holds a passcode or a factor's name."""
 
     SHOWN: ClassVar = {"name": "factor-only", "port": 1815, "accounting_port": 1825, "radsec_port": 2086}
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
-        yield Finding("", "checks no password: whoever asks has to have done it")
+        yield Finding("", "checks no password: the client has to have done that")

@@ -17,18 +17,21 @@ from authproxy.config.options.simple import Listed, ListedWords, ListenPort, Tex
 
 
 class RadSecClient(Options):
-    """A client over TLS: both its address and its certificate have to be right."""
+    """A client over TLS. Both its address and its certificate have to match."""
 
     name: Text = Field(
         default="",
         examples=["switch"],
-        description="What logs call it. Not given: its (first) address as it is written.",
+        description="The name of this client in logs. If not set: its (first) address as written.",
     )
-    ip: Networks = Field(examples=["10.2.0.0/24"], description="Where it connects from.")
+    ip: Networks = Field(
+        examples=["10.2.0.0/24"], description="The address or network from which it connects."
+    )
     certificate: Annotated[tuple[CertificateIdentity, ...], ListedWords] = Field(
         examples=[["switch.corp.example"]],
-        description="What its certificate has to have: a name or an address of its subjectAltName, compared whole, or "
-        "`sha256:` and its fingerprint. Of several, one is enough.",
+        description="What its certificate has to contain: a name or an address in its subjectAltName, "
+        "compared as a whole. Or `sha256:` and the certificate's fingerprint. If several are given, one of "
+        "them is enough.",
     )
 
     @model_validator(mode="before")
@@ -51,30 +54,33 @@ class RadSecServer(ServerSection):
     radsec_clients: Annotated[tuple[RadSecClient, ...], Listed] = Field(
         default=(),
         examples=[[{"name": "switch", "ip": "10.2.0.0/24", "certificate": ["switch.corp.example"]}]],
-        description="Who may ask over TLS (RadSec). With them there is a port for it. In a `.cfg`: `radsec_ip_1` and "
-        "`radsec_certificate_1`, …",
+        description="The clients that may connect over TLS (RadSec). The port is open only if there are "
+        "any. In a `.cfg`: `radsec_ip_1` and `radsec_certificate_1`, …",
     )
     radsec_port: ListenPort = Field(
-        default=2083, description="The TCP port of RadSec; 0: any free one. Sections may share one."
+        default=2083, description="The TCP port for RadSec; 0: any free port. Sections may share one."
     )
     radsec_certificate_file: FileOption | None = Field(
         default=None,
         examples=["radsec.pem"],
-        description="PEM certificate with its chain, which RadSec clients are shown. Read again at a reload.",
+        description="The certificate that is shown to RadSec clients (PEM), with its chain. A reload reads "
+        "it again.",
     )
     radsec_key_file: KeyFileOption | None = Field(
-        default=None, examples=["radsec.key"], description="PEM key of `radsec_certificate_file`."
+        default=None,
+        examples=["radsec.key"],
+        description="The private key of `radsec_certificate_file` (PEM).",
     )
     radsec_client_ca_file: FileOption | None = Field(
         default=None,
         examples=["radsec-ca.pem"],
-        description="PEM certificates of the authorities that RadSec clients' certificates are from.",
+        description="The CA certificates (PEM) that verify the RadSec clients' certificates.",
     )
     radsec_idle_timeout: Annotated[float, seconds(10, 86_400)] = Field(
-        default=3600, description="After how long a RadSec connection without a packet is closed."
+        default=3600, description="A RadSec connection is closed after this long without a packet."
     )
     radsec_max_connections: Annotated[int, whole(1, 1_000_000)] = Field(
-        default=1024, description="RadSec connections on one port, at most."
+        default=1024, description="How many RadSec connections one port accepts."
     )
 
     def faults(self) -> Iterator[Finding]:
@@ -83,18 +89,19 @@ class RadSecServer(ServerSection):
         if self.radsec_clients:
             yield from (Finding(option, "missing: radsec_clients need it") for option in missing)
         elif len(missing) < len(_FILES):
-            yield Finding("radsec_clients", "missing: nobody could ask over TLS")
+            yield Finding("radsec_clients", "missing: without them nobody can connect over TLS")
         names: set[str] = set()
         identities: dict[str, str] = {}
         for index, client in enumerate(self.radsec_clients):
             if client.name in names:
                 yield Finding(
-                    ("radsec_clients", index, "name"), f"{client.name} is the name of another client, too"
+                    ("radsec_clients", index, "name"), f"{client.name} is already the name of another client"
                 )
             names.add(client.name)
             for identity in client.certificate:
                 if (other := identities.setdefault(identity, client.name)) != client.name:
                     yield Finding(
                         ("radsec_clients", index, "certificate"),
-                        f"{identity} is client {other}'s already: a certificate is one client's",
+                        f"{identity} already belongs to client {other}: a certificate can belong to one client "
+                        "only",
                     )

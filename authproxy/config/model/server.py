@@ -45,7 +45,8 @@ class ServerSection(Outbound):
     name: Text = Field(
         default="",
         examples=["vpn"],
-        description="What logs and metrics call this section. Not given: the section's name.",
+        description="The name of this section in logs and metrics. If not set: the section's name in this "
+        "file.",
     )
     ikey: Annotated[
         str,
@@ -54,95 +55,107 @@ class ServerSection(Outbound):
     skey: Annotated[SecretOption, AfterValidator(_secret_key)] = Field(
         examples=[{"file": "skey"}], description="The application's secret key."
     )
-    api_host: Host = Field(examples=["api-xxxxxxxx.example.com"], description="The cloud's API host.")
-    api_port: Port = Field(default=443, description="Its port.")
+    api_host: Host = Field(
+        examples=["api-xxxxxxxx.example.com"], description="The host name of the cloud's API."
+    )
+    api_port: Port = Field(default=443, description="The port of the cloud's API.")
     api_timeout: Annotated[float, seconds(0, 300)] = Field(
         default=0,
-        description="For each request to the cloud, from looking its name up to the answer's last octet. 0: limits of "
-        "their own, 10 seconds until the cloud has said whether a factor is due, and then as long as the user has.",
+        description="How long one request to the cloud may take, from the look-up of its name to the last "
+        "byte of the answer. 0: the built-in limits apply, which are 10 seconds until the cloud has said "
+        "whether a factor is due, and then as long as the user may take.",
     )
     api_connect_timeout: Annotated[float, seconds(0.1, 60)] = Field(
-        default=5, description="The part of it that connecting may take."
+        default=5, description="How much of that time may be spent on connecting."
     )
     api_ca_certs_file: FileOption | None = Field(
         default=None,
         examples=["cloud-ca.pem"],
-        description="PEM certificates that the cloud's is checked against. Not given: `main`'s `http_ca_certs_file`, "
-        "else the system's.",
+        description="CA certificates (PEM) that verify the cloud's certificate. If not set: "
+        "`http_ca_certs_file` of `main`, else the system's.",
     )
     allow_local_api: Flag = Field(
         default=False,
-        description="Let `api_host` be, or resolve to, an address of this machine or a private network: for the "
-        "embedded service and for tests. An attacker with the hosts file in hand can stage an outage that way.",
+        description="Allow `api_host` to be, or resolve to, an address of this machine or of a private "
+        "network. Meant for the embedded service and for tests: an attacker who can change the hosts file "
+        "can then simulate an outage.",
     )
     failmode: Annotated[FailMode, one_of(FailMode)] = Field(
         default=FailMode.SECURE,
-        description="In an outage of the cloud: `secure` rejects, `safe` lets a right password in, `silent` gives no "
-        "answer, so that the client turns to its next server (RADIUS only). Not given in a `.cfg`: safe.",
+        description="What to do in an outage of the cloud. `secure`: reject. `safe`: let users in on a "
+        "correct password alone. `silent` (RADIUS only): don't answer, so that the client asks its next "
+        "server. If not set in a `.cfg`: `safe`.",
     )
     fail_open_max_minutes: Annotated[int, whole(0, 43_200)] = Field(
         default=1440,
-        description="`safe`: for how long an outage lets users in, from the first who passes; then nobody, until the "
-        "cloud has answered for an hour. 0: for as long as it takes.",
+        description="With `failmode: safe`: for how many minutes an outage may let users in, counted from "
+        "the first one. After that, nobody gets in until the cloud has answered for an hour. 0: no limit.",
     )
     fail_open_max_per_hour: Annotated[int, whole(0, 1_000_000)] = Field(
-        default=0, description="`safe`: how many logins an outage lets in within an hour. 0: any number."
+        default=0,
+        description="With `failmode: safe`: how many logins an outage may let in within an hour. 0: no "
+        "limit.",
     )
     fail_open_never_users: Annotated[tuple[UserName, ...], Listed] = Field(
         default=(),
         examples=[["administrator"]],
-        description="`safe`: users whom no outage lets in, by the name that the directory confirms. In a `.cfg`: "
-        "`fail_open_never_user_1`, …",
+        description="With `failmode: safe`: users whom an outage never lets in, by the name that the "
+        "directory confirms. In a `.cfg`: `fail_open_never_user_1`, …",
     )
     fail_open_never_groups: Annotated[tuple[DnOption, ...], Listed] = Field(
         default=(),
         examples=[["CN=Domain Admins,CN=Users,DC=corp,DC=example"]],
-        description="`safe`: groups whose members no outage lets in; membership by nested groups counts. Needs an "
-        "`ad_client`. In a `.cfg`: `fail_open_never_group_1`, …",
+        description="With `failmode: safe`: groups whose members an outage never lets in. Nested groups "
+        "count. Needs an `ad_client`. In a `.cfg`: `fail_open_never_group_1`, …",
     )
     fail_open_seen_within_days: Annotated[int, whole(0, 3650)] = Field(
         default=0,
-        description="`safe`: an outage lets in only users who have passed a second factor here in so many days. "
-        "0: all.",
+        description="With `failmode: safe`: an outage lets in only users who have passed a second factor in "
+        "this section within so many days. 0: all users.",
     )
     slow_cloud: Annotated[SlowCloud, one_of(SlowCloud)] = Field(
         default=SlowCloud.WAIT,
-        description="While the cloud answers too slowly, and an independent probe finds it slow as well: `wait` as "
-        "ever; `passcode` asks for a passcode where the user can be asked, instead of waiting for a push; `failmode` "
-        "does as in an outage, past all gates, and asks for no factor.",
+        description="What to do while the cloud answers too slowly and an independent probe finds it slow "
+        "too. `wait`: nothing. `passcode`: ask for a passcode instead of waiting for a push, if the client "
+        "can ask. `failmode`: do as in an outage, if all gates and limits allow it, and ask for no factor.",
     )
     slow_cloud_seconds: Annotated[float, seconds(0.5, 30)] = Field(
         default=3,
-        description="From how long on an answer of the cloud's, without its user's time, is too slow.",
+        description="An answer of the cloud is too slow if it takes this long, not counting the time that "
+        "its user takes.",
     )
     client: SectionName = Field(
         default="",
         examples=["ad_client"],
-        description="The section with the primary. Not given: `main`'s `client`, else the only one there is.",
+        description="The section of the primary. If not set: `client` of `main`, else the only client "
+        "section in the file.",
     )
     interface: Annotated[tuple[Address, ...], Listed] = Field(
         default=(),
         examples=[["10.0.0.5"]],
-        description="Addresses to listen on. Not given: `main`'s, else all.",
+        description="IP addresses to listen on. If not set: those of `main`, else all.",
     )
     login_patience: Annotated[float, seconds(5, 600)] = Field(
-        default=65, description="After how long a login that waits for its user is given up."
+        default=65, description="How long a login may wait for its user before it is given up."
     )
     denial_memory: Annotated[float, seconds(0, 3600)] = Field(
         default=30,
-        description="For how long the same login, asked again after the user denied it, is denied without asking. "
-        "After a push that nobody answered: 5 seconds at most, so that an appliance's own retry pushes nobody.",
+        description="After a user has denied a login, the same login is denied for this long without asking "
+        "the user again. After a push that the user didn't answer, this holds for at most 5 seconds, so "
+        "that an appliance's automatic retry sends no push.",
     )
     failures_per_client: Annotated[int, whole(0, 1_000_000)] = Field(
         default=0,
-        description="Wrong passwords that one client may bring in `failures_refill`; then all its logins "
-        "are refused until so many are forgotten again. 0: any number; whoever is behind a client can use this up for "
-        "all others there.",
+        description="How many wrong passwords one client may send. Then all its logins are rejected until "
+        "some are forgotten again (`failures_refill`). 0: no limit. With a limit, one user behind a client "
+        "can use it up for all others there.",
     )
     failures_refill: Annotated[float, seconds(10, 86400)] = Field(
-        default=600, description="The time in which as many are forgotten as there may be; of stations, too."
+        default=600,
+        description="The time in which as many wrong passwords are forgotten as `failures_per_client` or "
+        "`failures_per_station` allows.",
     )
-    debug: Flag = Field(default=False, description="As `debug` of `main`, for this section.")
+    debug: Flag = Field(default=False, description="Like `debug` of `main`, for this section.")
 
     CFG_DEFAULTS: ClassVar[Mapping[str, str]] = {"failmode": "safe"}
     FAMILIES: ClassVar[tuple[Family | GroupFamily, ...]] = (
@@ -177,18 +190,19 @@ class ServerSection(Outbound):
         if "failmode" in options:
             yield Finding(
                 "failmode",
-                "not given, which means safe in a .cfg; better write which one you mean",
+                "not set, which means safe in a .cfg; set it to the one that you mean",
             )
 
     def risks(self) -> Iterator[Finding]:
         yield from super().risks()
         if self.failmode is FailMode.SAFE:
             if self.slow_cloud is SlowCloud.FAILMODE:
-                what = "failmode, which is safe: a slow cloud lets a right password in, too"
+                what = "failmode, which is safe: a slow cloud also lets users in on a password alone"
                 yield Finding("slow_cloud", what)
             if not self.fail_open_max_minutes:
                 yield Finding(
-                    "fail_open_max_minutes", "0: the door stays open for as long as the outage lasts"
+                    "fail_open_max_minutes",
+                    "0: users get in on a password alone for as long as the outage lasts",
                 )
             if self.api_timeout > _PATIENT:
                 yield Finding(

@@ -29,9 +29,11 @@ def _identity(node: object, _: Reading) -> str:
         return str(ip_address(text))
     name = text.removesuffix(".")
     if "*" in name:
-        wrong("a wildcard names no client; write the name in its certificate")
+        wrong("a wildcard doesn't name a client; write the name that is in its certificate")
     return (
-        name if _NAME.fullmatch(name) else wrong(f"{text!r} is no name, address or sha256:… of a certificate")
+        name
+        if _NAME.fullmatch(name)
+        else wrong(f"{text!r} is not a certificate's name or address, nor sha256: and its fingerprint")
     )
 
 

@@ -119,7 +119,7 @@ def one_of(kind: type[E], refused: Mapping[str, str] | None = None) -> Reads:
             return kind(word)
         if word in (refused or {}):
             wrong((refused or {})[word])
-        return wrong(f"{word} is none of {', '.join(words)}{suggestion(word, words)}")
+        return wrong(f"{word} is not one of {', '.join(words)}{suggestion(word, words)}")
 
     return Reads(read, " or ".join(f"`{word}`" for word in words), {"enum": words})
 

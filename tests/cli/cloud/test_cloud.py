@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_used(cloud: Run, tmp_path: Path) -> None:
 def test_tables_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["--data", str(tmp_path / "data")]
     assert main(["cloud", "user", "list", *data]) == 0
-    assert "No users" in capsys.readouterr().out
+    assert "There are no users" in capsys.readouterr().out
     main(["cloud", "user", "add", "alice", *data])
     main(["cloud", "application", "add", "vpn", *data])
     assert "not shown again" in capsys.readouterr().out
