@@ -23,6 +23,7 @@ from authproxy.pipeline.ports import AuditUnavailable
 FILE_NAME = "authevents.log"
 # Seconds that an open door may wait for its record; also what a stuck disk costs the event loop, once.
 _PATIENCE = 0.2
+_DELETE = "\x7f"
 _LINGER = 0.005  # seconds: what a crash can cost
 
 
@@ -178,7 +179,12 @@ def encode(event: AuditEvent) -> str:
         f'"client":{known(e.client)},"nas_ip":{known(e.nas_ip)},"txid":{maybe(e.txid)},'
         f'"fail_open":{"true" if e.fail_open else "false"},"why":{known(e.why)}}}'
     )
-    return line if line.isprintable() else json_line(event._asdict())
+    return line if _is_printable(line) else json_line(event._asdict())
+
+
+def _is_printable(line: str) -> bool:
+    """As str.isprintable, which looks at each character. In JSON every control of ASCII but the last is an escape."""
+    return _DELETE not in line if line.isascii() else line.isprintable()
 
 
 def _text_or_null(text: str | None) -> str:

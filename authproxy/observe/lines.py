@@ -10,11 +10,11 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isfinite
+from typing import NamedTuple
 
 MAX_VALUE = 2048  # characters of one value; a name has 253 octets, a traceback some hundred characters
 
@@ -36,8 +36,7 @@ class Severity(IntEnum):
 WORDS = {severity: severity.name.lower() for severity in Severity}
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """`at`: seconds since 1970."""
 
     at: float

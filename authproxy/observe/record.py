@@ -255,4 +255,5 @@ def _status(decision: Decision) -> str:
 
 
 def _rounded(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else round(milliseconds, 1)
+    """To tenths; round() goes by way of text, at ten times the price."""
+    return None if milliseconds is None else int(milliseconds * 10 + 0.5) / 10

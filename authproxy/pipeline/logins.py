@@ -8,10 +8,11 @@ rules about, what a RADIUS server is shown of the NAS's request, and the section
 
 from __future__ import annotations
 
-import hmac
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Protocol
 
 from authproxy.pipeline.decision import Decision, Reason, Reject
@@ -26,6 +27,8 @@ _USERS_NO = frozenset({Reason.FACTOR_DENIED, Reason.FRAUD})
 # found the phone too late and types the password again is not refused for that.
 _SILENCE = 5.0
 _MOST_REMEMBERED = 16_384
+_LENGTHS = struct.Struct("!8I")  # of what an attempt is known by
+_DIGEST = 32  # octets
 
 
 class Authenticator(Protocol):
@@ -58,9 +61,9 @@ class Logins:
         failed: Failed,
         joined: Callable[[AuthRequest, AuthRequest], None],
     ) -> None:
-        """`key`: random octets for the hash; `denial_memory`: seconds; `joined(newcomer, waiting)` is told."""
+        """`key`: random octets for the hash, up to 64; `denial_memory`: seconds; `joined(newcomer, waiting)` is told."""
         self._authenticator = authenticator
-        self._keyed = hmac.new(key, digestmod="sha256")  # each use goes on from a copy
+        self._key = key
         self._denial_memory = denial_memory
         self._clock = clock
         self._failed = failed
@@ -126,10 +129,8 @@ class Logins:
             bytes((request.opaque, request.can_challenge)),
             request.shown,
         )
-        lengths = b"".join([len(part).to_bytes(4, "big") for part in parts])
-        keyed = self._keyed.copy()
-        keyed.update(lengths + b"".join(parts))
-        return keyed.digest()
+        lengths = _LENGTHS.pack(*map(len, parts))
+        return blake2b(lengths + b"".join(parts), key=self._key, digest_size=_DIGEST).digest()
 
     def _recent_denial(self, identity: bytes) -> Reject | None:
         if (known := self._denied.get(identity)) is None:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-
 from authproxy.listeners.ldap import rules
 from authproxy.listeners.ldap.answers import Answered, bind_refusal, granted, refused
 from authproxy.listeners.ldap.attempt import Attempt
 from authproxy.listeners.ldap.ports import Client
 from authproxy.listeners.ldap.relay import Relay
 from authproxy.listeners.ldap.section import LdapSection
+from authproxy.listeners.work import run
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Accept, Decision, Reason, Reject
 from authproxy.pipeline.ports import PrimaryUnavailable, Refused, Verified
@@ -100,11 +98,11 @@ class Binding:
     # ---- decisions
 
     def _run(self, work: Coroutine[Any, Any, None], attempt: Attempt) -> None:
-        def failed(failure: Failure) -> None:
-            self._log.failure("ldap.login_failed", failure.value or RuntimeError("cancelled"))
+        def failed(bug: BaseException) -> None:
+            self._log.failure("ldap.login_failed", bug)
             self._refuse(attempt, Reject(Reason.INTERNAL))
 
-        Deferred.fromCoroutine(work).addErrback(failed)
+        run(work, failed)
 
     def _decided(self, attempt: Attempt, decision: Decision) -> None:
         """Called by what decides for others, too: nothing may come back out of here (A19)."""

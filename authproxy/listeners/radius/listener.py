@@ -22,6 +22,7 @@ from authproxy.listeners.radius.load import Frequency, Limits, Load
 from authproxy.listeners.radius.section import CALLING_STATION_ID, Asked, Section
 from authproxy.listeners.radius.signers import Signers
 from authproxy.listeners.radius.udp import Source
+from authproxy.listeners.work import run
 from authproxy.observe.log import Log
 from authproxy.pipeline.decision import Decision, Reason, Reject, Silence
 from authproxy.pipeline.logins import Answer
@@ -255,10 +256,10 @@ class RadiusListener(Generic[R]):
             self._abandon(exchange, client, route)
             raise
         except Exception as bug:  # noqa: BLE001 - the section's bug; nobody is left waiting (A19)
-            self._broken(bug, answer)
+            self._broken(answer, bug)
         else:
             if work is not None:
-                Deferred.fromCoroutine(work).addErrback(self._failed, answer)
+                run(work, partial(self._broken, answer))
 
     def _is_full(self, packet: Packet, served: Served) -> bool:
         """A1: new work is shed first. An answer to a challenge of ours is none."""
@@ -356,10 +357,7 @@ class RadiusListener(Generic[R]):
             Code.ACCESS_REJECT, packet, client.secret, eap_failure(packet), message_authenticator=signed
         )
 
-    def _failed(self, failure: Failure, answer: Answer) -> None:
-        self._broken(failure.value or RuntimeError("cancelled"), answer)
-
-    def _broken(self, bug: BaseException, answer: Answer) -> None:
+    def _broken(self, answer: Answer, bug: BaseException) -> None:
         """It rejects, if nothing was said yet (A19)."""
         self._discards.radius_discarded("internal")
         self._log.failure("radius.login_failed", bug)
