@@ -313,6 +313,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("A10",),
+        "by EAP without a tunnel anybody's password may be guessed",
+        "backends/radius/primary.py",
+        "            if not is_by_the_name_outside(eap):\n",
+        "            if eap:\n",
+        ("backends/radius/test_primary.py::test_eap_without_a_tunnel_is_counted_like_any_password",),
+    ),
+    Mutation(
+        ("A10",),
         "another accent is another user to guess at",
         "pipeline/username.py",
         "return folded(_parts(name)[1] or name)",

@@ -449,6 +449,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("R33",),
+        "a name with an accent is believed of whoever's password a RADIUS server found right",
+        "backends/radius/primary.py",
+        "proven=user.proven and _is_one_for_all(user.name)",
+        "proven=user.proven",
+        ("backends/radius/test_primary.py::test_a_name_that_a_loose_server_takes_for_another",),
+    ),
+    Mutation(
+        ("R33",),
         "the name outside an EAP tunnel may be of a user whom the cloud asks for nothing",
         "pipeline/second_step.py",
         "        if isinstance(devices, Accept) and not verified.proven:",
@@ -483,8 +491,8 @@ MUTATIONS = (
         ("R33",),
         "a proof by MS-CHAPv2 may be in another name than the NAS's",
         "backends/radius/primary.py",
-        "return ANOTHER_NAME if names_another(request, eap) else await prove()",
-        "return await prove()",
+        "            if names_another(request, eap):\n                return ANOTHER_NAME\n",
+        "",
         ("backends/radius/test_primary.py::test_a_proof_in_anothers_name_is_not_asked_about",),
     ),
     Mutation(
