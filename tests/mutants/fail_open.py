@@ -313,6 +313,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("F8",),
+        "who passes an open door is on record in /dev/null",
+        "observe/event_log.py",
+        "    if settings.stdout and not leads_nowhere(1):\n",
+        "    if settings.stdout:\n",
+        ("observe/test_event_log.py::test_standard_output_that_leads_nowhere_is_no_log",),
+    ),
+    Mutation(
+        ("F8",),
         "an open door is a line like any other",
         "observe/record.py",
         'self._log.warn(f"login.let_in_by_{event.reason}", **fields)',
