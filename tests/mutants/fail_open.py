@@ -146,6 +146,14 @@ MUTATIONS = (
         (f"{_GATE_TESTS}::test_an_order_that_ends_while_a_gate_is_asked",),
     ),
     Mutation(
+        ("F3",),
+        "a peer that takes its time over EAP keeps an open door for later",
+        "listeners/radius/eap_section.py",
+        "late = self.conversations.is_late(peer, asked.received)",
+        "late = False",
+        ("listeners/radius/test_eap_section.py::test_what_was_decided_is_not_kept_for_later",),
+    ),
+    Mutation(
         ("F4",),
         "an outage that has ended while a gate was asked lets in all the same",
         _GATES,
