@@ -337,6 +337,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("A11",),
+        "with each form of a name a RADIUS server's user is pushed to anew",
+        "pipeline/push_limit.py",
+        "username if self.confirmed else account(username)",
+        "username",
+        ("pipeline/test_push_limit.py::test_forms_of_a_name_are_one_telephone",),
+    ),
+    Mutation(
+        ("A11",),
         "pushes that nobody approves go on for ever",
         "pipeline/push_limit.py",
         "            if len(known.failures) >= rules.most:\n",
