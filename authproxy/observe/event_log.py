@@ -22,6 +22,7 @@ from authproxy.observe.outlets import (
     DescriptorOutlet,
     SyslogFormat,
     journal_format,
+    leads_nowhere,
 )
 from authproxy.observe.rotating_file import RotatingFile
 from authproxy.observe.writer import LineWriter, Outlet, OutletFailed
@@ -177,7 +178,7 @@ def open_log(settings: LogSettings, *, clock: Callable[[], float] = time.time) -
     line = as_json if settings.json else as_text
     if settings.file is not None:
         log.add("file", _open_file(settings, settings.file, log), _lines(line))
-    if settings.stdout:
+    if settings.stdout and not leads_nowhere(1):
         log.add("stdout", DescriptorOutlet(1), _lines(line))
     if settings.syslog:
         log.add("syslog", DatagramOutlet(SYSLOG_SOCKET), _syslog(settings))

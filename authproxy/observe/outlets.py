@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import socket
+import stat
 import time
 from collections.abc import Sequence
 from logging.handlers import SysLogHandler
@@ -19,6 +20,15 @@ SYSLOG_SOCKET = "/dev/log"
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 
 FACILITIES = {f"LOG_{name.upper()}": number for name, number in SysLogHandler.facility_names.items()}
+
+
+def leads_nowhere(descriptor: int) -> bool:
+    """Whether what is written there is gone: /dev/null, or closed."""
+    try:
+        status = os.fstat(descriptor)
+        return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev
+    except OSError:
+        return True
 
 
 class DescriptorOutlet:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from authproxy.pipeline.ports import Clock
+from authproxy.pipeline.username import account
 
 # Users that something is remembered of; they are real ones, their passwords were right.
 _MOST_USERS = 65_536
@@ -144,11 +145,15 @@ def _name(user: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """A section's: the users of one cloud account are the same people in all sections, those of another are others."""
+    """A section's: the users of one cloud account are the same people in all sections, those of another are others.
+
+    `confirmed`: a directory says what a user is called; else one user may have typed many forms of a name.
+    """
 
     limit: PushLimit = field(default_factory=PushLimit)
     rules: PushRules = field(default_factory=PushRules)
     account: str = ""
+    confirmed: bool = True
 
     async def begin(self, username: str, clock: Clock, deadline: float) -> str:
         return await self.limit.begin(self._key(username), clock, deadline)
@@ -157,4 +162,4 @@ class Prompts:
         self.limit.end(self._key(username), section, self.rules, status, now)
 
     def _key(self, username: str) -> str:
-        return f"{username}\0{self.account}"
+        return f"{username if self.confirmed else account(username)}\0{self.account}"

@@ -161,12 +161,8 @@ class SecondStep:
         except CloudFailure as failure:
             facts.factor = factor
             return await self._outage.behind(request, verified, facts, failure)
-        if isinstance(devices, Accept) and not verified.proven:
-            # Whoever has a password could name a user of whom the cloud wants no factor.
-            facts.cause = "name_unproven"
-            return Reject(Reason.CLOUD_DENY)
         if not isinstance(devices, tuple):
-            return devices
+            return devices if verified.proven else _without_name(devices, facts)
         pending = Pending(
             Kind.FACTOR,
             verified.username,
@@ -321,6 +317,20 @@ class SecondStep:
             state = self._challenges.issue(request, Pending(Kind.ENROLL, verified.username, dn=verified.dn))
             return Challenge(Reason.ENROLL_PROMPT, text, state)
         return Reject(Reason.ENROLL_REQUIRED, text)
+
+
+def _without_name(decision: Decision, facts: Facts) -> Decision:
+    """What the cloud says of a user whom nothing proves to be this one, when it asks for no factor.
+
+    Whoever has a password could name a user of whom it wants none, or one that nobody is, and enroll a phone for that.
+    """
+    if isinstance(decision, Accept):
+        facts.cause = "name_unproven"
+        return Reject(Reason.CLOUD_DENY)
+    if decision.reason in (Reason.ENROLL_PROMPT, Reason.ENROLL_REQUIRED):
+        facts.cause = "name_unproven"
+        return Reject(Reason.ENROLL_REQUIRED)
+    return decision
 
 
 def _no_password(facts: Facts) -> Reject:

@@ -280,6 +280,7 @@ class Daemon:
 
 def run(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
     """The exit code of `authproxy run`: 0 drained, 1 cannot start. Raises InvalidConfig before it listens."""
+    process.keep_standard_descriptors()
     reactor = install()
     daemon = Daemon(loaded, reread, reactor)
     try:

@@ -25,6 +25,18 @@ class Account:
     gid: int
 
 
+def keep_standard_descriptors() -> None:
+    """Where a parent has closed them, /dev/null: no socket of ours gets their numbers, and with them our words.
+
+    To be called before anything is opened.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
 def harden() -> None:
     """Files for the owner alone, no core file with passwords in it, as many descriptors as are allowed (A8)."""
     os.umask(PRIVATE)

@@ -313,6 +313,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("A10",),
+        "by EAP without a tunnel anybody's password may be guessed",
+        "backends/radius/primary.py",
+        "            if not is_by_the_name_outside(eap):\n",
+        "            if eap:\n",
+        ("backends/radius/test_primary.py::test_eap_without_a_tunnel_is_counted_like_any_password",),
+    ),
+    Mutation(
+        ("A10",),
         "another accent is another user to guess at",
         "pipeline/username.py",
         "return folded(_parts(name)[1] or name)",
@@ -326,6 +334,14 @@ MUTATIONS = (
         "if bucket is not None and self._refilled(bucket, most, rules, now) < 1:",
         "if bucket is not None and self._refilled(bucket, most, rules, now) < -most * 1000:",
         ("pipeline/test_failure_limit.py::test_one_password_at_a_thousand_users",),
+    ),
+    Mutation(
+        ("A11",),
+        "with each form of a name a RADIUS server's user is pushed to anew",
+        "pipeline/push_limit.py",
+        "username if self.confirmed else account(username)",
+        "username",
+        ("pipeline/test_push_limit.py::test_forms_of_a_name_are_one_telephone",),
     ),
     Mutation(
         ("A11",),

@@ -146,6 +146,14 @@ MUTATIONS = (
         (f"{_GATE_TESTS}::test_an_order_that_ends_while_a_gate_is_asked",),
     ),
     Mutation(
+        ("F3",),
+        "a peer that takes its time over EAP keeps an open door for later",
+        "listeners/radius/eap_section.py",
+        "late = self.conversations.is_late(peer, asked.received)",
+        "late = False",
+        ("listeners/radius/test_eap_section.py::test_what_was_decided_is_not_kept_for_later",),
+    ),
+    Mutation(
         ("F4",),
         "an outage that has ended while a gate was asked lets in all the same",
         _GATES,
@@ -310,6 +318,14 @@ MUTATIONS = (
         "            decision = Reject(Reason.FAIL_CLOSED)\n            self._recorder",
         "            self._recorder",
         (f"{_PIPELINE_TESTS}::test_no_record_no_entry",),
+    ),
+    Mutation(
+        ("F8",),
+        "who passes an open door is on record in /dev/null",
+        "observe/event_log.py",
+        "    if settings.stdout and not leads_nowhere(1):\n",
+        "    if settings.stdout:\n",
+        ("observe/test_event_log.py::test_standard_output_that_leads_nowhere_is_no_log",),
     ),
     Mutation(
         ("F8",),

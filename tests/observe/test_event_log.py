@@ -152,3 +152,12 @@ def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
         open_log(LogSettings(file=tmp_path / "file" / "log" / "authproxy.log"))
     with pytest.raises(LogUnusable, match="LOG_USER"):
         open_log(LogSettings(syslog=True, facility="LOG_NONSENSE"))
+
+
+@pytest.mark.parametrize("nowhere", [True, False])
+def test_standard_output_that_leads_nowhere_is_no_log(monkeypatch: pytest.MonkeyPatch, nowhere: bool) -> None:
+    """F8: it would take any record of an open door, and keep none."""
+    monkeypatch.setattr(event_log, "leads_nowhere", lambda descriptor: nowhere)
+    log = open_log(LogSettings(stdout=True))
+    assert [writer.name for writer in log.writers] == ([] if nowhere else ["stdout"])
+    log.close()

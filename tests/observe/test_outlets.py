@@ -13,7 +13,13 @@ import pytest
 
 from authproxy.observe import outlets
 from authproxy.observe.lines import Event, Severity, as_message
-from authproxy.observe.outlets import DatagramOutlet, DescriptorOutlet, SyslogFormat, journal_format
+from authproxy.observe.outlets import (
+    DatagramOutlet,
+    DescriptorOutlet,
+    SyslogFormat,
+    journal_format,
+    leads_nowhere,
+)
 
 EVENT = Event(
     1_738_324_800.0, Severity.WARN, "radius.discarded", {"cause": "code", "user": "a\nPRIORITY=0", "x": None}
@@ -120,3 +126,14 @@ def test_standard_output_that_is_gone() -> None:
     with pytest.raises(BrokenPipeError):
         DescriptorOutlet(write_end).write([b"x"])
     os.close(write_end)
+
+
+def test_where_a_descriptor_leads() -> None:
+    """F8: what goes to /dev/null was written, and is no record of anything."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    assert leads_nowhere(nowhere)
+    read_end, write_end = os.pipe()
+    assert not leads_nowhere(write_end)
+    for descriptor in (nowhere, read_end, write_end):
+        os.close(descriptor)
+    assert leads_nowhere(nowhere), "closed"

@@ -11,7 +11,7 @@ from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.decision import Accept, Decision, Reason, Reject
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
-from authproxy.pipeline.policy import Policy
+from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
     FactorAllow,
     FactorDeny,
@@ -138,6 +138,22 @@ def test_a_name_that_nothing_proves_is_not_let_in_by_the_cloud() -> None:
     desk = Desk(directory=Directory(Verified("svc", proven=False)), cloud=Cloud(PreauthAllow("bypass")))
     assert desk.login(username="svc") == Reject(Reason.CLOUD_DENY)
     assert desk.record.decisions[0][1].cause == "name_unproven"
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.CHALLENGE])
+def test_a_name_that_nothing_proves_is_not_invited_to_enroll(mode: Mode) -> None:
+    """Whoever has a password would name a user that nobody is, enroll a phone for it, and come back with both."""
+    unproven = Directory(Verified("nobody", proven=False))
+    desk = Desk(Policy(FailMode.SECURE, mode), unproven, Cloud(PreauthEnroll("enroll at", "https://x")))
+    asked = request(username="nobody", can_challenge=True)
+    assert run(desk.pipeline.authenticate(asked)) == Reject(Reason.ENROLL_REQUIRED)
+    assert desk.record.decisions[0][1].cause == "name_unproven"
+
+
+def test_a_name_that_nothing_proves_may_be_denied_like_any() -> None:
+    unproven = Directory(Verified("svc", proven=False))
+    desk = Desk(directory=unproven, cloud=Cloud(PreauthDeny("disabled")))
+    assert desk.login(username="svc") == Reject(Reason.CLOUD_DENY, "disabled")
 
 
 def test_exempt_still_needs_the_password() -> None:

@@ -256,3 +256,24 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         prompts.end(f"user{number}", "vpn", "deny", 10.0)
     assert len(prompts.limit) <= 101
     assert begin(prompts, "paused", 11.0) == "push_paused"
+
+
+# ---- names that nobody has confirmed
+
+FORMS = ["alice", "corp\\alice", "alice@corp.example", "\u00e1lice", "elsewhere\\alice"]
+
+
+@pytest.mark.parametrize(("confirmed", "told"), [(False, 1), (True, len(FORMS))])
+def test_forms_of_a_name_are_one_telephone(confirmed: bool, told: int) -> None:
+    """A11: a RADIUS server takes them all for one account, and a cloud may ring one telephone for all of them.
+
+    What a directory has confirmed is one name; two that differ are two people's.
+    """
+    limit = PushLimit()
+    prompts = Prompts(limit, RULES, "api", confirmed=confirmed)
+    begun = [run(prompts.begin(name, lambda: 0.0, 60.0)) for name in FORMS]
+    assert begun.count("") == told
+    for name, held in zip(FORMS, begun, strict=True):
+        if not held:
+            prompts.end(name, "vpn", "allow", 1.0)
+    assert len(limit) == 0

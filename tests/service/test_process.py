@@ -42,3 +42,19 @@ def test_another_user_for_good() -> None:
     assert rest.rstrip().endswith("] 0 0")
     assert core == "(0, 0)"
     assert back == "for good"
+
+
+CLOSED = """
+import os
+from authproxy.service import process
+for descriptor in (0, 1, 2):
+    os.close(descriptor)
+process.keep_standard_descriptors()
+nowhere = os.stat(os.devnull).st_rdev
+raise SystemExit([os.fstat(descriptor).st_rdev for descriptor in (0, 1, 2)] != [nowhere] * 3)
+"""
+
+
+def test_nothing_of_ours_becomes_standard_output() -> None:
+    """Of a parent that has closed it: a log line would go to whatever connection has that number."""
+    subprocess.run([sys.executable, "-c", CLOSED], timeout=60, cwd=ROOT, check=True)

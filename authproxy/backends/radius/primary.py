@@ -18,7 +18,8 @@ from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
-from authproxy.pipeline.username import account
+from authproxy.pipeline.username import account, folded
+from authproxy.protocols.eap.outside import is_by_the_name_outside
 from authproxy.protocols.radius.packet import (
     REPLY_MESSAGE,
     STATE,
@@ -90,8 +91,11 @@ class RadiusPrimary:
             return await self._verify(request, password)
 
         if (eap := eap_of(request)) is not None:
-            # The name outside the tunnel is nobody's, and most rounds decide nothing.
-            return ANOTHER_NAME if names_another(request, eap) else await prove()
+            if names_another(request, eap):
+                return ANOTHER_NAME
+            if not is_by_the_name_outside(eap):
+                # The name outside a tunnel is nobody's to be held for.
+                return await prove()
         guessed = account(request.username.canonical)  # a server may know it by all of its forms
         return await self._guard.attempt(guessed, place_of(request), request.deadline, prove, _cause_of)
 
@@ -167,7 +171,9 @@ class RadiusPrimary:
                 user = whose(request, reply, settings.eap_outer_name)
                 if isinstance(user, Refused):
                     return user
-                return Verified(user.name, carried=answered, proven=user.proven)
+                return Verified(
+                    user.name, carried=answered, proven=user.proven and _is_one_for_all(user.name)
+                )
             case Code.ACCESS_CHALLENGE:
                 return PrimaryChallenge(message, reply.first(STATE) or b"", answered)
             case _:
@@ -178,6 +184,11 @@ class RadiusPrimary:
 def _nas_address(text: str) -> Attribute:
     address = ip_address(text.partition("%")[0])
     return Attribute(NAS_IP_ADDRESS if address.version == 4 else NAS_IPV6_ADDRESS, address.packed)
+
+
+def _is_one_for_all(name: str) -> bool:
+    """R33: with Active Directory behind it a server takes `álice` for alice; the cloud sees somebody else in it."""
+    return folded(name) == " ".join(name.split())
 
 
 def _cause_of(answer: Verified | Refused | PrimaryChallenge) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from authproxy.protocols.eap.conversation import Conversation
 
 MOST_CONVERSATIONS = 2048  # some 100 KiB each while TLS is in them
 IDLE = 60.0  # seconds between two packets of a peer's
+AGREEING = 30.0  # seconds from the first packet behind an Accept to the last one
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +28,7 @@ class Peer:
     waiting: list[Answer] = field(default_factory=list)
     inner_state: bytes = b""  # of the challenge that is put to the user
     verdict: Accept | Reject | None = None
+    over_at: float = math.inf  # when an Accept that the peer hasn't agreed to counts no more
 
     @property
     def is_login(self) -> bool:
@@ -77,6 +80,12 @@ class Conversations:
         if self._peers.get(peer.handle) is peer:
             del self._peers[peer.handle]
             self._begun(peer)
+
+    def is_late(self, peer: Peer, now: float) -> bool:
+        """Whether it has known for too long that it is let in: what was decided then needn't be so now (F3)."""
+        if isinstance(peer.verdict, Accept):
+            peer.over_at = min(peer.over_at, now + AGREEING)
+        return now >= peer.over_at
 
     def forget(self, now: float, patience: float) -> None:
         """Those that have been silent for too long. `patience`: seconds that a login may take."""

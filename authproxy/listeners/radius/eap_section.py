@@ -100,11 +100,14 @@ class EapSection:
             answer(self._reject(packet, asked, reason, cause))
             return None
         self.conversations.heard(peer, asked.received)
-        if message == peer.heard:
+        late = self.conversations.is_late(peer, asked.received)
+        if message == peer.heard and not late:
             self._repeated(peer, answer)
             return None
-        if peer.conversation.is_deciding:
-            answer(self._reject(packet, asked, Reason.BAD_STATE, "out_of_turn"))
+        if late or peer.conversation.is_deciding:
+            answer(self._reject(packet, asked, Reason.BAD_STATE, "late" if late else "out_of_turn"))
+            if late:
+                self.conversations.drop(peer)
             return None
         peer.heard, peer.said, peer.waiting = message, None, [answer]
         return self._heard(peer, packet, asked, message)

@@ -466,6 +466,44 @@ def test_nor_do_accents_and_wide_letters_make_it_another(server: Make) -> None:
     assert len(one.seen) == 3
 
 
+@pytest.mark.parametrize(
+    "proof",
+    [b"\x02\x01\x00\x16\x04\x10" + bytes(16), b"\x02\x01\x00\x06\x1a\x04", b"\x02\x01\x00\x0b\x06guess"],
+)
+def test_eap_without_a_tunnel_is_counted_like_any_password(server: Make, proof: bytes) -> None:
+    """A10: of MD5, MS-CHAPv2 and GTC the name outside is whose password it is, and it is wrong in the last round."""
+    one = server(refuse)
+    desk = Desk(one, lockout=LockoutRules(4, 900))
+    said = [desk.verify(Attribute(79, proof), kind=CredentialKind.EAP) for _ in range(4)]
+    assert said[3] == HELD
+    assert len(one.seen) == 3
+
+
+def test_a_round_of_eap_that_goes_on_is_no_wrong_password(server: Make) -> None:
+    one = server(lambda request: reply(11, request, Attribute(24, b"theirs")))
+    desk = Desk(one, lockout=LockoutRules(2, 900))
+    proof = Attribute(79, b"\x02\x01\x00\x0b\x06right")
+    for _ in range(5):
+        assert isinstance(desk.verify(proof, kind=CredentialKind.EAP), PrimaryChallenge)
+
+
+@pytest.mark.parametrize(
+    ("name", "proven"),
+    [
+        ("alice", True),
+        ("CORP\\Alice", True),
+        ("alice smith", True),
+        ("\u00e1lice", False),
+        ("\uff41lice", False),
+    ],
+)
+def test_a_name_that_a_loose_server_takes_for_another(server: Make, name: str, proven: bool) -> None:
+    """R33: with Active Directory behind it, alice's password is right for `álice`, whom the cloud has never seen."""
+    verified = Desk(server()).verify(username=read_username(name.encode()))
+    assert isinstance(verified, Verified)
+    assert verified.proven is proven
+
+
 def test_eap_counts_where_it_ends(server: Make) -> None:
     """The name outside the tunnel is anybody's: `anonymous` must not be held for all."""
     one = server(refuse)

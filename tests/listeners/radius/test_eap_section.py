@@ -125,6 +125,27 @@ def test_an_accepted_peer_that_does_not_agree() -> None:
     assert wlan.reply()[0] is Code.ACCESS_REJECT
 
 
+@pytest.mark.parametrize(("every", "expected"), [(1.0, Code.ACCESS_ACCEPT), (50.0, Code.ACCESS_REJECT)])
+def test_what_was_decided_is_not_kept_for_later(every: float, expected: Code) -> None:
+    """F3, F7: a peer that sends its agreement octet by octet would carry an open door's Accept into hours of calm."""
+    wlan = Wlan()
+    wlan.until_typed()
+    wlan.logins.answer(Accept(Reason.FAIL_OPEN))
+    message, state = wlan.message()
+    agreement = wlan.peer.respond(message)
+    pieces = [agreement[at : at + 8] for at in range(6, len(agreement), 8)]
+    for left, piece in zip(range(len(pieces) - 1, -1, -1), pieces, strict=True):
+        wlan.now += every
+        flags = bytes((0x40 if left else 0,))
+        data = bytes((25,)) + flags + piece
+        wlan.send(bytes((2, message[1])) + (4 + len(data)).to_bytes(2, "big") + data, state)
+        if not isinstance(wlan.answers[-1], Challenge):
+            break
+        message, state = wlan.message()
+    assert wlan.reply()[0] is expected
+    assert len(wlan.section) == (expected is Code.ACCESS_ACCEPT)
+
+
 def test_asked_for_a_passcode_inside() -> None:
     """The State of the challenge stays in here; the NAS has its conversation's."""
     wlan = Wlan(Peer(typed=(b"right", b"123456")))
