@@ -1,4 +1,4 @@
-"""The rules that a user meets: name, entry, groups, exemptions, factors, and what the cloud would say."""
+"""The rules that apply to a user: name, entry, groups, exemptions, factors, and the cloud's answer."""
 
 from __future__ import annotations
 
