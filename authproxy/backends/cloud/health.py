@@ -1,4 +1,4 @@
-"""How a section's cloud does, for the status page, and for the log when that changes."""
+"""The state of a section's cloud, for the status page, and for the log when it changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CloudHealth:
 
 
 class Watcher(Protocol):
-    """Who wants to know at once."""
+    """Is told at once when the state changes."""
 
     def answered(self) -> None: ...
 
@@ -42,7 +42,7 @@ class Watcher(Protocol):
 
 
 class HealthRecord:
-    """Takes what happened. One user's bad input says nothing about the service."""
+    """Records answers and failures. A failure caused by one user's input doesn't count against the service."""
 
     def __init__(self, section: str, log: Log, now: float) -> None:
         self._section = section
@@ -56,7 +56,7 @@ class HealthRecord:
         self.watcher: Watcher | None = None
 
     def succeeded(self, now: float, seconds: float | None) -> None:
-        """`seconds`: how long the answer took; None where waiting is part of it."""
+        """`seconds`: how long the answer took; None if it included waiting for a user."""
         self._last_success = now
         if self.watcher is not None:
             self.watcher.answered()
