@@ -53,10 +53,6 @@ class ServiceManager:
         """The event loop is running."""
         self._send("WATCHDOG=1")
 
-    def extend_timeout(self, seconds: float) -> None:
-        """Starting or stopping needs so much more time."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
-
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()

@@ -133,7 +133,6 @@ def _exemption(section: Section, policy: Policy, findings: Findings, world: Worl
         return [Rule("exempt", Word.UNKNOWN, "not known without the entry")]
     rules = [Rule("exempt", Word.YES if known.exempt else Word.NO, why)]
     if isinstance(options, LdapServerAuto) and options.exempt_primary_bind:
-        known.first_bind_exempt = True
         rules.append(
             Rule(
                 "first bind",

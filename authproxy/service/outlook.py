@@ -41,7 +41,6 @@ class Known:
     refused: str = ""
     unknown: str = ""
     exempt: bool = False
-    first_bind_exempt: bool = False
     no_primary: bool = False
     cloud: str = ""
     shut: str = ""

@@ -25,9 +25,7 @@ class CloudHealth:
     state: CloudState
     since: float
     proven: bool
-    last_success: float | None
     last_failure: FailureClass | None
-    last_failure_at: float | None
     last_failure_detail: str
     latency: float | None  # seconds that an answer takes, of late
     connections: int
@@ -49,15 +47,12 @@ class HealthRecord:
         self._log = log
         self._state = CloudState.UNKNOWN
         self._since = now
-        self._last_success: float | None = None
         self._last_failure: CloudFailure | None = None
-        self._last_failure_at: float | None = None
         self._latency: float | None = None
         self.watcher: Watcher | None = None
 
     def succeeded(self, now: float, seconds: float | None) -> None:
         """`seconds`: how long the answer took; None if it included waiting for a user."""
-        self._last_success = now
         if self.watcher is not None:
             self.watcher.answered()
         if seconds is not None:
@@ -71,7 +66,7 @@ class HealthRecord:
         if self.watcher is not None:
             self.watcher.met(failure)
         another = self._last_failure is None or self._last_failure.failure is not failure.failure
-        self._last_failure, self._last_failure_at = failure, now
+        self._last_failure = failure
         if failure.failure in (FailureClass.REQUEST, FailureClass.OVERLOAD):
             return
         if self._become(CloudState.DOWN, now) or another:
@@ -84,9 +79,7 @@ class HealthRecord:
             state=self._state,
             since=self._since,
             proven=proven,
-            last_success=self._last_success,
             last_failure=None if failure is None else failure.failure,
-            last_failure_at=self._last_failure_at,
             last_failure_detail="" if failure is None else failure.detail,
             latency=self._latency,
             connections=connections,
