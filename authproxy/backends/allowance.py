@@ -32,7 +32,7 @@ _MOST_OCTETS = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one section; 0: no limit."""
+    """The limits of one section; 0: no limit."""
 
     minutes: int = 0
     per_hour: int = 0
@@ -53,12 +53,14 @@ class _Unusable(Exception):
 
 
 class Allowances:
-    """Of all sections; it outlives reloads."""
+    """The allowances of all sections; they survive a reload."""
 
     def __init__(
         self, path: Path | None, log: Log, *, boot: Callable[[], Boot] = this_boot, read_only: bool = False
     ) -> None:
-        """`path` None: nothing is kept, for building without serving. `read_only`: it is read, and never written."""
+        """`path` None: nothing is kept, for building without serving. `read_only`: the file is read,
+        but never written.
+        """
         self._path = None if read_only else path
         self._log = log
         self._boot = boot
@@ -69,7 +71,10 @@ class Allowances:
             self._read(path)
 
     def take(self, section: str, limits: Limits) -> str:
-        """One login passes: ''. Else the limit that keeps it out: "max_minutes", "max_per_hour", "limit_unknown"."""
+        """Count one login that an outage lets in, and return ''.
+
+        Otherwise return the limit that keeps it out: "max_minutes", "max_per_hour" or "limit_unknown".
+        """
         if not (limits.minutes or limits.per_hour):
             return ""
         if not self._usable:
@@ -92,7 +97,7 @@ class Allowances:
         return ""
 
     def answered(self, section: str) -> None:
-        """The cloud has. Called for every answer: cheap when there is nothing to note."""
+        """The cloud has answered. Called for every answer, so it is cheap when there is nothing to note."""
         spent = self._sections.get(section)
         if spent is None or spent.began is None or spent.answered is not None:
             return

@@ -17,12 +17,12 @@ def _tell_nobody() -> None: ...
 
 
 class Deadline:
-    """Times are the reactor's seconds."""
+    """Times are in the reactor's seconds."""
 
     __slots__ = ("_at", "_late", "_reactor", "_rings_at", "_timer")
 
     def __init__(self, reactor: Any, late: Callable[[], None]) -> None:
-        """`late` is called when a deadline is reached before `over`."""
+        """`late` is called if a deadline passes before `over` is called."""
         self._reactor = reactor
         self._late = late
         self._at: float | None = None
@@ -30,7 +30,7 @@ class Deadline:
         self._rings_at = 0.0
 
     def begin(self, at: float) -> None:
-        """Wait until then; the wait before is over."""
+        """Wait until this time; it replaces the previous deadline."""
         self._at = at
         if self._timer is None:
             self._set(at)
@@ -39,18 +39,18 @@ class Deadline:
             self._set(at)
 
     def over(self) -> None:
-        """Nobody waits any more."""
+        """What was waited for has come."""
         self._at = None
 
     def stop(self) -> None:
-        """The last wait is over: no timer is left behind."""
+        """Like `over`, and cancel the timer."""
         self._at = None
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
 
     def end(self) -> None:
-        """Stop, for good: whoever would be told is held no longer."""
+        """Stop for good, and let go of the function that would be called."""
         self.stop()
         self._late = _tell_nobody
 

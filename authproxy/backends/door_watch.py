@@ -1,7 +1,7 @@
-"""Since when a section's door stands open, and that somebody looks whether it still has to (F8).
+"""Knows since when a section's door is open, and checks regularly whether it still has to be (F8).
 
-A door opens with the first login that passes it. From then on the cloud is probed, whether or not logins come and
-whether or not the breaker has opened, so that its end is seen and told, too.
+A door opens with the first login that passes it. From then on the cloud is probed, even without logins and without an
+open breaker, so that the end of the outage is seen and reported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PASSING = frozenset({"max_per_hour"})
 
 
 class DoorWatch:
-    """One section's; it knows the door as long as its cloud's settings stay what they are."""
+    """For one section, as long as its cloud's settings stay the same."""
 
     def __init__(
         self,
@@ -36,7 +36,9 @@ class DoorWatch:
         count_answer: Callable[[], None] = lambda: None,
         every: float = PROBE_EVERY,
     ) -> None:
-        """`every`: seconds between two looks while the door is open; `count_answer` is told that the cloud answers."""
+        """`every`: seconds between two probes while the door is open. `count_answer` is called when
+        the cloud answers.
+        """
         self._probe = probe
         self._reactor = reactor
         self._tell = tell
@@ -51,7 +53,7 @@ class DoorWatch:
         self.open_since: float | None = None  # the reactor's seconds
 
     def opened(self, failure: CloudFailure) -> None:
-        """All gates have agreed for a login that met this."""
+        """All gates have let a login in after this failure."""
         if self._is_closed:
             return
         self._for = failure.failure
@@ -62,7 +64,7 @@ class DoorWatch:
         self._timer = self._reactor.callLater(self._every, self._look_again)
 
     def answered(self) -> None:
-        """The cloud has: the outage is over."""
+        """The cloud has answered: the outage is over."""
         self._tampered = ""
         if self._limited:
             self._limited.clear()
@@ -71,23 +73,23 @@ class DoorWatch:
             self.shut("the cloud answers")
 
     def quick_again(self) -> None:
-        """The cloud is no longer slow. That it answers doesn't end that; its probe does."""
+        """The cloud is no longer slow. An answer alone doesn't end slowness; its probe does."""
         if self._for is FailureClass.SLOW:
             self.shut("the cloud is quick again")
 
     def met(self, failure: CloudFailure) -> None:
-        """F5: told when a sign of tampering begins, not for each login that meets it."""
+        """F5: reports a sign of tampering when it begins, not for each login that meets it."""
         if failure.failure is FailureClass.UNTRUSTED and failure.detail != self._tampered:
             self._tampered = failure.detail
             self._tell(DoorEventKind.TAMPERED, why=failure.failure.value, detail=failure.detail)
 
     @property
     def shut_by(self) -> str:
-        """The limit that has shut the door for everybody, until the cloud answers; '': none has."""
+        """The limit that keeps everybody out until the cloud answers; '': none."""
         return next((limit for limit in self._limited if limit not in _PASSING), "")
 
     def limited(self, limit: str) -> None:
-        """A limit keeps logins out. Told once until the cloud answers again, or an hour has gone by."""
+        """A limit keeps logins out. Reported once until the cloud answers, and again after an hour."""
         now = self._reactor.seconds()
         if now - self._limited.get(limit, -REPEAT) < REPEAT:
             return
@@ -98,12 +100,12 @@ class DoorWatch:
 
     @property
     def limits_reached(self) -> tuple[str, ...]:
-        """Of late, and the cloud has not answered since."""
+        """The limits reached in the last hour, if the cloud hasn't answered since."""
         since = self._reactor.seconds() - REPEAT
         return tuple(limit for limit, at in self._limited.items() if at >= since)
 
     def shut(self, why: str) -> None:
-        """Nobody passes any more."""
+        """The door is closed: nobody gets in without a factor any more."""
         if self.open_since is None:
             return
         self.open_since = None
@@ -111,7 +113,7 @@ class DoorWatch:
         self._tell(DoorEventKind.CLOSED, why=why)
 
     def close(self) -> None:
-        """The section goes: nobody passes by it, and nothing is looked at any more."""
+        """The section ends: close the door, and stop watching."""
         self._is_closed = True
         self.shut("the section has ended, or its cloud is another")
 

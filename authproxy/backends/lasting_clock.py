@@ -17,7 +17,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """`id`: of the machine's run, "" where nothing tells it; `seconds`: since its start."""
+    """`id`: of the machine's run, "" if unknown; `seconds`: since its start."""
 
     id: str
     seconds: float
@@ -32,12 +32,12 @@ def this_boot() -> Boot:
 
 @dataclass(frozen=True, slots=True)
 class LastingTime:
-    """A count at a moment of a boot, to count on from."""
+    """A count at one moment of a boot, from which to go on counting."""
 
     boot: Boot
     count: float = 0.0
 
     def at(self, now: Boot) -> float:
-        """The count now."""
+        """The count now, in seconds."""
         same = self.boot.id and self.boot.id == now.id and now.seconds >= self.boot.seconds
         return self.count + (now.seconds - self.boot.seconds if same else 0.0)

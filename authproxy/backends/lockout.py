@@ -1,8 +1,8 @@
-"""Wrong passwords of one user at one primary: fewer than make the directory lock the account (A10).
+"""Limits on wrong passwords of one user at one primary, below the number that locks the account there (A10).
 
-Attempts that aren't decided count as wrong until they are, so that a thousand at once are no way around it: those
-that may turn out to be too many wait for the others. The last one before the limit is kept for places from which the
-user has logged in before: whoever guesses from elsewhere can't keep them out.
+Attempts that aren't decided yet count as wrong, so that sending a thousand at once doesn't help: those that might
+exceed the limit wait for the others. The last attempt before the limit is reserved for places from which the user has
+logged in before, so that guesses from elsewhere don't keep the user out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WRONG = frozenset({"bad_password", "rejected", "unknown_user"})
 
 @dataclass(frozen=True, slots=True)
 class LockoutRules:
-    """At most so many wrong ones in `window` seconds. 0: any number."""
+    """At most `most` wrong passwords in `window` seconds. 0: no limit."""
 
     most: int = 4
     window: float = 900
@@ -48,12 +48,12 @@ HELD = Refused("too_many_failures", RefusalKind.RATE_LIMITED)
 
 
 def place_of(request: AuthRequest) -> str:
-    """Where the user is, as far as the client tells."""
+    """Where the user is, as far as the client says; '' if it doesn't."""
     return request.calling_station.decode("utf-8", "backslashreplace") or request.client_ip or ""
 
 
 class LockoutGuard:
-    """Of one primary, whatever sections ask it."""
+    """For one primary, whatever sections ask it."""
 
     def __init__(self, rules: LockoutRules, *, section: str, reactor: Any, log: Log) -> None:
         self._rules = rules
@@ -73,11 +73,11 @@ class LockoutGuard:
         prove: Callable[[], Awaitable[T]],
         cause: Callable[[T], str | None],
     ) -> T | Refused:
-        """What `prove` says, or HELD without asking.
+        """What `prove` returns, or HELD without calling it.
 
-        `place`: where the user is, '' when nobody knows; `cause`: the audit's word for a refusal, None for a right
-        password, '' when it isn't decided. Raises what `prove` raises, and PrimaryUnavailable: the
-        others weren't decided in time.
+        `place`: where the user is, '' if unknown. `cause`: the audit's word for a refusal, None for a right password,
+        '' if it isn't decided. Raises what `prove` raises, and PrimaryUnavailable if the other attempts weren't decided
+        in time.
         """
         if not self._rules.most:
             return await prove()

@@ -1,4 +1,6 @@
-"""Gates that ask who it is: users and groups that never pass without a second factor, who was seen with one (F7)."""
+"""Gates that depend on the user: users and groups that never pass without a factor, and users who passed one lately
+(F7).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ Confirm = Callable[[str, float], Awaitable[Verified | Refused]]
 
 
 class NeverUsers:
-    """`names`: canonical. A domain around a name makes nobody another: `corp\\alice` and `alice@corp` are alice."""
+    """`names`: canonical. A domain makes no difference: `corp\\alice` and `alice@corp` are alice."""
 
     def __init__(self, names: frozenset[str]) -> None:
         self._names = frozenset[str]().union(*map(_called, names))
@@ -25,7 +27,7 @@ class NeverUsers:
 
 
 class NeverGroups:
-    """`confirm(dn, deadline)` asks the directory again, and tells those of the groups that the entry is in."""
+    """`confirm(dn, deadline)` asks the directory again, and names those of the groups that the entry is in."""
 
     def __init__(self, confirm: Confirm) -> None:
         self._confirm = confirm

@@ -1,8 +1,8 @@
-"""Primary-only by order: for a while, sections with `failmode: safe` let a right password in without asking the cloud.
+"""Primary-only: for a while, and by command, sections with `failmode: safe` accept a password without asking the cloud.
 
-The order is a file in `main.state_dir`, which nobody but root and the proxy's own user can write to, sealed with the
-key there. It has its end in it, at most four hours on, by the wall clock and by one that can't be set; whatever else
-the file may be, it opens nothing.
+The order is a file in `main.state_dir`, which only root and the proxy's own user can write, sealed with the key there.
+It contains its end, at most four hours later, by the wall clock and by one that can't be set. Any other file in its
+place has no effect.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ _OTHERS_WRITE = 0o022
 
 
 class OrderRefused(Exception):
-    """The file is no order. The text says why, and holds nothing of it."""
+    """The file isn't a valid order. The text says why, and contains nothing of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`sections`: names; empty: all that are safe. `began`: seconds since 1970; `boot`: the same moment."""
+    """`sections`: names; empty: all safe sections. `began`: seconds since 1970; `boot`: the same moment by the other
+    clock.
+    """
 
     began: float
     minutes: int
@@ -50,7 +52,7 @@ class Order:
         return self.began + self.minutes * 60
 
     def holds(self, wall: float, now: Boot) -> bool:
-        """By both clocks. After the machine has started anew, by the wall clock alone."""
+        """Whether it is in effect, by both clocks; by the wall clock alone after the machine was restarted."""
         if not self.began - _SKEW <= wall < self.until:
             return False
         if self.boot.id != now.id or not now.id:
@@ -62,7 +64,9 @@ class Order:
 
 
 def give(folder: Path, order: Order) -> None:
-    """Put the order where the proxy looks. As root, it becomes the folder's owner's. Raises OSError, StateUnusable."""
+    """Write the order to where the proxy looks. As root, give it to the folder's owner. Raises
+    OSError, StateUnusable.
+    """
     key = lasting_key(folder / "key")
     said = _content(order)
     octets = json.dumps(said | {"seal": _seal(said, key)}).encode()
@@ -83,7 +87,7 @@ def give(folder: Path, order: Order) -> None:
 
 
 def take_back(folder: Path) -> bool:
-    """Whether there was an order. Raises OSError."""
+    """Remove the order. Returns whether there was one. Raises OSError."""
     try:
         (folder / FILE_NAME).unlink()
     except FileNotFoundError:
@@ -92,7 +96,7 @@ def take_back(folder: Path) -> bool:
 
 
 def read(path: Path, key: bytes) -> Order | None:
-    """The order in the file, whether or not it still holds; None: there is none. Raises OrderRefused."""
+    """The order in the file, in effect or not; None: there is none. Raises OrderRefused."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -150,7 +154,7 @@ def _seal(content: dict[str, Any], key: bytes) -> str:
 
 
 class PrimaryOnly:
-    """The daemon's side. It outlives reloads."""
+    """The daemon's side. It survives reloads."""
 
     def __init__(
         self,
@@ -162,7 +166,7 @@ class PrimaryOnly:
         wall_clock: Callable[[], float] = time.time,
         boot: Callable[[], Boot] = this_boot,
     ) -> None:
-        """`path` None: nobody orders anything, for building without serving."""
+        """`path` None: there are no orders, for building without serving."""
         self._path = path
         self._key = key
         self._log = log
@@ -174,14 +178,16 @@ class PrimaryOnly:
         self._told: dict[str, float] = {}  # sections that are known to be in it, and until when
 
     def until(self, section: str) -> float | None:
-        """Until when this section is in it, in seconds since 1970; None: it isn't. Looks at the file each time."""
+        """Until when the order covers this section, in seconds since 1970; None: it doesn't. Reads the
+        file each time.
+        """
         self._refresh()
         order = self._order
         holds = order is not None and order.covers(section) and order.holds(self._wall_clock(), self._boot())
         return order.until if order is not None and holds else None
 
     def look(self, safe: Iterable[str]) -> None:
-        """Tell what began and ended. `safe`: the names of the sections that it can be in."""
+        """Report what has begun and ended. `safe`: the names of the sections that an order can cover."""
         now = {section: until for section in safe if (until := self.until(section)) is not None}
         for section, until in now.items():
             if self._told.get(section) != until:

@@ -40,10 +40,10 @@ def write_problem(path: Path) -> str:
 
 
 class LastingSet:
-    """A set of names. Adding returns when the name is on the disk."""
+    """A set of names. `add` returns when the name is on the disk."""
 
     def __init__(self, path: Path) -> None:
-        """Raises StateUnusable when the file holds something else."""
+        """Raises StateUnusable if the file contains something else."""
         self._path = path
         self._names = frozenset(_read(path))
 
@@ -54,17 +54,17 @@ class LastingSet:
         return iter(self._names)
 
     def add(self, name: str) -> None:
-        """Raises OSError. The name counts from now on even when the disk doesn't take it."""
+        """Raises OSError. The name counts from now on, even if the disk doesn't take it."""
         self._names |= {name}
         self.save()
 
     def save(self) -> None:
-        """All of it, once more: what an earlier failure left out. Raises OSError."""
+        """Write the whole set again, with what an earlier failure left out. Raises OSError."""
         replace_file(self._path, json.dumps({"version": 1, "names": sorted(self._names)}).encode())
 
 
 def lasting_key(path: Path) -> bytes:
-    """32 random octets, made at the first start. Raises StateUnusable."""
+    """32 random octets, created at the first start. Raises StateUnusable."""
     try:
         key = path.read_bytes()
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def lasting_key(path: Path) -> bytes:
 
 
 def replace_file(path: Path, octets: bytes) -> None:
-    """Write the file whole or not at all, readable by nobody else. Raises OSError."""
+    """Write the file completely or not at all; only its owner can read it. Raises OSError."""
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

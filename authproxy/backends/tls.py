@@ -44,7 +44,7 @@ _NO_RENEGOTIATION = 0x40000000  # <openssl/ssl.h> SSL_OP_NO_RENEGOTIATION
 
 
 class TlsVersion(StrEnum):
-    """The oldest version that is spoken. Older than 1.2 is not on offer (T3)."""
+    """The oldest version that may be used. Versions before 1.2 are never used (T3)."""
 
     TLS12 = "tls1.2"
     TLS13 = "tls1.3"
@@ -55,7 +55,7 @@ _MINIMUM = {TlsVersion.TLS12: SSL.TLS1_2_VERSION, TlsVersion.TLS13: SSL.TLS1_3_V
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom to believe. Paths are read when the first connection is prepared, and again when they have changed."""
+    """Which certificates to accept. The files are read for the first connection, and again when they have changed."""
 
     ca_file: Path | None = None  # None: the system's store
     verify_hostname: bool = True  # False: the chain alone, by the administrator's explicit option
@@ -81,11 +81,11 @@ _PROBLEMS = {
 
 
 class UnusableTrust(Exception):
-    """The administrator has to act: a file is missing, isn't PEM, holds no certificate, or doesn't fit."""
+    """A file is missing, isn't PEM, contains no certificate, or doesn't fit; the administrator has to act."""
 
 
 class Untrusted(SSL.Error):
-    """The certificate that the peer showed proves nothing about the name we called."""
+    """The peer's certificate doesn't prove the name that we called."""
 
     def __init__(self, problem: str) -> None:
         # In the shape of OpenSSL's own errors, which Twisted takes apart.
@@ -97,7 +97,7 @@ _FORGOTTEN_AFTER = 8 * 86_400.0
 
 
 class ServerCertificates:
-    """When the certificates in play will expire: those that servers showed last, and those that are configured."""
+    """When certificates expire: those that servers showed last, and those in the configuration."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -105,15 +105,15 @@ class ServerCertificates:
         self._configured: Mapping[str, float] = {}
 
     def note(self, hostname: str, not_after: float) -> None:
-        """A server has shown it. `not_after` is in Unix seconds."""
+        """A server has shown a certificate. `not_after`: Unix seconds."""
         self._shown[hostname] = (not_after, self._clock())
 
     def configure(self, expiries: Mapping[str, float]) -> None:
-        """All that the configuration names, instead of an earlier one's: by name, in Unix seconds."""
+        """Replace the configured certificates: expiry by name, in Unix seconds."""
         self._configured = dict(expiries)
 
     def expiries(self) -> Mapping[str, float]:
-        """By name (a server's is its host name), in Unix seconds."""
+        """Expiry by name (for a server its host name), in Unix seconds."""
         since = self._clock() - _FORGOTTEN_AFTER
         self._shown = {name: shown for name, shown in self._shown.items() if shown[1] >= since}
         return {name: not_after for name, (not_after, _) in self._shown.items()} | dict(self._configured)
@@ -158,12 +158,12 @@ class _Connection(SSL.Connection):
 
 
 def client_tls(hostname: str, trust: Trust, seen: ServerCertificates | None = None) -> ClientTls:
-    """What starts TLS towards `hostname`, a name or an address. Raises UnusableTrust."""
+    """A TLS client for `hostname`, a name or an address. Raises UnusableTrust."""
     return ClientTls(hostname, trust, _context(trust, _versions(trust)), seen)
 
 
 def host_name(hostname: str) -> str:
-    """As it stands in certificates and SNI: ASCII, no brackets, no final dot. Raises UnusableTrust."""
+    """The name as in certificates and SNI: ASCII, without brackets and final dot. Raises UnusableTrust."""
     name = hostname.strip("[]").removesuffix(".")
     try:
         return name if name.isascii() else name.encode("idna").decode("ascii")
@@ -172,9 +172,9 @@ def host_name(hostname: str) -> str:
 
 
 def is_untrusted(error: BaseException | Failure) -> bool:
-    """Whether TLS failed because of what the peer is or says: certificate, name, alert, no TLS at all on the port.
+    """Whether TLS failed because of what the peer is or says: certificate, name, alert, or no TLS on the port.
 
-    An end of the connection in the middle of the handshake is not: that is what a dead network looks like.
+    A connection that ends during the handshake doesn't count: a dead network looks like that.
     """
     value = error.value if isinstance(error, Failure) else error
     match value:
@@ -193,7 +193,7 @@ def is_untrusted(error: BaseException | Failure) -> bool:
 
 
 def describe(error: BaseException | Failure) -> str:
-    """What went wrong, for the log, in OpenSSL's words where they are its."""
+    """What went wrong, for the log; in OpenSSL's words if the error is OpenSSL's."""
     value = error.value if isinstance(error, Failure) else error
     if isinstance(value, SSL.Error) and value.args and isinstance(value.args[0], list):
         return "; ".join(str(entry[-1]) for entry in value.args[0]) or "end of connection"

@@ -1,4 +1,4 @@
-"""Waiting in line, for what decides without an event loop of its own."""
+"""Lets a login wait for its turn, for code without an event loop of its own."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who asks us. A listener turns octets into requests and decisions into octets; it decides nothing."""
+"""Answers those who ask. A listener turns octets into requests, and decisions into octets; it decides nothing."""

@@ -15,12 +15,12 @@ _AT_LEAST = 4
 
 
 class Descriptors:
-    """Of the whole process."""
+    """For the whole process."""
 
     __slots__ = ("_most", "_taken")
 
     def __init__(self, most: int | None = None) -> None:
-        """`most`: None, what the process's own limit leaves."""
+        """`most` None: what the process's limit leaves."""
         self._most = for_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) if most is None else most
         self._taken = 0
 
@@ -33,7 +33,7 @@ class Descriptors:
         return self._most
 
     def take(self, count: int) -> bool:
-        """False: they aren't there, and the connection has to go."""
+        """Take so many. False: there aren't enough, and the connection has to be closed."""
         if self._taken + count > self._most:
             return False
         self._taken += count
@@ -44,7 +44,7 @@ class Descriptors:
 
 
 def for_connections(limit: int) -> int:
-    """`limit`: of the process; the part of it that is for connections from outside."""
+    """The share of the process's `limit` that connections from outside may use."""
     if limit == resource.RLIM_INFINITY:
         return 1 << 30
     return max(_AT_LEAST, int(limit * _SHARE) - _OWN)

@@ -1,1 +1,1 @@
-"""What is seen from outside: the log, the audit, the metrics, the service manager."""
+"""What can be observed from outside: the log, the audit, the metrics, and what the service manager is told."""

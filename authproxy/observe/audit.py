@@ -28,11 +28,11 @@ _LINGER = 0.005  # seconds: what a crash can cost
 
 
 class AuditUnusable(Exception):
-    """The administrator has to act: the file can't be opened. The text says which, and why."""
+    """The file can't be opened; the administrator has to act. The text says which, and why."""
 
 
 class AuditEvent(NamedTuple):
-    """What a line says. None is written as null: every line has every field."""
+    """The contents of a line. None becomes null: every line has every field."""
 
     timestamp: str  # UTC, ISO 8601, microseconds, Z
     msg: str
@@ -61,20 +61,20 @@ class AuditEvent(NamedTuple):
 
 
 class Audit(Protocol):
-    """Where a section's events go."""
+    """Takes a section's events."""
 
     hostname: str
     clock: Callable[[], float]  # seconds since 1970
 
     def write(self, event: AuditEvent) -> None:
-        """Never waits."""
+        """Queue the event. Never waits."""
 
     def write_now(self, event: AuditEvent) -> None:
-        """Return when the event is written. Raises AuditUnavailable (F8); then the event didn't happen."""
+        """Return when the event is written. Raises AuditUnavailable (F8); the event must not happen then."""
 
 
 class AuditLog:
-    """The file and its state. Events are queued; `write_now` is for those that must be on record first."""
+    """The audit file. Events are queued; `write_now` is for those that have to be on record first."""
 
     def __init__(
         self,
@@ -100,11 +100,13 @@ class AuditLog:
         self.writer = LineWriter(file, name="audit", told=self, gap=self._gap, linger=_LINGER)
 
     def write(self, event: AuditEvent) -> None:
-        """Never waits. What the file doesn't take is tried again, then counted, and the count written (A14)."""
+        """Queue the event; never waits. Lines that the file doesn't take are tried again, then counted, and the count
+        is written (A14).
+        """
         self.writer.put(_octets(event))
 
     def write_now(self, event: AuditEvent) -> None:
-        """Return when the event is written. Raises AuditUnavailable (F8); then the event didn't happen."""
+        """Return when the event is written. Raises AuditUnavailable (F8); the event must not happen then."""
         try:
             self.writer.put_now(_octets(event), _PATIENCE)
         except OutletFailed as failed:
@@ -143,7 +145,7 @@ class AuditLog:
 
 
 class AuditInLog:
-    """Without a file of its own (`log_auth_events: false`): the log's line for each decision is the record."""
+    """Without a file of its own (`log_auth_events: false`), the log's line for each decision is the record."""
 
     def __init__(self, log: EventLog, *, hostname: str, clock: Callable[[], float] = time.time) -> None:
         self.hostname = hostname
@@ -151,10 +153,10 @@ class AuditInLog:
         self._log = log
 
     def write(self, event: AuditEvent) -> None:
-        """The recorder's own line says it."""
+        """Does nothing: the recorder writes the line to the log itself."""
 
     def write_now(self, event: AuditEvent) -> None:
-        """Into one log at least. Raises AuditUnavailable: there is none, or none takes it (F8)."""
+        """Write to at least one log. Raises AuditUnavailable if there is none, or none takes it (F8)."""
         fields = {name: value for name, value in event._asdict().items() if value is not None}
         try:
             by = "fail_open" if event.fail_open else event.reason
@@ -166,7 +168,7 @@ class AuditInLog:
 def encode(event: AuditEvent) -> str:
     """The event as one line of JSON, as json_line would write it.
 
-    By hand, because it is on every login's way: 1.5 µs instead of 4.2.
+    Written by hand because every login passes here: 1.5 µs instead of 4.2.
     """
     e, text, maybe, known = event, encode_basestring, _text_or_null, _one_of_few
     line = (

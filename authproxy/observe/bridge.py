@@ -1,4 +1,4 @@
-"""What Twisted, Python and libraries say on their own lands in our log, without locals and without values (S1)."""
+"""Brings what Twisted, Python and libraries log into our log, without local variables and without values (S1)."""
 
 from __future__ import annotations
 

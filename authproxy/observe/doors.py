@@ -1,8 +1,7 @@
-"""What happens at the doors of safe sections, told to whoever wants to know: the log, and what subscribes (F8).
+"""Reports what happens at the doors of safe sections to the log and to subscribers (F8).
 
-A door opens when all gates agree for the first time in an outage, and closes when the cloud answers again, or when a
-limit shuts it. Subscribers are called at once, on the event loop, in the order of their subscription; each has to be
-short, and what it raises is logged and keeps nothing from happening.
+A door opens when all gates agree for the first time in an outage. It closes when the cloud answers again, or when a
+limit closes it. Subscribers are called at once, in the event loop's thread.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class DoorEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoorEvent:
-    """`at`: seconds since 1970. `section`: its name in logs. Texts are for people, and hold no secret."""
+    """`at`: seconds since 1970. `section`: its name in logs. Texts are for people, and contain no secret."""
 
     kind: DoorEventKind
     section: str
@@ -45,13 +44,13 @@ _WARNED = frozenset(DoorEventKind) - {DoorEventKind.QUICK}
 
 
 class Teller(Protocol):
-    """How a part says what happened to its section's door."""
+    """The function by which a part reports what happened at its section's door."""
 
     def __call__(self, kind: DoorEventKind, *, why: str = "", detail: str = "") -> None: ...
 
 
 class DoorEvents:
-    """Of the whole process; it outlives reloads."""
+    """For the whole process; it survives reloads."""
 
     def __init__(self, log: Log, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._log = log
@@ -68,7 +67,7 @@ class DoorEvents:
         return tell
 
     def tell(self, event: DoorEvent) -> None:
-        """Log it, then tell everyone. Raises nothing of theirs."""
+        """Log the event, then call every subscriber. Their exceptions are logged, not raised."""
         say = self._log.warn if event.kind in _WARNED else self._log.info
         fields = {"why": event.why, "detail": event.detail}
         say(

@@ -17,7 +17,7 @@ _INFINITE = float("inf")
 
 
 class SectionDurations:
-    """One section's series."""
+    """The series of one section."""
 
     __slots__ = ("_bounds", "counts", "total")
 
@@ -32,7 +32,7 @@ class SectionDurations:
 
 
 class Durations:
-    """A metric of the registry. `bounds`: the upper ones, in seconds, rising."""
+    """A metric of the registry. `bounds`: the upper bounds in seconds, ascending."""
 
     def __init__(self, name: str, text: str, bounds: Sequence[float], registry: CollectorRegistry) -> None:
         self._name = name

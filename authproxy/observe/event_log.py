@@ -36,12 +36,12 @@ Format = Callable[[Event], bytes]
 
 
 class LogUnusable(Exception):
-    """The administrator has to act: a log can't be opened. The text says which, and why."""
+    """A log can't be opened; the administrator has to act. The text says which, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """Sizes in octets. With no outlet chosen, nothing is logged."""
+    """Sizes in octets. Without an outlet, nothing is logged."""
 
     debug: bool = False
     json: bool = False
@@ -55,7 +55,7 @@ class LogSettings:
 
 
 class EventLog:
-    """Implements the port `Log`; may be called from any thread."""
+    """Implements the port `Log`. It can be called from any thread."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class EventLog:
         flood: FloodGate | None = None,
         unlimited: frozenset[str] = UNLIMITED,
     ) -> None:
-        """`clock`: seconds since 1970. Outlets are added afterwards."""
+        """`clock`: seconds since 1970. Outlets are added later."""
         self._debug = debug
         self._clock = clock
         self._flood = FloodGate() if flood is None else flood
@@ -77,7 +77,7 @@ class EventLog:
 
     @property
     def writers(self) -> Sequence[LineWriter]:
-        """Each with what it lost, for the metrics."""
+        """The writers, which count what they lost, for the metrics."""
         return [writer for _, writer in self._sinks]
 
     def add(self, name: str, outlet: Outlet, form: Format) -> None:
@@ -106,7 +106,7 @@ class EventLog:
         self._emit(Severity.ERROR, event, {**fields, **describe(error)})
 
     def warn_now(self, event: str, timeout: float, fields: Mapping[str, object]) -> None:
-        """A warning that one outlet at least has when this returns. Raises OutletFailed."""
+        """Return when at least one outlet has the warning. Raises OutletFailed."""
         happened = Event(self._clock(), Severity.WARN, event, fields)
         problem = "no log is on"
         for form, writer in self._sinks:
@@ -121,7 +121,7 @@ class EventLog:
     # ---- what its outlets report
 
     def outlet_failed(self, name: str, problem: str) -> None:
-        """To the others: the one that fails keeps it for later."""
+        """Report it to the other outlets; the failing one keeps the line for later."""
         self.error("log.outlet_failed", outlet=name, problem=problem)
 
     def outlet_recovered(self, name: str, lost: int) -> None:
@@ -130,7 +130,7 @@ class EventLog:
     # ---- its life
 
     def sweep(self) -> None:
-        """Tell what floods that are over kept back. Called now and then, also when nothing else is logged."""
+        """Log how many lines ended floods held back. To be called regularly, even if nothing else is logged."""
         with self._lock:
             now = self._clock()
             self._sweep_at = now + _SWEEP

@@ -1,6 +1,6 @@
-"""Our bugs in words: what was raised and where, never what the variables held (S1, S10).
+"""Describes our bugs: what was raised and where, never the values of variables (S1, S10).
 
-No source lines either: reading them would block the event loop (A2).
+Source lines are left out too: reading them would block the event loop (A2).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def describe(error: BaseException) -> dict[str, str]:
 
 
 def message_of(error: BaseException) -> str:
-    """The error's text without the values that other people's code quotes in it: one may be a password."""
+    """The error's text, without values that other people's code may quote in it: one of them may be a password."""
     match error:
         case UnicodeError():
             reason, encoding = getattr(error, "reason", ""), getattr(error, "encoding", "")
@@ -43,12 +43,12 @@ def message_of(error: BaseException) -> str:
 
 
 def masked(text: str) -> str:
-    """What other people's code says, without what stands in it between quotes."""
+    """A message of other people's code, with everything in quotes left out."""
     return _QUOTED.sub("'…'", text)
 
 
 def where(traceback: TracebackType | None) -> str:
-    """The innermost frame last: `authproxy/x.py:12 f > authproxy/y.py:3 g`."""
+    """The frames, the innermost last: `authproxy/x.py:12 f > authproxy/y.py:3 g`."""
     frames = []
     while traceback is not None:
         code = traceback.tb_frame.f_code

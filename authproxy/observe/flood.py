@@ -20,7 +20,7 @@ _PEER_FIELDS = ("source", "client", "host", "api_host", "section")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Lines a window."""
+    """How many lines are written in each window."""
 
     of_event: int
     of_peer: int
@@ -28,7 +28,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """What a window kept back. `most_from` is the loudest peer, "" when the event names none."""
+    """What was held back in a window. `most_from`: the peer with the most lines, "" if the event names none."""
 
     event: str
     cause: str
@@ -77,7 +77,7 @@ class FloodGate:
         return False
 
     def over(self, now: float) -> Iterator[Suppressed]:
-        """The windows that have ended, if they kept anything back."""
+        """What was held back in windows that have ended."""
         ended = [key for key, window in self._windows.items() if not 0 <= now - window.began < self._window]
         for event, cause in ended:
             window = self._windows.pop((event, cause))

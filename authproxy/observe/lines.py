@@ -66,7 +66,7 @@ def as_text(event: Event) -> str:
 
 
 def as_message(event: Event) -> str:
-    """The event without what syslog and the journal write themselves."""
+    """The event without what syslog and the journal add themselves."""
     if not event.fields:
         return event.name
     return f"{event.name} {' '.join([f'{key}={_quoted(value)}' for key, value in event.fields.items()])}"
@@ -94,7 +94,7 @@ _ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def text_of(value: object) -> str:
-    """A value in words, with an end."""
+    """A value as text, limited in length."""
     if isinstance(value, bytes):
         return capped(value.decode("utf-8", "backslashreplace"))
     return capped(value if isinstance(value, str) else str(value))

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Log(Protocol):
-    """`warn`: an administrator may want to act. `error`: we cannot work. Fields never hold a secret."""
+    """`warn`: an administrator may want to act. `error`: something can't work. Fields never contain a secret."""
 
     def debug(self, event: str, /, **fields: object) -> None: ...
 
@@ -17,11 +17,11 @@ class Log(Protocol):
     def error(self, event: str, /, **fields: object) -> None: ...
 
     def failure(self, event: str, error: BaseException, /, **fields: object) -> None:
-        """Our bug: with its traceback, without its locals."""
+        """Log our bug with its traceback, but without local variables."""
 
 
 class NullLog:
-    """Says nothing; for tests and tools."""
+    """Logs nothing; for tests and tools."""
 
     def debug(self, event: str, /, **fields: object) -> None: ...
 

@@ -1,6 +1,6 @@
-"""What is counted and measured. Names are stable; every label's values are few and known beforehand.
+"""What is counted and measured. Names don't change, and the values of each label are few and known beforehand.
 
-The registry is our own: what a library registers by itself is none of ours.
+The registry is our own, so that nothing appears in it that a library registers by itself.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _OPENING = ("unreachable", "server_error", "slow")
 
 
 class SectionMetrics:
-    """One section's series, looked up once."""
+    """The series of one section, looked up once."""
 
     def __init__(self, metrics: Metrics, section: str) -> None:
         self._metrics = metrics
@@ -220,7 +220,7 @@ class Metrics:
         self._tunnels_refused.labels(self.known_cause(cause)).inc()
 
     def known_cause(self, cause: str) -> str:
-        """The cause as a label. Causes come from code, not from peers; that they stay few is made sure of here."""
+        """The cause as a label. Causes come from code, not from peers; this makes sure that they stay few."""
         if cause in self._causes:
             return cause
         if len(self._causes) >= _MOST_CAUSES or not _WORD.fullmatch(cause):

@@ -1,6 +1,6 @@
-"""The service manager's side of us: sd_notify(3) and its watchdog, without libsystemd.
+"""The service manager's protocol: sd_notify(3) and the watchdog, without libsystemd.
 
-Where nobody asked to be told (no $NOTIFY_SOCKET), every call does nothing.
+Without $NOTIFY_SOCKET, every call does nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 
 class ServiceManager:
-    """Each call is one datagram and never blocks. That it got lost is no reason to stop."""
+    """Each call sends one datagram and never blocks. A lost datagram is ignored."""
 
     def __init__(self, address: str = "", *, watchdog: float | None = None) -> None:
         """`address` as in $NOTIFY_SOCKET: a path, or `@` and an abstract name. `watchdog`: seconds, or None."""
@@ -24,21 +24,21 @@ class ServiceManager:
     def from_environment(
         cls, environment: Mapping[str, str] | None = None, pid: int | None = None
     ) -> ServiceManager:
-        """What systemd set for us."""
+        """As systemd has set it in the environment."""
         environment = os.environ if environment is None else environment
         pid = os.getpid() if pid is None else pid
         return cls(environment.get("NOTIFY_SOCKET", ""), watchdog=_watchdog(environment, pid))
 
     @property
     def watchdog_interval(self) -> float | None:
-        """Seconds between pings: twice as often as needed, so that a late one costs no restart."""
+        """Seconds between pings: half of the allowed time, so that a late ping causes no restart."""
         return None if self.watchdog is None else self.watchdog / 2
 
     def ready(self, status: str) -> None:
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """READY=1 has to follow."""
+        """A reload has begun; READY=1 has to follow."""
         # systemd.service(5), Type=notify-reload: the time tells this message from an older one.
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
@@ -50,12 +50,8 @@ class ServiceManager:
         self._send(f"STATUS={status}")
 
     def ping(self) -> None:
-        """Still turning."""
+        """The event loop is running."""
         self._send("WATCHDOG=1")
-
-    def extend_timeout(self, seconds: float) -> None:
-        """Starting or stopping goes on: this much longer."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def close(self) -> None:
         if self._socket is not None:

@@ -1,4 +1,4 @@
-"""Where lines go beside files: a descriptor, the local syslog, the journal. Each may block; each has its thread."""
+"""Outlets other than files: a descriptor, the local syslog, the journal. Each may block, so each has a thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def leads_nowhere(descriptor: int) -> bool:
 
 
 class DescriptorOutlet:
-    """Standard output. The descriptor may be a pipe that nobody reads, or non-blocking by somebody else's doing."""
+    """Standard output. The descriptor may be a pipe that nobody reads, or be non-blocking because of
+    another process.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -47,11 +49,11 @@ class DescriptorOutlet:
         return len(lines)
 
     def close(self) -> None:
-        """Its owner does."""
+        """Does nothing: the descriptor's owner closes it."""
 
 
 class DatagramOutlet:
-    """A local socket that takes one datagram a line; opened anew when its reader has restarted."""
+    """A local socket that takes one datagram for each line. It is opened again when its reader has been restarted."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -119,7 +121,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def journal_format(event: Event) -> bytes:
-    """An entry of the journal's native protocol: every field is a field there, to be asked for by name."""
+    """An entry in the journal's native protocol: each field of the event is a field there."""
     entry = [
         _journal_field("MESSAGE", as_message(event)),
         _journal_field("PRIORITY", str(int(event.severity))),

@@ -1,6 +1,6 @@
-"""The process as its operating system sees it, under the names that dashboards know.
+"""The process as the operating system sees it, under the metric names that dashboards know.
 
-prometheus-client has such a collector, but it needs /proc/stat, which our unit hides (ProcSubset=pid).
+prometheus-client has such a collector, but it needs /proc/stat, which the unit hides (ProcSubset=pid).
 """
 
 from __future__ import annotations

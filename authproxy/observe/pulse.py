@@ -17,7 +17,7 @@ _TOO_LATE = 0.5  # seconds
 
 
 class Beat:
-    """Work that is due every `interval` seconds. It must be short, and raises only when it is our bug."""
+    """Work to do every `interval` seconds. It has to be short; an exception from it is our bug."""
 
     def __init__(self, interval: float, work: Callable[[], None]) -> None:
         self.interval = interval
@@ -25,7 +25,7 @@ class Beat:
 
 
 class Pulse:
-    """Beats until it is stopped."""
+    """Does its beats until it is stopped."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Pulse:
         lag: Callable[[float], None],
         log: Log,
     ) -> None:
-        """`lag` is told the seconds by which the loop came too late."""
+        """`lag` is called with the seconds by which the loop was late."""
         self._reactor = reactor
         self._lag = lag
         self._log = log
@@ -44,7 +44,7 @@ class Pulse:
         self._call: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Every beat is done once at once."""
+        """Do every beat once at once."""
         self._next = self._reactor.seconds()
         self._due = dict.fromkeys(self._due, self._next)
         self._turn()

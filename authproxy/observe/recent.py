@@ -1,4 +1,6 @@
-"""The last decisions, for the status page. Bounded: a flood of one kind doesn't push the others out."""
+"""The last decisions, for the status page. Each kind has its own limit, so that a flood of one doesn't push out the
+others.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ WITHOUT_FACTOR = frozenset(
 
 
 class Recent:
-    """Newest first, each."""
+    """Each list has the newest first."""
 
     def __init__(self, *, decisions: int = 100, fail_opens: int = 500, without_factor: int = 100) -> None:
         self._decisions: deque[AuditEvent] = deque(maxlen=decisions)
@@ -24,7 +26,7 @@ class Recent:
         self.fail_open_count = 0  # since the start, also of those that are no longer kept
 
     def add(self, event: AuditEvent) -> None:
-        """A decision, not the primary's word."""
+        """Add a decision (not the primary's answer)."""
         self._decisions.appendleft(event)
         if event.fail_open:
             self._fail_opens.appendleft(event)
@@ -36,9 +38,9 @@ class Recent:
         return iter(self._decisions)
 
     def fail_opens(self) -> Iterator[AuditEvent]:
-        """Let in because the cloud was out of reach."""
+        """Logins let in because the cloud couldn't be reached."""
         return iter(self._fail_opens)
 
     def without_factor(self) -> Iterator[AuditEvent]:
-        """Let in without a second factor by a rule: exempt here, or allowed by the cloud."""
+        """Logins let in without a second factor by a rule: exempt here, or allowed by the cloud."""
         return iter(self._without_factor)

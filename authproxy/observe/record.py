@@ -1,4 +1,4 @@
-"""A section's logins on record: the audit, one line in the log, the metrics, the last ones for the status page."""
+"""Records a section's logins: in the audit, as a line in the log, in the metrics, and for the status page."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ class SectionRecorder:
         recent: Recent,
         binds: bool = False,
     ) -> None:
-        """`ikey` is the application's public name at the cloud; None: a section without one. `binds`: LDAP."""
+        """`ikey`: the application's public name at the cloud; None: the section has none. `binds`: the logins are LDAP
+        binds.
+        """
         self._section = section
         self._ikey = ikey
         self._binds = binds
@@ -107,14 +109,14 @@ class SectionRecorder:
         self._recent = recent
 
     def primary_answered(self, request: AuthRequest, facts: Facts, verified: bool) -> None:
-        """The primary's yes is an event of its own; its no is the decision's, which follows at once."""
+        """A success is an event of its own. A refusal isn't: the decision follows at once."""
         if facts.primary_ms is not None:
             self._metrics.primary_seconds(facts.primary_ms / 1000)
         if verified:
             self._audit.write(self._event(request, facts, None, PRIMARY, "Allow", "The password is right"))
 
     def decided(self, request: AuthRequest, facts: Facts, decision: Decision) -> None:
-        """Raises AuditUnavailable when an Accept through an open door could not be written down (F8)."""
+        """Raises AuditUnavailable if an Accept by fail open or primary-only couldn't be written (F8)."""
         reason = decision.reason
         stage = _STAGES.get(reason, SECONDARY)
         event = self._event(

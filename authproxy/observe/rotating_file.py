@@ -1,4 +1,4 @@
-"""A log file that turns over by size. Rotation loses no line, and where it can't be done the file just grows."""
+"""A log file that is rotated by size. Rotation loses no line; if it isn't possible, the file just grows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MOST_KEPT = 9_999  # where "all" ends
 
 
 class RotatingFile:
-    """Whole lines, in order. Not thread-safe: a LineWriter's outlet.
+    """Writes whole lines, in order. Not thread-safe: it is the outlet of a LineWriter.
 
-    A file that somebody else moved away (logrotate) or truncated is noticed, and begun anew.
+    If somebody else moves the file away (logrotate) or truncates it, it is begun again.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class RotatingFile:
         max_files: int,
         rotation_failed: Callable[[str], None] = lambda problem: None,
     ) -> None:
-        """`max_size`: octets; `max_files`: older ones kept beside it, 0 for all. Raises OSError."""
+        """`max_size`: octets; `max_files`: how many older files are kept, 0 for all. Raises OSError."""
         self._path = path
         self._max_size = max_size
         self._max_files = max_files or _MOST_KEPT

@@ -1,4 +1,4 @@
-"""Datagrams that a full receive buffer cost us, as the kernel counts them (A18)."""
+"""Counts datagrams lost to a full receive buffer, from the kernel's counters (A18)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _INODE, _DROPS = 9, 12  # columns
 
 
 class SocketInodes:
-    """The sockets that are watched, by inode: addresses repeat, inodes don't."""
+    """The watched sockets, by inode: addresses can repeat, inodes don't."""
 
     def __init__(self) -> None:
         self._addresses: dict[str, str] = {}
 
     def add(self, address: str, descriptor: int) -> None:
-        """Instead of an earlier one of the same address."""
+        """Add a socket; it replaces an earlier one with the same address."""
         self._addresses = {inode: known for inode, known in self._addresses.items() if known != address}
         self._addresses[str(os.fstat(descriptor).st_ino)] = address
 
@@ -30,7 +30,7 @@ class SocketInodes:
 
 
 def read_drops(sockets: SocketInodes, tables: tuple[Path, ...] = _TABLES) -> dict[str, int]:
-    """Drops by address. What can't be read isn't there."""
+    """Drops by address; without the sockets that can't be read."""
     found: dict[str, int] = {}
     for row in _rows(tables) if len(sockets) else ():
         if (address := sockets.get(row[_INODE])) is not None:

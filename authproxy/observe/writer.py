@@ -18,19 +18,18 @@ _RETRY = 1.0  # seconds
 
 
 class Outlet(Protocol):
-    """Somewhere lines go. It may block: it has a thread of its own."""
+    """Where lines are written. It may block, because it has its own thread."""
 
     def write(self, lines: Sequence[bytes]) -> int:
-        """How many lines, from the first, are out; at least one. Raises OSError when none is.
-
-        An empty line is nothing, and is out at once.
+        """How many lines were written, from the first on; at least one. Raises OSError if none was. An empty line
+        counts as written.
         """
 
     def close(self) -> None: ...
 
 
 class OutletFailed(Exception):
-    """A line that had to be out by now is not. The text says why."""
+    """A line that had to be written by now wasn't. The text says why."""
 
 
 @dataclass(slots=True)
@@ -44,7 +43,7 @@ class _Awaited:
 
 
 class Told(Protocol):
-    """Called from the outlet's thread when it fails, and when it works again."""
+    """Called in the outlet's thread when it fails, and when it works again."""
 
     def outlet_failed(self, name: str, problem: str) -> None: ...
 
@@ -90,7 +89,9 @@ class LineWriter:
         self._thread.start()
 
     def put(self, line: bytes) -> None:
-        """Never blocks. `line` ends with its newline, if the outlet has such. By one thread at a time."""
+        """Queue a line; never blocks. `line` ends with its newline, if the outlet uses them. For one
+        thread at a time.
+        """
         waiting = self._octets_in - self._octets_out
         if len(self._lines) >= self._capacity or waiting + len(line) > self._most_octets:
             self.lost += 1
@@ -101,9 +102,9 @@ class LineWriter:
             self._wake.set()
 
     def put_now(self, line: bytes, timeout: float) -> None:
-        """Return when the line, and all before it, are out. Raises OutletFailed: full, failing, or too slow.
+        """Return when the line, and all lines before it, are written. Raises OutletFailed: full, failing or too slow.
 
-        A line that failed never goes out; one that was too slow may.
+        After a failure the line is never written; if it was only too slow, it may be.
         """
         if self.problem:
             raise OutletFailed(self.problem)
@@ -120,7 +121,7 @@ class LineWriter:
             raise OutletFailed(awaited.problem)
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """True when all lines before this moment are out."""
+        """Wait for all lines queued so far. True: they are written."""
         try:
             self.put_now(b"", timeout)
         except OutletFailed:
@@ -128,7 +129,7 @@ class LineWriter:
         return True
 
     def close(self, timeout: float = 2.0) -> None:
-        """Try once more to get everything out, then end. Nothing waits longer than `timeout` for a stuck outlet."""
+        """Try once more to write everything, then end. Waits at most `timeout` for a stuck outlet."""
         self._closing = True
         self._hurry.set()
         self._wake.set()

@@ -1,8 +1,7 @@
-"""Approvals that count once more, for a moment: an application that binds ten times a login costs one push (L12, L19).
+"""Approvals that count again for a moment: an application that binds ten times in one login costs one push (L12, L19).
 
-Only behind a password that the primary has just taken again and a cloud that still wants a factor of this user; only
-for what is the same in everything that was typed and in whoever asks; and never across a refusal, a changed password
-or a reload. No clock, and no password: a keyed hash tells whether two are the same.
+An approval counts again only if the primary has just verified the password once more, if the cloud still asks this user
+for a factor, and if everything that was typed and the address of the client are the same.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ class _Approval:
 
 
 class Approvals:
-    """Of all sections: a user's refusal in one ends what was approved in any."""
+    """The approvals of all sections. A refusal in one section ends the user's approvals in every section."""
 
     def __init__(self, key: bytes, most: int = MOST_REMEMBERED) -> None:
-        """`key`: random octets. `most`: how many are kept; the oldest go first."""
+        """`key`: random octets. `most`: how many approvals are kept; the oldest are dropped first."""
         self._key = key
         self._most = most
         self._sections = 0
@@ -41,7 +40,7 @@ class Approvals:
         return len(self._approvals)
 
     def of_section(self, memory: float) -> SectionApprovals:
-        """For one section in one configuration, whose approvals no other ever sees. `memory`: seconds; 0: none."""
+        """A section's own view; no other section sees its approvals. `memory`: seconds; 0: nothing is remembered."""
         self._sections += 1
         return SectionApprovals(self, self._sections, min(memory, LONGEST_MEMORY))
 
@@ -79,7 +78,7 @@ class Approvals:
 
 
 class SectionApprovals:
-    """One section's."""
+    """The approvals of one section."""
 
     def __init__(self, store: Approvals, section: int, memory: float) -> None:
         self._store = store
@@ -92,7 +91,7 @@ class SectionApprovals:
         return self._memory > 0
 
     def remember(self, request: AuthRequest, verified: Verified, password: Secret, now: float) -> None:
-        """This login's user has just approved it. `password`: what the primary took."""
+        """This login's user has just approved it. `password`: the one that the primary verified."""
         if self.kept:
             users = frozenset((verified.username, request.username.canonical))
             approval = _Approval(now, users, self._store.hash(password.reveal()))
@@ -101,7 +100,8 @@ class SectionApprovals:
     def recall(self, request: AuthRequest, verified: Verified, password: Secret, now: float) -> bool:
         """Whether the same login was approved a moment ago.
 
-        Where the primary takes another password than was approved with, it has been changed since: that counts no more.
+        If the primary now verifies another password than the approved one, the password has been changed, and the
+        approval is forgotten.
         """
         store = self._store
         taken = store.hash(password.reveal())
@@ -118,13 +118,13 @@ class SectionApprovals:
         self._ended = True
 
     def forget_user(self, *names: str) -> None:
-        """Something was refused to whom these canonical names mean, anywhere."""
+        """Forget the approvals of a user, in every section, after a refusal. The names are canonical."""
         for name in names:
             for identity in self._store.of_user(name):
                 self._store.drop(identity)
 
     def forget_all(self) -> None:
-        """Somebody's password was changed, and it can't be told whose: of any section, and of any configuration."""
+        """Forget everything, in every section: a password was changed, and it isn't known whose."""
         self._store.clear()
 
     def _identify(self, request: AuthRequest, verified: Verified) -> bytes:

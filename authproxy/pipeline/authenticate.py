@@ -32,7 +32,7 @@ _REFUSED = {
 
 
 class Pipeline:
-    """One section's logins."""
+    """Decides the logins of one section."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Pipeline:
         groups: Groups | None = None,
         failures: Failures | None = None,
     ) -> None:
-        """`groups` is needed where the policy grants anything by group."""
+        """`groups` is needed if the policy grants attributes by group."""
         self._policy = policy
         self._primary = primary
         self._second = second
@@ -54,7 +54,7 @@ class Pipeline:
         self._failures = Failures() if failures is None else failures
 
     async def authenticate(self, request: AuthRequest) -> Decision:
-        """Decide and record. Exceptions other than the ports' own are bugs, and the caller's to reject."""
+        """Decide and record. Raises nothing but our bugs, which the caller turns into a rejection."""
         facts = Facts(username=request.username.canonical)
         decision = await self._decide(request, facts)
         if isinstance(decision, Challenge) and request.opaque:
@@ -96,7 +96,7 @@ class Pipeline:
         return replace(accept, granted=(*accept.granted, *grants.of(facts)))
 
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
-        """A rejection that needs nobody's word, recorded like any other."""
+        """Reject without asking anything, and record it like any other decision."""
         decision = Reject(reason)
         self._recorder.decided(request, Facts(username=request.username.canonical, cause=cause), decision)
         return decision

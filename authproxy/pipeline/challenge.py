@@ -1,8 +1,8 @@
 """Open challenges, by State (RFC 2865 §5.24). No sockets, no clock of its own.
 
-A State is sealed, not looked up: it says for itself whose it is, until when, and that the password was right, so
-it outlives a restart where the key does (R39, H3). What a seal can't say is kept here: which ones were answered
-(R40), and what the primary's Accept carried.
+A State isn't looked up but sealed: it says itself which user and client it belongs to, when it expires, and that the
+password was right. So it survives a restart, if the key does (R39, H3). What a seal can't say is kept here: which
+States were answered already (R40), and what the primary's Accept carried.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_HELD = 65_536
 
 
 class Kind(IntEnum):
-    """What was asked. The numbers are part of the sealed form."""
+    """What the challenge asked for. The numbers are part of the sealed form."""
 
     FACTOR = 1
     ENROLL = 2
@@ -37,7 +37,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A login that waits for its user's answer, behind a right password unless ALONE. `round` counts prompts from 1."""
+    """A login that waits for its user's answer; its password was right, unless ALONE. `round` counts prompts from 1."""
 
     kind: Kind
     username: str  # the one that the primary confirmed
@@ -51,7 +51,7 @@ class Pending:
 
 
 class Forged(Exception):
-    """A State that is none of ours to accept; `cause` is for the audit."""
+    """A State that must not be accepted; `cause` is for the audit."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
@@ -62,20 +62,20 @@ class Seal(Protocol):
     """Authenticated encryption with a key that only this installation has."""
 
     def is_own(self, token: bytes) -> bool:
-        """Whether it claims to be ours."""
+        """Whether the token claims to be made by this installation."""
 
     def seal(self, octets: bytes) -> bytes:
-        """A State with these in it."""
+        """A State that contains these octets."""
 
     def open(self, token: bytes) -> bytes | None:
-        """None: made by somebody else, or changed."""
+        """The octets in a State. None: somebody else made it, or it was changed."""
 
     def length(self, octets: int) -> int:
-        """Octets of the State in which so many are sealed."""
+        """The length of a State that contains so many octets, in octets."""
 
 
 class Challenges:
-    """One section's."""
+    """The challenges of one section."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Challenges:
         return len(self._held)
 
     def issue(self, request: AuthRequest, pending: Pending) -> bytes:
-        """The State of a new challenge, good for one answer from the same client and name."""
+        """The State of a new challenge. It is valid for one answer, from the same client and the same name."""
         now = int(self._wall_clock())
         identifier = self._new_id()
         expires = now + self._lifetime
@@ -124,7 +124,7 @@ class Challenges:
         return self._seal.is_own(state)
 
     def awaits(self, state: bytes) -> bool:
-        """Whether it is of a challenge that is open still. Who answers it, and how, is another question."""
+        """Whether the State belongs to a challenge that is still open. It doesn't check who answers it."""
         opened = self._seal.open(state)
         if opened is None or len(opened) < _SEALED.size:
             return False
@@ -132,9 +132,9 @@ class Challenges:
         return int(self._wall_clock()) < expires and identifier not in self._answered
 
     def take(self, request: AuthRequest) -> Pending:
-        """The login that this State continues; it can't be taken again.
+        """The login that this State continues. It can be taken only once.
 
-        Raises Forged: unknown, changed, expired, answered, another client's, user's or section's.
+        Raises Forged: unknown, changed, expired, answered before, or of another client, user or section.
         """
         opened = self._seal.open(request.state)
         if opened is None or len(opened) < _SEALED.size:

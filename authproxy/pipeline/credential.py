@@ -1,4 +1,4 @@
-"""Append mode: the factor typed behind the password (R27). One reading, never a second guess at the directory."""
+"""Append mode: the factor typed behind the password (R27). The text is read in one way; there is no second attempt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Typed = TypedWord | TypedPasscode
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What the user typed, taken apart."""
+    """What the user typed, split into password and factor."""
 
     password: Secret
     typed: Typed | None = None
@@ -53,9 +53,9 @@ class AppendMode:
     password_length: int = 0
 
     def split(self, typed: Secret) -> Credential:
-        """Take a factor off the end when there is one that can be nothing else; else it is all password.
+        """Split off a factor if the end can't be anything else; otherwise everything is the password.
 
-        An empty left side stays an empty password: `,123456` must not become a whole password (R25).
+        `,123456` has an empty password; it must not become the password itself (R25).
         """
         if not self.enabled:
             return Credential(typed)
@@ -83,7 +83,7 @@ class AppendMode:
 
 
 def read_factor(octets: bytes) -> Typed | None:
-    """The factor these octets name, or None when they can't be one."""
+    """The factor that these octets name. None: they don't name one."""
     if word := _WORD.fullmatch(octets):
         number = int(word[2]) if word[2] else None
         return TypedWord(FactorWord(word[1].decode("ascii").lower()), number)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a login was decided as it was. Stable: these are audit values and metric labels."""
+    """Why a login was decided as it was. The values don't change: the audit and the metrics use them."""
 
     # accept
     BOTH_FACTORS = "both_factors"
@@ -72,7 +72,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No answer at all, so that the peer turns to its next server; on record it is a rejection."""
+    """No answer at all, so that the peer asks its next server. It is recorded as a rejection."""
 
     reason: Reason
 

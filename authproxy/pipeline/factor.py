@@ -21,12 +21,12 @@ class Factor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AskPasscode:
-    """The factor is a passcode that nobody has typed yet: challenge for it where the protocol can."""
+    """The factor is a passcode that the user hasn't typed yet: ask for it by a challenge, if the protocol can."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoFactor:
-    """The user has no device for what was typed or configured. `message` is for the user."""
+    """The user has no device for the factor that was typed or configured. `message` is shown to the user."""
 
     message: str
 

@@ -16,7 +16,7 @@ class FailMode(StrEnum):
 
 
 class SlowCloud(StrEnum):
-    """What becomes of logins while the cloud answers too slowly."""
+    """What to do with logins while the cloud answers too slowly."""
 
     WAIT = "wait"  # as ever
     PASSCODE = "passcode"  # where the user can be asked: for a passcode, instead of waiting for a push
@@ -29,12 +29,12 @@ OUTAGE = frozenset({FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR, Failure
 
 @dataclass(frozen=True, slots=True)
 class MayOpen:
-    """The mode and the class allow an Accept; the gates have the last word."""
+    """Mode and failure class allow an Accept; the gates decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class MayBeSilent:
-    """An outage, if the independent probe says so, too."""
+    """It is an outage, if the independent probe says so too."""
 
 
 def before_factor(mode: FailMode, failure: CloudFailure) -> MayOpen | MayBeSilent | Reject:

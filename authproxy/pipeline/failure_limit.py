@@ -1,7 +1,7 @@
-"""Wrong passwords from one place, whoever's they are: a token bucket for each station and client (A10). No clock.
+"""Limits on wrong passwords from one station or one client, for all users together: token buckets (A10). No clock.
 
-A guess that was let in before its forerunners were decided is counted all the same: a bucket can be in debt, and then
-takes so much longer to fill.
+Attempts that are decided only after later ones were let in still count: a bucket can be in debt, and then takes longer
+to fill.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Alert = Callable[[str, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class FailureRules:
-    """So many wrong passwords at once, and as many again in each `window` seconds. 0: any number."""
+    """`station`, `client`: how many wrong passwords at once, and again in each `window` seconds. 0: no limit."""
 
     station: int = 0
     client: int = 0
@@ -36,7 +36,7 @@ class _Bucket:
 
 
 class FailureLimit:
-    """Of the whole process."""
+    """The buckets of the whole process."""
 
     def __init__(self, alert: Alert = lambda which, whose, section: None) -> None:
         self._alert = alert
@@ -46,7 +46,7 @@ class FailureLimit:
         return len(self._buckets)
 
     def refuses(self, request: AuthRequest, rules: FailureRules, now: float) -> str:
-        """'' when this attempt may be made, else the limit that it is over."""
+        """'' if this attempt may be made, else the name of the limit that it exceeds."""
         for which, whose, most in _limits(request, rules):
             bucket = self._buckets.get((which, whose))
             if bucket is not None and self._refilled(bucket, most, rules, now) < 1:
@@ -85,7 +85,7 @@ def _limits(request: AuthRequest, rules: FailureRules) -> list[tuple[str, str, i
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """A section's."""
+    """The limits of one section."""
 
     limit: FailureLimit = field(default_factory=FailureLimit)
     rules: FailureRules = field(default_factory=FailureRules)

@@ -1,6 +1,6 @@
-"""What an Accept carries for whom: by user and group, the same on every way that leads to an Accept.
+"""Which attributes an Accept carries, by user and group; the same for everything that leads to an Accept.
 
-What the attributes are is the listener's matter; here they are opaque.
+The listener gives the attributes their meaning; here they are opaque.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from authproxy.pipeline.record import Facts
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """For the members of `group`, for `user` (a canonical name), or with neither for whom no other rule fits."""
+    """For members of `group`, or for `user` (a canonical name), or (with neither) for users whom no other matches."""
 
     attributes: tuple[object, ...]
     group: str = ""
@@ -28,18 +28,18 @@ class Rule:
 
 @dataclass(frozen=True)
 class Grants:
-    """`every`: of all rules that fit, rather than of the first."""
+    """`every`: use all rules that match, instead of the first one."""
 
     rules: tuple[Rule, ...] = ()
     every: bool = False
 
     @cached_property
     def groups(self) -> frozenset[str]:
-        """Those that rules are about."""
+        """The groups that rules name."""
         return frozenset(rule.group for rule in self.rules if rule.group)
 
     def unknown(self, facts: Facts) -> bool:
-        """Nobody has said yet whether the user is in all of these groups."""
+        """Whether it isn't known yet, for one of these groups, if the user is in it."""
         return not self.groups <= facts.groups | facts.outside
 
     def of(self, facts: Facts) -> tuple[object, ...]:
@@ -54,12 +54,12 @@ class Grants:
 
 
 class Groups(Protocol):
-    """Where memberships are looked up that didn't come with the password's verdict."""
+    """Looks up memberships that the primary didn't report with the password."""
 
     async def groups_of(
         self, username: str, dn: str, deadline: float
     ) -> tuple[frozenset[str], frozenset[str]]:
-        """Of the groups that rules are about: those that this user is in, and the others.
+        """Of the groups that rules name: those that the user is in, and those that the user isn't in.
 
-        `username` is a confirmed name; `dn` is '' when nobody knows it any more. Raises PrimaryUnavailable.
+        `username` is a confirmed name; `dn` is '' if it isn't known any more. Raises PrimaryUnavailable.
         """

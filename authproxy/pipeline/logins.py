@@ -1,9 +1,9 @@
-"""One login, one push: whatever asks again joins the login that is waiting, and gets its answer (R46, R47, L19).
+"""One login, one push: a repeated request joins the login that is waiting, and gets its answer (R46, R47, L19).
 
-An attempt is known by section, canonical user, keyed hash of the password, calling station and the challenge it
-answers: not by packet, source address or port, so that a NAS that fails over, or an application that binds twice,
-joins it too. Whatever else the answer may depend on has to be alike as well: the user's address, which the cloud has
-rules about, what a RADIUS server is shown of the NAS's request, and the section's rules themselves.
+A login is recognised by section, canonical user, keyed hash of the password, calling station and the challenge that it
+answers, not by packet, source address or port. So a NAS that fails over, and an application that binds twice, join it
+too. Everything else that the answer may depend on has to be the same: the user's address, for which the cloud has
+rules, the attributes of the NAS's request that a RADIUS server is shown, and the section's rules themselves.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Attempt:
 
 
 class Logins:
-    """The logins of one section that are waiting, and the ones just denied."""
+    """The logins of one section that are waiting, and those that were just denied."""
 
     def __init__(
         self,
@@ -61,7 +61,13 @@ class Logins:
         failed: Failed,
         joined: Callable[[AuthRequest, AuthRequest], None],
     ) -> None:
+<<<<<<< HEAD
         """`key`: random octets for the hash, up to 64; `denial_memory`: seconds; `joined(newcomer, waiting)` is told."""
+=======
+        """`key`: random octets for the hash. `denial_memory`: seconds. `joined(newcomer, waiting)` is called for each
+        join.
+        """
+>>>>>>> reader
         self._authenticator = authenticator
         self._key = key
         self._denial_memory = denial_memory
@@ -73,9 +79,10 @@ class Logins:
         self._denied: OrderedDict[bytes, tuple[float, Reject]] = OrderedDict()
 
     def use(self, authenticator: Authenticator, denial_memory: float, *, same: bool) -> None:
-        """Decide logins that come from now on this way; those that wait go on as they began (A13).
+        """Use this authenticator for new logins. Those that are waiting keep the one they began with (A13).
 
-        `same`: by the same rules. Otherwise nobody joins those that wait: others may be let in by now, or with less.
+        `same`: by the same rules. Otherwise nothing joins those that are waiting: by now, other users may be let in, or
+        with fewer rights.
         """
         self._rules += not same
         self._authenticator = authenticator
@@ -88,7 +95,7 @@ class Logins:
         return [attempt.request for attempt in self._waiting.values()]
 
     def submit(self, request: AuthRequest, answer: Answer) -> Coroutine[Any, Any, None] | None:
-        """Take a login in. `answer` is called once. Returns the work to run, or None when there is none to do."""
+        """Take a login in. `answer` is called once. Returns the work to run; None: it joined another, or is decided."""
         identity = self._identify(request)
         if (attempt := self._waiting.get((self._rules, identity))) is not None:
             attempt.answers.append(answer)

@@ -1,4 +1,6 @@
-"""What becomes of a login that the cloud has no word on, before a factor was asked for (the contract, section 8)."""
+"""What happens to a login for which the cloud gives no verdict, before a factor was asked for (the contract, section
+8).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from authproxy.pipeline.request import AuthRequest
 
 
 class Outage:
-    """One section's rule."""
+    """The rule of one section."""
 
     def __init__(self, policy: Policy, door: OpenDoor, present: Present) -> None:
         self._policy = policy
@@ -22,7 +24,7 @@ class Outage:
     async def behind(
         self, request: AuthRequest, verified: Verified, facts: Facts, failure: CloudFailure
     ) -> Decision:
-        """Behind a right password. The only place where a login may pass without the cloud's word (F4)."""
+        """After a verified password. The only place where a login may pass without the cloud's verdict (F4)."""
         facts.cause, facts.detail = failure.failure.value, failure.detail
         match before_factor(self._policy.fail_mode, failure):
             case Reject(reason) as closed:
@@ -42,9 +44,9 @@ class Outage:
     async def primary_only(
         self, request: AuthRequest, verified: Verified, facts: Facts, factor: str | None
     ) -> Accept | None:
-        """By order, behind a right password, in a safe section; None: the cloud is asked as ever.
+        """After a verified password, in a safe section, while primary-only is on. None: ask the cloud as usual.
 
-        `factor`: the name of what was typed behind the password.
+        `factor`: the name of the factor that was typed behind the password.
         """
         safe = self._policy.fail_mode is FailMode.SAFE
         if not safe or not await self._present.primary_only(request, verified):
@@ -54,7 +56,7 @@ class Outage:
         return Accept(Reason.PRIMARY_ONLY, carried=verified.carried, mark=self._present.mark)
 
     async def alone(self, request: AuthRequest, facts: Facts, failure: CloudFailure) -> Decision:
-        """With no password before it: nothing opens, whatever the mode says (F3)."""
+        """In a section without a password: no outage lets anyone in, whatever the mode (F3)."""
         facts.cause, facts.detail = failure.failure.value, failure.detail
         mode = self._policy.fail_mode
         match before_factor(mode if mode is FailMode.SILENT else FailMode.SECURE, failure):

@@ -1,8 +1,8 @@
-"""How long clients wait: learnt from when they ask again, and from when they no longer do. No sockets, no clock.
+"""How long clients wait, learnt from when they repeat a request and when they stop. No sockets, no clock.
 
-A push takes a person twenty seconds or more, and many clients give up after three to fifteen: then the person
-approves, and nobody is there to be told. A client's own settings can't be asked, but a client that asks again every
-five seconds and has been silent for fifteen has gone.
+A push takes a person twenty seconds or more, and many clients give up after three to fifteen. The person then approves,
+but the client has gone. A client's settings can't be read from here. But a client that repeats its request every five
+seconds, and has been silent for fifteen, has given up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _TELL_EVERY = 3600.0  # seconds, of each client
 
 @dataclass(frozen=True, slots=True)
 class StillThere:
-    """It was asking when the answer came, so it waits `waited` seconds at least; `gap`: between two questions."""
+    """It was still repeating its request when the answer came, so it waits at least `waited` seconds. `gap`: seconds
+    between two requests.
+    """
 
     waited: float
     gap: float
@@ -32,7 +34,7 @@ class StillThere:
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """It had stopped asking; about `after` seconds from its first question."""
+    """It had stopped repeating, about `after` seconds after its first request. `gap`: seconds between two requests."""
 
     after: float
     gap: float
@@ -40,7 +42,7 @@ class GaveUp:
 
 @dataclass(slots=True)
 class Wait:
-    """One login, as its client asks for it. Times in seconds, of one clock."""
+    """One login, with the times of its requests. Times in seconds, of one clock."""
 
     first: float
     last: float
@@ -51,7 +53,7 @@ class Wait:
         self.last = max(self.last, at)
 
     def answered(self, at: float) -> StillThere | GaveUp | None:
-        """What it shows. None: it was asked once, and says nothing."""
+        """What this wait shows. None: there was only one request, which shows nothing."""
         if not self.gap:
             return None
         if at - self.last > _MISSED * self.gap + _GRACE:
@@ -61,7 +63,7 @@ class Wait:
 
 @dataclass(slots=True)
 class Patience:
-    """Of one client: what its last logins have shown."""
+    """What the last logins of one client have shown."""
 
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     ends: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
@@ -70,12 +72,12 @@ class Patience:
 
     @property
     def gap(self) -> float | None:
-        """Seconds between two questions."""
+        """Seconds between two requests; None: not known."""
         return median(self.gaps) if self.gaps else None
 
     @property
     def gives_up(self) -> float | None:
-        """Seconds; None: not known, or not seen."""
+        """Seconds after which it gives up; None: not known, or never seen."""
         return median(self.ends) if len(self.ends) >= _NEEDED else None
 
     def learn(self, seen: StillThere | GaveUp) -> None:
@@ -93,7 +95,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class ClientPatience:
-    """Seconds; None: not known. `waited`: the longest that it was seen to wait, 0 when it never asked again."""
+    """Seconds; None: not known. `waited`: the longest wait that was seen, 0 if it never repeated a request."""
 
     client: str
     gap: float | None
@@ -106,16 +108,16 @@ class ClientPatience:
 
 
 class Patiences:
-    """Of all clients. As many logins are watched as are pending, and no more clients than have asked lately."""
+    """Of all clients. It watches as many logins as are pending, and only clients that have asked lately."""
 
     def __init__(self, gives_up: Callable[[ClientPatience], None] = lambda _: None) -> None:
-        """`gives_up` is told, once an hour for each, of clients that give up before a push is answered."""
+        """`gives_up` is called with each client that gives up before a push is answered, at most once an hour."""
         self._tell = gives_up
         self._waiting: dict[tuple[str, Hashable], Wait] = {}
         self._clients: OrderedDict[str, Patience] = OrderedDict()
 
     def asked(self, client: str, login: Hashable, at: float) -> None:
-        """A client asks for a login, for the first time or again."""
+        """A client has sent a request for a login, the first one or a repetition."""
         wait = self._waiting.get((client, login))
         if wait is None:
             self._waiting[client, login] = Wait(at, at)
@@ -123,7 +125,7 @@ class Patiences:
             wait.again(at)
 
     def answered(self, client: str, login: Hashable, at: float) -> None:
-        """The login is over, whatever came of it."""
+        """The login has been answered."""
         wait = self._waiting.pop((client, login), None)
         seen = wait.answered(at) if wait is not None else None
         if seen is None:
@@ -139,7 +141,7 @@ class Patiences:
             self._tell(report)
 
     def unanswered(self, client: str, login: Hashable) -> None:
-        """The login is over without an answer, which says nothing about who asked."""
+        """The login ended without an answer, which shows nothing about the client."""
         self._waiting.pop((client, login), None)
 
     def __len__(self) -> int:
@@ -147,7 +149,7 @@ class Patiences:
         return len(self._waiting)
 
     def report(self) -> list[ClientPatience]:
-        """By name."""
+        """What is known of each client, sorted by name."""
         return [_report(client, known) for client, known in sorted(self._clients.items())]
 
 

@@ -1,4 +1,4 @@
-"""A section's rules for its logins, as values."""
+"""The rules of a section for its logins, as values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from authproxy.pipeline.request import AuthRequest
 
 
 class Mode(StrEnum):
-    """How a section takes the factor."""
+    """How a section gets the factor."""
 
     AUTO = "auto"  # appended, or chosen for the user
     CONCAT = "concat"  # always appended
@@ -51,5 +51,5 @@ class Policy:
 
     @property
     def checks_passwords(self) -> bool:
-        """Else whoever asks has done it."""
+        """False: the client has to have checked the password."""
         return not self.no_primary and self.mode is not Mode.FACTOR_ONLY

@@ -1,4 +1,6 @@
-"""What a challenge says, and what its answer means: the user's devices as a menu, in three forms. No I/O."""
+"""The text of a challenge, with the user's devices as a menu in one of three forms, and the meaning of its answer. No
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class PromptFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the menu. `name` is what may be typed instead of its number: push1, phone2."""
+    """A line of the menu. `name` (push1, phone2) can be typed instead of its number."""
 
     name: str
     label: str
@@ -38,7 +40,7 @@ class Entry:
 
 
 def menu(devices: Sequence[Device]) -> tuple[Entry, ...]:
-    """Each thing that can be asked for, by factor, then in the cloud's order of devices."""
+    """Each factor that can be asked for: by factor, then in the cloud's order of devices."""
     entries = []
     for factor, label in _LABELS.items():
         able = [device for device in devices if factor in device.capabilities]
@@ -49,7 +51,7 @@ def menu(devices: Sequence[Device]) -> tuple[Entry, ...]:
 
 
 def prompt(user: str, entries: Sequence[Entry], form: PromptFormat) -> str:
-    """The challenge's text, of 253 octets at most: a menu that is too long becomes shorter."""
+    """The challenge's text, at most 253 octets; a longer menu is shortened."""
     if not entries:
         return ENTER_PASSCODE
     forms = {PromptFormat.CONSOLE: _console, PromptFormat.HTML: _html, PromptFormat.SHORT: _short}
@@ -82,9 +84,9 @@ def _short(user: str, entries: Sequence[Entry]) -> str:
 
 
 def understand(answer: Secret, devices: Sequence[Device]) -> FactorCall | NoFactor:
-    """What an answer asks for: a number of the menu, a factor's name, else it is a passcode, whatever it looks like.
+    """What an answer asks for: a number of the menu, a factor's name, or else a passcode of any form.
 
-    One digit or two name a line; a passcode has six or more.
+    One or two digits are a number of the menu; a passcode has at least six.
     """
     octets = answer.reveal().strip()
     if not octets or len(octets) > MAX_ANSWER:

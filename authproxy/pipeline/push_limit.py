@@ -1,8 +1,9 @@
-"""Prompts that a user didn't ask for: at most one at a time, and few in a row (A11). No clock of its own.
+"""Limits on prompts: one at a time for each user, and few in a row that the user doesn't approve (A11). No clock of its
+own.
 
-Who has somebody's password can send them pushes until one is approved by mistake. So what a user denies or lets time
-out is counted, whatever section, port or protocol it came by; beyond a few only passcodes work for a while. Nothing is
-counted before a password was right: nobody else can bring a user to this.
+Whoever knows a password can send pushes until the user approves one by mistake. So prompts that a user denies or
+doesn't answer are counted, in all sections and protocols together. After a few of them, only passcodes work for a
+while. Only logins with a right password count, so nobody else can bring a user to the limit.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ Alert = Callable[[str, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class PushRules:
-    """`most` in `window` seconds, then none for `pause`; for `fraud_pause` once one was reported. 0 of `most`: any."""
+    """`most` unapproved prompts in `window` seconds, then none for `pause` seconds; for `fraud_pause` after a fraud
+    report. `most` 0: no limit.
+    """
 
     most: int = 3
     window: float = 600
@@ -38,13 +41,13 @@ class PushRules:
 
 
 class Turn(Protocol):
-    """A place in a line."""
+    """A place in the line of logins that wait to prompt the same user."""
 
     def come(self) -> None:
-        """It is this one's turn."""
+        """It is this login's turn now."""
 
     async def wait(self, seconds: float) -> bool:
-        """Until it has come. False: that took too long."""
+        """Wait until the turn has come. False: it took longer than `seconds`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,14 +60,14 @@ class _User:
 
 
 class PushLimit:
-    """Of the whole process: a user has one telephone, however many ways lead to it."""
+    """For the whole process: a user has the same phone in all sections."""
 
     def __init__(
         self,
         alert: Alert = lambda event, user, section: None,
         new_turn: Callable[[], Turn] | None = None,
     ) -> None:
-        """`new_turn` None: nobody waits, and who comes second has come in vain."""
+        """`new_turn` None: nobody waits; a second login at the same time is refused."""
         self._alert = alert
         self._new_turn = new_turn
         self._users: OrderedDict[str, _User] = OrderedDict()
@@ -73,7 +76,9 @@ class PushLimit:
         return len(self._users)
 
     async def begin(self, user: str, clock: Clock, deadline: float) -> str:
-        """'' when this user may be prompted now, until `end`; else why not. Waits while another prompt is out."""
+        """'' if this user may be prompted now, until `end` is called; else the reason why not. Waits while another
+        prompt is out.
+        """
         known = self._users.get(user)
         if known is None:
             known = self._users[user] = _User()
@@ -98,7 +103,7 @@ class PushLimit:
                 return "push_pending"
 
     def end(self, user: str, section: str, rules: PushRules, status: str, now: float) -> None:
-        """`status`: the cloud's word for how a prompt ended; '' when it gave none."""
+        """`status`: the cloud's word for how the prompt ended; '' if it gave none."""
         known = self._users[user]
         self._users.move_to_end(user)
         known.prompted = False
@@ -145,10 +150,14 @@ def _name(user: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
+<<<<<<< HEAD
     """A section's: the users of one cloud account are the same people in all sections, those of another are others.
 
     `confirmed`: a directory says what a user is called; else one user may have typed many forms of a name.
     """
+=======
+    """The prompts of one section. Sections with the same cloud account share their users; others don't."""
+>>>>>>> reader
 
     limit: PushLimit = field(default_factory=PushLimit)
     rules: PushRules = field(default_factory=PushRules)

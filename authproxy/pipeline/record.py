@@ -1,4 +1,4 @@
-"""What a login leaves behind for the audit, the metrics and the log."""
+"""What a login leaves for the audit, the metrics and the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from authproxy.pipeline.request import AuthRequest
 
 @dataclass(slots=True)
 class Facts:
-    """What is found out on the way, for the record. Milliseconds; None: not asked."""
+    """What is found out about a login on its way, for the record. Times in milliseconds; None: not asked."""
 
     username: str = ""
     dn: str = ""
@@ -27,9 +27,9 @@ class Facts:
 
 
 class Recorder(Protocol):
-    """One event for the primary's word, one for the decision; the metrics follow them."""
+    """Gets one event for the primary's answer and one for the decision; the metrics follow from them."""
 
     def primary_answered(self, request: AuthRequest, facts: Facts, verified: bool) -> None: ...
 
     def decided(self, request: AuthRequest, facts: Facts, decision: Decision) -> None:
-        """Raises AuditUnavailable when an Accept by fail open or primary-only could not be written down."""
+        """Raises AuditUnavailable if an Accept by fail open or primary-only couldn't be written."""

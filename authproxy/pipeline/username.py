@@ -14,7 +14,7 @@ _FORBIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 
 
 class MalformedUsername(ValueError):
-    """The peer sent a name that no system would read the same way. The text never holds the name."""
+    """The peer sent a name that two systems might read differently. The text never contains the name."""
 
 
 @dataclass(frozen=True, slots=True)

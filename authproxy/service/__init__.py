@@ -1,7 +1,7 @@
-"""Configuration in, running service out: the only package that knows everyone.
+"""Turns a configuration into a running service; the only package that knows all others.
 
-`build` makes a section's parts of its options, `running` binds, drains and reloads them, `process` does what is done
-once to the process.
+`building` makes the parts of a section from its options, `running` binds, drains and reloads them, `daemon` is the
+process around it, and `process` does what is done once to the process.
 """
 
 from authproxy.service.checking import problems_of

@@ -1,4 +1,4 @@
-"""`main.admin` joined to the service that it tells of."""
+"""Serves `main.admin` for the running service."""
 
 from __future__ import annotations
 
@@ -43,9 +43,8 @@ def serve_admin(
     world: World,
     tls: Callable[[], ServerTls | None] = lambda: None,
 ) -> tuple[Admin, str]:
-    """Serve the listening socket. The endpoint, and where it is, as ADDRESS:PORT.
-
-    `tls` is what the configuration of now has; None at the start: there is no TLS.
+    """Serve the listening socket. Returns the endpoint, and its address as ADDRESS:PORT. `tls()` is the current
+    configuration's; if it is None at the start, there is no TLS.
     """
     hostname = socket.gethostname()
     admin = Admin(

@@ -1,4 +1,4 @@
-"""What happens at doors, as alarms (F8)."""
+"""Turns what happens at doors into alarms (F8)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TEXTS = {
 
 
 def raises(alarms: Alarms) -> Subscriber:
-    """What to subscribe to DoorEvents."""
+    """The function to subscribe to DoorEvents."""
 
     def happened(event: DoorEvent) -> None:
         said = {"why": event.why, "detail": event.detail}

@@ -1,4 +1,4 @@
-"""The ways to a person that `main` names."""
+"""The program and the webhook for alarms that `main` names."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from authproxy.observe.log import Log
 
 
 class Unusable(NamedTuple):
-    """An option of main, and what is wrong with it."""
+    """An option of main that can't be used, and why."""
 
     option: str
     problem: str
 
 
 def ways(main: Main) -> tuple[list[Way], list[Unusable]]:
-    """What can be used, and what can't."""
+    """The ways that can be used, and the options that can't."""
     found: list[Way] = []
     problems: list[Unusable] = []
     if main.alarm_command:
@@ -36,7 +36,7 @@ def ways(main: Main) -> tuple[list[Way], list[Unusable]]:
 
 
 def hooks(main: Main, log: Log) -> list[Hook]:
-    """Started. What is unusable was told when the configuration was built."""
+    """The hooks, started. Unusable options were reported when the configuration was built."""
     return [Hook(way, log) for way in ways(main)[0]]
 
 

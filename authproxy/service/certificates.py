@@ -1,4 +1,4 @@
-"""When the certificates in the files that a configuration names expire (T4): authorities, and our own."""
+"""When the certificates in the configured files expire (T4): CAs, and our own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_AUTHORITIES = 10
 
 
 def expiries_of(config: Config) -> dict[str, float]:
-    """notAfter by name, in Unix seconds. What can't be read is told where it is used."""
+    """notAfter by name, in Unix seconds. A file that can't be read is reported where it is used."""
     main = config.main
     found: dict[str, float] = {}
     if main.admin_tls_cert is not None:

@@ -1,4 +1,4 @@
-"""`authproxy check`: build all that `run` builds, bind nothing, ask nobody, write nothing."""
+"""`authproxy check`: build all that `run` builds; bind, ask and write nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Unwritten:
 
 
 def problems_of(loaded: Loaded) -> Sequence[Problem]:
-    """What shows only when it is built: a CA file without a certificate, an attribute that no dictionary has."""
+    """Problems that only building shows: a CA file without a certificate, an attribute in no dictionary."""
     try:
         build(loaded, nobodys_world(Clock()))
     except InvalidConfig as invalid:
@@ -49,7 +49,7 @@ def problems_of(loaded: Loaded) -> Sequence[Problem]:
 
 
 def nobodys_world(reactor: Any) -> World:
-    """For building without serving: nothing is logged, counted, or kept."""
+    """A world for building without serving: nothing is logged, counted or kept."""
     log, key = NullLog(), Secret(bytes(32))
     nothing: set[str] = set()
     return World(

@@ -1,4 +1,4 @@
-"""The daemon from its first breath to its last: ports, another user, logs, sections, signals, drain."""
+"""The daemon from start to end: ports, user, logs, sections, signals, drain."""
 
 from __future__ import annotations
 
@@ -62,11 +62,13 @@ CHALLENGE_LIFETIME = 300.0
 
 
 class CannotStart(Exception):
-    """The administrator: a port, a user, a log or the state folder. The text says which, and why."""
+    """A port, a user, a log or the state folder can't be used; the administrator has to act. The text says which, and
+    why.
+    """
 
 
 class Daemon:
-    """One process's service. `reread` loads the configuration again, as it is then."""
+    """The service of one process. `reread()` loads the configuration file again."""
 
     def __init__(self, loaded: Loaded, reread: Callable[[], Loaded], reactor: Any) -> None:
         self._loaded = loaded
@@ -80,7 +82,7 @@ class Daemon:
         self._closers: list[Callable[[], object]] = []
 
     def start(self) -> None:
-        """Everything up to `ready`. Raises CannotStart or InvalidConfig."""
+        """Do everything up to `ready`. Raises CannotStart or InvalidConfig."""
         main = self._loaded.config.main
         process.harden()
         try:
@@ -271,7 +273,7 @@ class Daemon:
             self._reactor.stop()
 
     def close(self) -> None:
-        """After the reactor has ended: what is written gets out."""
+        """Write out what is queued, after the reactor has ended."""
         for closer in self._closers:
             closer()
         self._log.close()
@@ -279,7 +281,9 @@ class Daemon:
 
 
 def run(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
-    """The exit code of `authproxy run`: 0 drained, 1 cannot start. Raises InvalidConfig before it listens."""
+    """Run the daemon. Returns the exit code of `authproxy run`: 0 drained, 1 can't start. Raises InvalidConfig, before
+    anything listens.
+    """
     process.keep_standard_descriptors()
     reactor = install()
     daemon = Daemon(loaded, reread, reactor)

@@ -1,4 +1,4 @@
-"""What the options of a section say of its open door: who passes, how many, how long."""
+"""Builds a section's open door from its options: whom it lets in, how long, how many."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def section_door(
     reactor: Any,
     log: Log,
 ) -> OpenDoorGates:
-    """`directory`: None where the primary is none."""
+    """`directory` None: the primary isn't a directory."""
     limits = Limits(options.fail_open_max_minutes, options.fail_open_max_per_hour)
     return OpenDoorGates(
         proven=lambda: bool(proven),
@@ -55,7 +55,7 @@ def section_door(
 
 
 def who_passes(options: ServerSection, directory: Directory | None, state: State, log: Log) -> Iterator[Gate]:
-    """The gates that ask who it is."""
+    """The gates that depend on the user."""
     if options.fail_open_never_users:
         yield NeverUsers(frozenset(canonical(name) for name in options.fail_open_never_users))
     if options.fail_open_seen_within_days:

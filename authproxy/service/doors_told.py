@@ -1,4 +1,4 @@
-"""What the daemon says of its safe sections: at its start, every hour, and when an order begins or ends (F2)."""
+"""Logs the safe sections at the start and every hour, and the beginning and end of primary-only (F2)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ HOUR = 3600.0
 
 
 class Doors:
-    """Of the configuration that runs."""
+    """For the configuration that is running."""
 
     def __init__(self, service: Service, world: World) -> None:
         self._service = service
         self._world = world
 
     def look(self) -> None:
-        """Whether primary-only has begun or ended."""
+        """Check whether primary-only has begun or ended."""
         self._world.primary_only.look([options.name for options in self._safe()])
 
     def tell_safe(self) -> None:
-        """F2: which sections let a right password in while the cloud is away, and within what limits."""
+        """F2: log which sections let users in on a password alone in an outage, and within which limits."""
         for options in self._safe():
             until = self._world.primary_only.until(options.name)
             self._world.log.warn(

@@ -1,6 +1,7 @@
-"""Which rules a user meets in a section, now and in an outage (`authproxy explain`). Nobody is pushed, nothing changes.
+"""Which rules apply to a user in a section, now and in an outage (`authproxy explain`). No push is sent, nothing
+changes.
 
-Rules are asked of the parts that decide logins, built from the same configuration: what is told is what holds.
+The rules come from the same parts that decide logins, built from the same configuration.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ async def explain(
     ask_cloud: bool = False,
     running: Mapping[str, Any] | None = None,
 ) -> Explanation:
-    """Of the section `name`, a key of the configuration. `running`: what the daemon's /status tells of the section.
+    """`name`: the section, a key of the configuration. `running`: what the daemon's /status says about the section.
 
-    Raises InvalidConfig: what shows only when it is built.
+    Raises InvalidConfig: problems that only building shows.
     """
     world = nobodys_world(reactor)
     unseen = ""

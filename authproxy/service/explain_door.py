@@ -1,4 +1,4 @@
-"""The rules of an open door for one user: what keeps it shut for them, whatever the cloud does."""
+"""The rules of an open door for one user: what keeps it closed, apart from the cloud's state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OUTAGE = CloudFailure(FailureClass.UNREACHABLE, "")
 
 
 def primary_only_rule(section: Section, folder: Path, key: bytes, findings: Findings) -> list[Rule]:
-    """Read where the daemon reads it, and left as it is."""
+    """Whether primary-only is on, read from the daemon's file, which isn't changed."""
     known = findings.known
     try:
         order = read(folder / FILE_NAME, key)
@@ -50,7 +50,7 @@ def proven_rule(section: Section, unseen: str) -> Rule:
 
 
 async def limits_of(section: Section, findings: Findings, world: World, unseen: str) -> AsyncIterator[Rule]:
-    """Each limit of the open door that says no to this user now, by the very gates of a login (F7)."""
+    """Each limit of the open door that keeps this user out now, by the same gates as in a login (F7)."""
     known, seen, options = findings.known, findings.seen, section.options
     directory = section.primary.primary if isinstance(section.primary, DirectoryPart) else None
     verified = Verified(known.username, seen.dn if seen else "")

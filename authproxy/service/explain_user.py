@@ -1,4 +1,4 @@
-"""The rules that a user meets: name, entry, groups, exemptions, factors, and what the cloud would say."""
+"""The rules that apply to a user: name, entry, groups, exemptions, factors, and the cloud's answer."""
 
 from __future__ import annotations
 
@@ -133,7 +133,6 @@ def _exemption(section: Section, policy: Policy, findings: Findings, world: Worl
         return [Rule("exempt", Word.UNKNOWN, "not known without the entry")]
     rules = [Rule("exempt", Word.YES if known.exempt else Word.NO, why)]
     if isinstance(options, LdapServerAuto) and options.exempt_primary_bind:
-        known.first_bind_exempt = True
         rules.append(
             Rule(
                 "first bind",

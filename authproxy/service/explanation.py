@@ -1,4 +1,4 @@
-"""What `authproxy explain` tells: rules, each with its word, and what they come to."""
+"""The result of `authproxy explain`: rules, each with a word, and the outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from authproxy.service.outlook import Known, Outlook
 
 
 class Word(StrEnum):
-    """What a rule says of this user."""
+    """What a rule means for this user."""
 
     YES = "yes"
     NO = "no"
@@ -28,7 +28,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`complete` False: somebody who had to be asked did not answer."""
+    """`complete` False: a server that had to be asked didn't answer."""
 
     user: str
     section: str

@@ -26,7 +26,9 @@ class Garbage:
         self._begun = False
 
     def collect(self) -> None:
-        """To be called every EVERY seconds, for the first time when all is loaded: that is never searched again."""
+        """Call it every EVERY seconds, the first time after everything is loaded; what exists then is never searched
+        again.
+        """
         if not self._begun:
             self._begun = True
             gc.collect()

@@ -20,7 +20,7 @@ Place = tuple[str | int, ...]
 
 
 def grants(options: RadiusServer, dictionary: Dictionary, problem: Callable[[Place, str], None]) -> Grants:
-    """`problem` is told of every setting that can't be sent, with its place among the section's options."""
+    """The rules of a section. `problem` is called for each attribute that can't be sent, with its place."""
     rules = []
     for index, rule in enumerate(options.attributes):
         attributes = []
@@ -38,7 +38,7 @@ def grants(options: RadiusServer, dictionary: Dictionary, problem: Callable[[Pla
 
 
 def granted(text: str, dictionary: Dictionary) -> Granted:
-    """An attribute as it is written in the configuration. Raises MalformedSetting."""
+    """An attribute, as written in the configuration, in octets. Raises MalformedSetting."""
     setting = read_setting(text)
     definition = dictionary.find(setting.name)
     if definition is None:

@@ -1,4 +1,4 @@
-"""What an `http_proxy` section means, and its ports."""
+"""Builds and serves an `http_proxy` section."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _dial(options: HttpProxy, reactor: Any, resolver: Resolver) -> Dial:
 
 
 class HttpProxyPort:
-    """A listening socket, and the tunnels from it."""
+    """A listening socket, and its tunnels."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class HttpProxyPort:
         return self.listener.pending
 
     def drain(self) -> Deferred[None]:
-        """Nobody new; fires when the last one has gone."""
+        """Accept no new connection. The Deferred fires when the last one has ended."""
         self._port.stopListening()
         return self.listener.drain()
 

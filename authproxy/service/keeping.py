@@ -1,4 +1,4 @@
-"""Saves what changes with every packet: seldom, in a thread, and at the end (A2, A14)."""
+"""Saves data that changes with every packet: rarely, in a thread, and at the end (A2, A14)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SOON = 5.0  # between saves when somebody has begun, or stopped, to sign
 
 
 def read_signers(path: Path, log: Log) -> Signers:
-    """What the last run saved. A file that is no such file is left alone until the next save, and told of."""
+    """What the last run saved. A file of another kind is reported, and kept until the next save."""
     try:
         content = json.loads(path.read_bytes())
         return Signers({_VERSION: content["clients"]}[content["version"]])
@@ -31,10 +31,10 @@ def read_signers(path: Path, log: Log) -> Signers:
 
 
 class Keeper:
-    """`now` is in monotonic seconds. One save at a time; a disk that hangs holds nobody up."""
+    """`now` is in monotonic seconds. One save runs at a time; a disk that hangs delays nothing else."""
 
     def __init__(self, signers: Signers, path: Path, log: Log, *, back: Callable[..., object]) -> None:
-        """`back(function, *args)` calls it in the event loop's thread."""
+        """`back(function, *args)` calls the function in the event loop's thread."""
         self._signers = signers
         self._path = path
         self._log = log
@@ -52,7 +52,7 @@ class Keeper:
         thread.start()
 
     def close(self) -> None:
-        """The last word, while the process waits."""
+        """Save once more; the process waits for it."""
         if self._signers.changed:
             self._told(self._save(self._octets()))
 

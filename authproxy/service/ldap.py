@@ -1,4 +1,4 @@
-"""What the options of an LDAP section mean, and its ports."""
+"""Builds and serves an LDAP section."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from authproxy.service.ports import ldap_endpoints
 
 @dataclass(frozen=True, slots=True)
 class LdapPlan:
-    """What a port serves. `tls_at_once`: LDAPS."""
+    """What a port serves. `tls_at_once`: it is an LDAPS port."""
 
     section: LdapSection
     balancers: Networks
@@ -89,7 +89,7 @@ def ldap_limits(options: LdapServerAuto) -> Limits:
 
 
 def ldap_tls(options: LdapServerAuto) -> ServerTls | None:
-    """Raises UnusableCertificate."""
+    """None: the section has no certificate. Raises UnusableCertificate."""
     if options.ssl_cert_path is None or options.ssl_key_path is None:
         return None
     minimum = TlsVersion(options.minimum_tls_version.value)
@@ -108,14 +108,14 @@ def identities(options: LdapServerAuto, directory: Directory, log: Log) -> Ident
 
 
 def upstreams(directory: Directory, earlier: LdapSection | None, same_directory: bool) -> Any:
-    """The earlier ones where the directory is the same: connections that are open stay (A13)."""
+    """The earlier ones if the directory is the same, so that open connections stay (A13)."""
     if earlier is not None and same_directory:
         return earlier.upstreams
     return Upstreams(directory)
 
 
 class LdapPort:
-    """A listening socket, and what is connected to it."""
+    """A listening socket, and its connections."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class LdapPort:
         return self.listener.pending
 
     def drain(self) -> Deferred[None]:
-        """Nobody new; fires when the last one has gone."""
+        """Accept no new connection. The Deferred fires when the last one has ended."""
         self._port.stopListening()
         return self.listener.drain()
 

@@ -1,4 +1,4 @@
-"""What a login would come to, from what is known of it. Told by the pipeline's own rules where it has them."""
+"""What would become of a login, by the pipeline's own rules as far as they can be used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Of a login with the right password. `reason` is the audit's word; "" where the cloud has the last one."""
+    """The outcome of a login with the right password. `reason`: the audit's word; "" if the cloud decides."""
 
     outcome: Outcome
     reason: str
@@ -30,8 +30,10 @@ class Outlook:
 
 @dataclass(slots=True)
 class Known:
-    """`refused`: why the primary would say no; `unknown`: why that isn't known; `cloud`: preauth's word, "" unasked;
-    `shut`: the limit that keeps the door shut for this user; `never`: the one that also holds in primary-only."""
+    """`refused`: why the primary would refuse; `unknown`: why that can't be told; `cloud`: preauth's answer, "" if not
+    asked; `shut`: the limit that keeps this user out in an outage; `never`: the one that also holds for
+    primary-only.
+    """
 
     policy: Policy
     limits: tuple[str, ...] = ()
@@ -39,7 +41,6 @@ class Known:
     refused: str = ""
     unknown: str = ""
     exempt: bool = False
-    first_bind_exempt: bool = False
     no_primary: bool = False
     cloud: str = ""
     shut: str = ""
@@ -50,7 +51,7 @@ class Known:
 
     @property
     def may_open(self) -> bool:
-        """The section's mode lets an outage open, for whoever is neither refused nor exempt."""
+        """Whether an outage could let this user in: the section is safe, and the user is neither refused nor exempt."""
         if self.no_primary or self.refused or self.exempt:
             return False
         return isinstance(before_factor(self.policy.fail_mode, _OUTAGE), MayOpen)
@@ -66,7 +67,7 @@ _REFUSALS = {"malformed": Reason.MALFORMED, "not_in_group": Reason.NOT_IN_GROUP}
 
 
 def now(known: Known) -> Outlook:
-    """With the cloud in reach."""
+    """While the cloud can be reached."""
     if (sure := _without_the_cloud(known)) is not None:
         return sure
     if known.cloud in _CLOUD_WORDS:
@@ -81,7 +82,7 @@ def now(known: Known) -> Outlook:
 
 
 def in_an_outage(known: Known) -> Outlook:
-    """With the cloud out of reach before it was asked (the contract, section 8)."""
+    """While the cloud can't be reached, before it has asked for a factor (the contract, section 8)."""
     if (sure := _without_the_cloud(known)) is not None:
         return sure
     mode = known.policy.fail_mode

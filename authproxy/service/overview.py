@@ -1,4 +1,4 @@
-"""What the running service tells of itself to `main.admin`."""
+"""What the running service reports at `main.admin`."""
 
 from __future__ import annotations
 

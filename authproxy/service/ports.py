@@ -1,4 +1,4 @@
-"""The sockets that are listened on, bound before anything else happens (S8)."""
+"""The sockets of the configuration, bound before anything else happens (S8)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BACKLOG = 1024
 
 
 class CannotBind(Exception):
-    """The administrator: ports that are taken, forbidden, or of another machine. All of them at once."""
+    """Ports that are in use, forbidden or of another machine; the administrator has to act. The text names them."""
 
 
 @dataclass(slots=True)
 class Sockets:
-    """Bound, not yet read from."""
+    """Bound sockets, from which nothing was read yet."""
 
     radius: dict[Endpoint, socket.socket]
     ldap: dict[Endpoint, socket.socket] = field(default_factory=dict)
@@ -39,28 +39,28 @@ class Sockets:
 
 
 def radius_endpoints(section: RadiusServer) -> list[Endpoint]:
-    """Where a section listens by UDP; the host "" is every address."""
+    """Where a section listens by UDP; host "": every address."""
     if not section.clients:
         return []
     return [Endpoint(address, section.port) for address in section.interface or ("",)]
 
 
 def accounting_endpoints(section: RadiusServer) -> list[Endpoint]:
-    """Where a section listens for accounting by UDP; the host "" is every address."""
+    """Where a section listens for accounting by UDP; host "": every address."""
     if not section.clients or section.accounting_client is None:
         return []
     return [Endpoint(address, section.accounting_port) for address in section.interface or ("",)]
 
 
 def radsec_endpoints(section: RadiusServer) -> list[Endpoint]:
-    """Where a section listens for TLS; the host "" is every address."""
+    """Where a section listens for RADIUS over TLS; host "": every address."""
     if not section.radsec_clients:
         return []
     return [Endpoint(address, section.radsec_port) for address in section.interface or ("",)]
 
 
 def ldap_endpoints(section: LdapServerAuto) -> dict[Endpoint, bool]:
-    """Where a section listens, and whether it is LDAPS there; the host "" is every address."""
+    """Where a section listens, and whether the port is LDAPS; host "": every address."""
     addresses = section.interface or ("",)
     endpoints = {Endpoint(address, section.port): False for address in addresses}
     if section.has_tls:
@@ -69,7 +69,7 @@ def ldap_endpoints(section: LdapServerAuto) -> dict[Endpoint, bool]:
 
 
 def http_proxy_endpoints(section: HttpProxy) -> list[Endpoint]:
-    """Where a section gives tunnels; the host "" is every address."""
+    """Where a section accepts connections for tunnels; host "": every address."""
     return [Endpoint(address, section.port) for address in section.interface or ("",)]
 
 
@@ -82,7 +82,7 @@ def bind(
     *,
     admin: bool = True,
 ) -> Sockets:
-    """Every socket of the configuration but those that are `kept` open already. Raises CannotBind, with none open."""
+    """Bind all sockets of the configuration, except those in `kept`. Raises CannotBind, with none left open."""
     problems: list[str] = []
     bound = Sockets({})
     radius = config.all(RadiusServer).values()

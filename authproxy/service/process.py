@@ -1,4 +1,4 @@
-"""What is done once to the process: limits, no core dumps, another user (S8, S10)."""
+"""What is done once to the process: limits, no core dumps, change of the user (S8, S10)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRIVATE = 0o077
 
 
 class CannotBecome(Exception):
-    """The administrator: there is no such user, or this process may not become it."""
+    """There is no such user, or this process may not become it; the administrator has to act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ def keep_standard_descriptors() -> None:
 
 
 def harden() -> None:
-    """Files for the owner alone, no core file with passwords in it, as many descriptors as are allowed (A8)."""
+    """Make new files private, switch core files off (they would contain passwords), raise the limit of descriptors
+    (A8).
+    """
     os.umask(PRIVATE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -47,7 +49,7 @@ def harden() -> None:
 
 
 def account(name: str) -> Account:
-    """Raises CannotBecome."""
+    """The user's account. Raises CannotBecome."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -56,7 +58,7 @@ def account(name: str) -> Account:
 
 
 def become(user: Account, folders: tuple[Path, ...]) -> None:
-    """Give `folders` to the user where they are new, then be that user for good. Raises CannotBecome."""
+    """Give `folders` to the user if they are new, then become that user for good. Raises CannotBecome."""
     try:
         for folder in folders:
             if not folder.exists():
@@ -74,7 +76,7 @@ def become(user: Account, folders: tuple[Path, ...]) -> None:
 
 
 def identity() -> str:
-    """Who this process is, for the log."""
+    """The process's user and number, for the log."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         return f"{pwd.getpwuid(uid).pw_name}:{grp.getgrgid(gid).gr_name}"

@@ -1,4 +1,4 @@
-"""What the `radsec_…` options of RADIUS sections mean, and their ports."""
+"""Builds and serves the `radsec_…` options of RADIUS sections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from authproxy.pipeline.workload import Workload
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A section behind a port, and where its accounting goes."""
+    """A section that a port serves, and the relay for its accounting."""
 
     options: RadiusServer
     section: RadiusSection | EapSection
@@ -37,7 +37,7 @@ class Behind:
 
 
 def radsec_tls(options: RadiusServer) -> ServerTls | None:
-    """Raises UnusableCertificate."""
+    """None: the section has no RadSec clients. Raises UnusableCertificate."""
     certificate, key = options.radsec_certificate_file, options.radsec_key_file
     if not options.radsec_clients or certificate is None or key is None:
         return None
@@ -45,7 +45,7 @@ def radsec_tls(options: RadiusServer) -> ServerTls | None:
 
 
 def radsec_plan(sharing: Sequence[Behind], limits: Limits, tls: ServerTls) -> RadSecPlan:
-    """Of sections that share a port; the options that are the port's are the same in all of them."""
+    """The plan of a port that these sections share; options of the port are the same in all of them."""
     first = sharing[0].options
     known = [entry for behind in sharing for entry in _known(behind)]
     stream = StreamLimits(connections=first.radsec_max_connections, idle=first.radsec_idle_timeout)
@@ -75,7 +75,7 @@ def _names(client: RadSecClient) -> CertificateNames:
 
 
 class RadSecPort:
-    """A listening socket, and what is connected to it."""
+    """A listening socket, and its connections."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class RadSecPort:
         return self.listener.packets.pending
 
     def drain(self) -> Deferred[None]:
-        """Nobody new; fires when the last one has gone."""
+        """Accept no new connection. The Deferred fires when the last one has ended."""
         self._port.stopListening()
         return self.listener.drain()
 

@@ -13,9 +13,8 @@ from typing import Any
 
 
 def install() -> Any:
-    """The reactor; to be called before anything imports `twisted.internet.reactor`.
-
-    Where there is no epoll it is Twisted's own choice.
+    """Install and return the reactor. Call it before anything imports `twisted.internet.reactor`. Without epoll,
+    Twisted chooses.
     """
     try:
         from twisted.internet import epollreactor  # noqa: PLC0415 - not on every system

@@ -1,4 +1,4 @@
-"""The service as it runs: ports with sections behind them; started, drained, reloaded (A12, A13)."""
+"""The running service: ports and the sections that they serve; start, drain, reload (A12, A13)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from authproxy.service.radsec import RadSecPort
 
 @dataclass(slots=True, eq=False)
 class RadiusPort:
-    """A socket that is read, and what reads it."""
+    """A bound UDP socket, and the listener that reads it."""
 
     listener: RadiusListener[Route]
     port: DatagramPort
@@ -59,7 +59,7 @@ Port = RadiusPort | RadSecPort | LdapPort | HttpProxyPort
 
 
 class Service:
-    """All that runs, but the admin endpoint."""
+    """Everything that runs, except the admin endpoint."""
 
     def __init__(self, built: Built, world: World) -> None:
         self._built = built
@@ -79,13 +79,13 @@ class Service:
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, as `udp ADDRESS:PORT` or `tcp ADDRESS:PORT`."""
+        """All addresses, as `udp ADDRESS:PORT` or `tcp ADDRESS:PORT`."""
         found = [f"udp {port.address}" for port in self._ports.values()]
         by_tcp: list[Port] = [*self._radsec.values(), *self._ldap.values(), *self._http_proxy.values()]
         return found + [f"tcp {port.address}" for port in by_tcp]
 
     def listening(self, section: Section) -> list[str]:
-        """Where a section listens, as ADDRESS:PORT."""
+        """The addresses of one section, as ADDRESS:PORT."""
         match section.options:
             case RadiusServer() as options:
                 ports = (*radius_endpoints(options), *accounting_endpoints(options))
@@ -99,7 +99,7 @@ class Service:
 
     @property
     def pending(self) -> int:
-        """Requests that wait for an answer."""
+        """How many requests wait for an answer."""
         return sum(port.pending for port in self._all())
 
     def _all(self) -> list[Port]:
@@ -107,7 +107,7 @@ class Service:
         return [*udp_and_tls, *self._ldap.values(), *self._http_proxy.values(), *self._leaving]
 
     def start(self, sockets: Sockets) -> None:
-        """Read the sockets, and show the cloud our credentials."""
+        """Begin to read the sockets, and have the cloud check our credentials."""
         for endpoint, sock in sockets.radius.items():
             self._open(endpoint, sock)
         for endpoint, sock in sockets.radsec.items():
@@ -119,9 +119,9 @@ class Service:
         self._built.start()
 
     def reload(self, loaded: Loaded) -> None:
-        """Go over to another configuration. Logins that wait end under the one they began with.
+        """Change to another configuration. Logins that are waiting end under the one that they began with.
 
-        Raises InvalidConfig or CannotBind, with nothing changed.
+        Raises InvalidConfig or CannotBind; then nothing has changed.
         """
         built = build(loaded, self._world, self._built)
         sockets = bind(loaded.config, self._ports, self._ldap, self._radsec, self._http_proxy, admin=False)
@@ -142,7 +142,9 @@ class Service:
         self._close_retired()
 
     async def drain(self, timeout: float) -> int:
-        """Take nothing new; wait for the logins that wait, `timeout` seconds at most. How many were cut off."""
+        """Accept nothing new, and wait at most `timeout` seconds for the logins that are waiting. Returns how many were
+        cut off.
+        """
         self.draining = True
         waiting = [port.drain() for port in self._all()]
         drained = DeferredList(waiting, consumeErrors=True)  # those that the time-out cancels

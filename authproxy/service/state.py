@@ -1,4 +1,4 @@
-"""What lasts over a restart: keys, latches, proven credentials. All of it in `main.state_dir`."""
+"""What survives a restart: keys, latches, proven credentials. All of it is in `main.state_dir`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Names(Protocol):
 
 
 class Noted:
-    """A lasting set whose disk may fail: what is added counts at once, and the failure is told (A14)."""
+    """A set that is kept on disk. If the disk fails, what is added counts anyway, and the failure is reported (A14)."""
 
     def __init__(self, names: LastingSet, log: Log) -> None:
         self._names = names
@@ -37,7 +37,7 @@ class Noted:
         self._keep(lambda: self._names.add(name))
 
     def retry(self) -> None:
-        """When the disk works again."""
+        """Try again to write what an earlier failure left out."""
         if self.problem:
             self._keep(self._names.save)
 
@@ -61,7 +61,9 @@ class State:
     signers: Signers = field(default_factory=Signers)
 
     def retry(self) -> str:
-        """Write what an earlier failure left out. Why something is still not on the disk; "" when all is."""
+        """Try again to write what an earlier failure left out. Returns why something still isn't on the disk; "" if all
+        is.
+        """
         problem = ""
         for names in (self.latches, self.proven):
             if isinstance(names, Noted):
@@ -90,11 +92,11 @@ def open_state(folder: Path, log: Log) -> State:
 
 
 class StateUnseen(Exception):
-    """Whoever runs the command may not read it. The text says what."""
+    """The user who runs the command can't read the state. The text says what."""
 
 
 def look_at_state(folder: Path) -> State:
-    """What there is, for a command that only looks: nothing is made, and nothing that is added lasts.
+    """The state, for a command that only looks: nothing is created, and nothing that is added is kept.
 
     Raises StateUnseen.
     """

@@ -1,4 +1,4 @@
-"""Looks, every now and then, for what is worth an alarm and is not told of by itself (F8, T4, A8, A14)."""
+"""Checks regularly for what deserves an alarm and doesn't report itself (F8, T4, A8, A14)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXPIRES_SOON = 60 * _DAY  # T4
 
 
 class Watch:
-    """What was told stays told until it changes."""
+    """Raises an alarm once, until the state changes."""
 
     def __init__(
         self,
@@ -38,9 +38,8 @@ class Watch:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
-        """`expiries`: notAfter by name, seconds since 1970.
-
-        `try_disk(told)` tells, some time later, why `state_dir` can't be written, "" when it can.
+        """`expiries`: notAfter by name, seconds since 1970. `try_disk(told)` later calls `told` with why `state_dir`
+        can't be written, "" if it can.
         """
         self._alarms = alarms
         self._log = log

@@ -1,4 +1,4 @@
-"""The alarms of a running service: who is told, and what looks for what is worth telling."""
+"""Connects a running service to its alarms: who gets them, and what is watched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from authproxy.service.watch import Told, Watch
 
 
 def make_alarms(main: Main, world: World, log: Log) -> Alarms:
-    """Counted, and told of what happens at doors. To be closed after everything that raises one."""
+    """The alarms, counted, and subscribed to what happens at doors. Close them after everything that raises one."""
     alarms = Alarms(
         hostname=socket.gethostname(),
         log=log,

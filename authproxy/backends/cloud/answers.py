@@ -1,6 +1,6 @@
-"""What the service's answers mean. Only `result` decides; types are strict, unknown names ignored, unknown results not.
+"""What the service's answers mean. Types are strict; unknown fields are ignored, unknown results are errors.
 
-An answer that says whose it is has to say that it is ours (T8).
+Only `result` decides. An answer that names a user or a transaction has to name ours (T8).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Fields = Mapping[str, object]
 
 
 class Refused(CloudFailure):
-    """The service answered, with an error. `code` is 0 when it gave none."""
+    """The service answered with an error. `code` is 0 if it gave none."""
 
     def __init__(self, failure: FailureClass, status: int, code: int, detail: str, reply: Reply) -> None:
         super().__init__(failure, detail)
@@ -52,7 +52,7 @@ class Waiting:
 
 
 def response_of(reply: Reply) -> object:
-    """What is inside the envelope. Raises CloudFailure."""
+    """What the envelope of an answer contains. Raises CloudFailure."""
     if reply.status != _OK:
         raise _refused(reply)
     try:
@@ -67,7 +67,7 @@ def response_of(reply: Reply) -> object:
 
 
 def read_time(response: object) -> float:
-    """Unix seconds, of ping and check. Raises CloudFailure."""
+    """The time in an answer to ping or check, in Unix seconds. Raises CloudFailure."""
     match response:
         case {"time": int(time)} if time > 0 and not isinstance(time, bool):
             return float(time)
@@ -93,12 +93,12 @@ def read_preauth(response: object) -> Preauth:
 
 
 def read_txid(response: object) -> str:
-    """The transaction that an asynchronous auth began. Raises CloudFailure."""
+    """The id of the transaction that an asynchronous auth began. Raises CloudFailure."""
     return _identifier(_fields(response).get("txid"), "txid")
 
 
 def read_progress(response: object, *, username: str, txid: str) -> FactorAllow | FactorDeny | Waiting:
-    """Of auth_status, for this user and transaction. Raises CloudFailure."""
+    """An answer to auth_status, which has to be for this user and transaction. Raises CloudFailure."""
     fields = _fields(response)
     if fields.get("result") == "waiting":
         _must_be_ours(fields, username=username, txid=txid)

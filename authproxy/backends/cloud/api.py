@@ -1,4 +1,4 @@
-"""Signed calls of the Auth API v2: what is sent, and what is done about `not now` (429) and `not your time` (40105)."""
+"""Signed calls of the Auth API v2, and what is done about 429 (too many calls) and 40105 (wrong clock)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BACK_OFF = (1.0, 2.0)  # seconds, where the service names no time
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. `repeatable`: to ask twice has no effect that once hasn't."""
+    """One call. `repeatable`: sending it twice has the same effect as sending it once."""
 
     method: str
     endpoint: str
@@ -40,7 +40,7 @@ CHECK = Call("GET", "check")
 
 
 class Api:
-    """Deadlines are the reactor's seconds. What is signed is the service's own time, once it had to tell us."""
+    """Deadlines are in the reactor's seconds. Once the service had to tell its time, calls are signed with that."""
 
     def __init__(
         self, settings: CloudSettings, pool: Pool, *, reactor: Any, log: Log, wall_clock: Callable[[], float]
@@ -56,10 +56,10 @@ class Api:
         self._common = f"Host: {_authority(host, settings.port)}\r\nUser-Agent: authproxy/{__version__}\r\n"
 
     async def call(self, call: Call, deadline: float, *, alone: bool = False) -> object:
-        """What is inside the answer's envelope. Raises CloudFailure.
+        """The contents of the answer's envelope. Raises CloudFailure.
 
-        `alone`: on a connection of its own. A date that is off is refused before anything is done: what must not be
-        sent twice is sent again then, and for no other reason.
+        `alone`: on a connection of its own. The service refuses a wrong date before it does anything, so even a call
+        that isn't repeatable is sent again then, and for no other reason.
         """
         throttled, resynchronised = 0, False
         while True:
@@ -133,7 +133,7 @@ class Api:
 
 
 def json_of(params: Mapping[str, str]) -> bytes:
-    """As the json module writes it, which makes an encoder for each object."""
+    """The same octets as the json module writes, which would make an encoder for each object."""
     quoted = encode_basestring_ascii
     return f"{{{','.join([f'{quoted(name)}:{quoted(params[name])}' for name in sorted(params)])}}}".encode(
         "ascii"

@@ -42,7 +42,7 @@ NEXT = {
 
 
 class Breaker:
-    """`now` is in monotonic seconds throughout."""
+    """`now` is in monotonic seconds in all methods."""
 
     def __init__(self) -> None:
         self._state = State.CLOSED
@@ -57,11 +57,11 @@ class Breaker:
 
     @property
     def failure(self) -> CloudFailure | None:
-        """What the probe met; None unless open."""
+        """What the probe met; None unless the breaker is open."""
         return self._failure
 
     def noted(self, failure: CloudFailure | None, now: float) -> bool:
-        """An exchange ended. True: send for the probe."""
+        """An exchange has ended, with `failure` or well. True: send the probe."""
         failed = failure is not None and failure.failure in OUTAGE
         if failure is not None and not failed:
             # Somebody answered, or it never left: neither says that the cloud is out of reach, or that it is not.
@@ -76,9 +76,9 @@ class Breaker:
         return True
 
     def probed(self, failure: CloudFailure | None, now: float) -> bool:
-        """The probe came back. True: the breaker has just opened or closed.
+        """The probe has ended. True: the breaker has just opened or closed.
 
-        A probe that was answered with a refusal ends the outage too: what it met, each login has to meet for itself.
+        A probe that was answered with a refusal ends the outage too; each login then meets that refusal itself.
         """
         if self._state is State.CLOSED:
             return False

@@ -54,7 +54,7 @@ _AT_ONCE = frozenset({"preauth", "auth"})
 
 
 class Cloud:
-    """One section's application at its service (pipeline.ports.SecondFactor)."""
+    """The application of one section at its service (implements pipeline.ports.SecondFactor)."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Cloud:
         workload: Workload | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises UnusableTrust. Nothing is sent before `start`, or the first login."""
+        """Nothing is sent before `start` or the first login. Raises UnusableTrust."""
         self._settings = settings
         self._reactor = reactor
         self._log = log
@@ -111,7 +111,9 @@ class Cloud:
         return await self._ask(call, deadline, read_preauth)
 
     async def auth(self, request: AuthRequest, username: str, call: FactorCall) -> FactorAllow | FactorDeny:
-        """Raises CloudFailure. A push is asked for once, however often its fate is asked after."""
+        """Ask for a factor, and wait for the verdict. A push is sent once, however often its state is polled. Raises
+        CloudFailure.
+        """
         deadline = self._deadline(request, self._settings.factor_seconds)
         params = self._about(request, username) | {"factor": call.factor}
         if call.passcode is not None:
@@ -139,32 +141,32 @@ class Cloud:
     # ---- for the probe, the status page and the command line
 
     async def ping(self, timeout: float) -> float:
-        """The service's time, in Unix seconds. `timeout` in seconds. Raises CloudFailure."""
+        """The service's time, in Unix seconds. `timeout`: seconds. Raises CloudFailure."""
         return await self._ask(PING, self._reactor.seconds() + timeout, read_time, alone=True)
 
     async def check(self, timeout: float) -> None:
-        """Whether the service takes our credentials, on a connection of its own. Raises CloudFailure."""
+        """Have the service check our credentials, on a connection of its own. Raises CloudFailure."""
         await self._ask(CHECK, self._reactor.seconds() + timeout, read_time, alone=True)
 
     def health(self) -> CloudHealth:
         return self._health.read(proven=bool(self._proven), connections=self._pool.open_connections)
 
     def watched_by(self, watcher: Watcher) -> None:
-        """Tell it of every answer, and of every failure."""
+        """Report every answer and every failure to this watcher."""
         self._health.watcher = watcher
 
     def timed_by(self, took: Callable[[float], None]) -> None:
-        """Tell it the seconds of each answer to a login that the service owes at once, without a user in it."""
+        """Report the seconds of each answer for which the service doesn't wait for a user."""
         self._took = took
 
     def start(self) -> None:
-        """Check the credentials in the background, until they have worked once."""
+        """Check the credentials in the background until they have worked once."""
         if self._proving is None:
             self._proving = Deferred.fromCoroutine(self._prove())
             self._proving.addErrback(self._log_bug)
 
     async def close(self) -> None:
-        """Logins in progress are rejected."""
+        """Close all connections; logins in progress are rejected."""
         if self._proving is not None:
             self._proving.cancel()
         self._pool.close()

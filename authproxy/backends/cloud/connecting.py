@@ -35,7 +35,7 @@ _LOCAL = frozenset(
 
 
 class NotConnected(Exception):
-    """No address took the connection. `local`: because of this machine, not of theirs."""
+    """No address accepted the connection. `local`: the reason is on this machine."""
 
     def __init__(self, detail: str, *, local: bool = False) -> None:
         super().__init__(detail)
@@ -43,7 +43,7 @@ class NotConnected(Exception):
 
 
 async def connect(reactor: Any, addresses: Sequence[str], port: int, timeout: float) -> socket.socket:
-    """A connected, non-blocking socket. `timeout` is in seconds, for all addresses together. Raises NotConnected."""
+    """A connected, non-blocking socket. `timeout`: seconds, for all addresses together. Raises NotConnected."""
     return await _Race(reactor, addresses, port, timeout).won
 
 

@@ -1,6 +1,5 @@
-"""Why an exchange with the cloud came to nothing, in the contract's classes.
-
-Where nothing fits exactly, the class is one that never opens.
+"""The failure class of each failed exchange with the cloud. If none fits exactly, it is one that never
+lets anyone in.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ _SERVER_ERRORS = frozenset(
 
 
 class NoReply(CloudFailure):
-    """The connection ended before an octet of the reply came."""
+    """The connection ended before the first octet of the reply."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(FailureClass.UNREACHABLE, detail)
 
 
 class ReplyTimeout(CloudFailure):
-    """The deadline came before an octet of the reply did."""
+    """The deadline passed before the first octet of the reply."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(FailureClass.UNREACHABLE, detail)
 
 
 class BrokenReply(CloudFailure):
-    """A reply began and was not finished, or isn't HTTP."""
+    """A reply began but didn't end, or isn't HTTP."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(FailureClass.PROTOCOL, detail)
 
 
 def class_of_status(status: int) -> FailureClass:
-    """Of any HTTP status but 200."""
+    """The class of an HTTP status other than 200."""
     if status in _SERVER_ERRORS:
         return FailureClass.SERVER_ERROR
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

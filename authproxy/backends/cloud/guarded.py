@@ -23,7 +23,7 @@ from authproxy.pipeline.request import AuthRequest
 
 
 class Outages(Protocol):
-    """Who is told; the metric is one."""
+    """Is told when the breaker opens and closes; the metric is one."""
 
     def breaker_changed(self, *, is_open: bool) -> None: ...
 
@@ -92,11 +92,11 @@ class GuardedCloud:
 
     @property
     def opened_at(self) -> float | None:
-        """The reactor's seconds; None while it is closed."""
+        """When the breaker opened, in the reactor's seconds; None while it is closed."""
         return self._breaker.opened_at
 
     async def preauth(self, request: AuthRequest, username: str) -> Preauth:
-        """Raises CloudFailure: at once while the breaker is open, and as soon as it opens."""
+        """Raises CloudFailure, at once while the breaker is open, and as soon as it opens."""
         self._hear_of_recovery()
         self._refuse_if_open()
         asking = _Asking(self._noting(self._cloud.preauth(request, username)))
@@ -110,7 +110,7 @@ class GuardedCloud:
             self._asking.discard(asking)
 
     async def auth(self, request: AuthRequest, username: str, call: FactorCall) -> FactorAllow | FactorDeny:
-        """Raises CloudFailure. A factor that was asked for is not given up for the breaker's sake."""
+        """Raises CloudFailure. A factor that was asked for is waited for even if the breaker opens."""
         return await self._cloud.auth(request, username, call)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How a section's cloud does, for the status page, and for the log when that changes."""
+"""The state of a section's cloud, for the status page, and for the log when it changes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ class CloudHealth:
     state: CloudState
     since: float
     proven: bool
-    last_success: float | None
     last_failure: FailureClass | None
-    last_failure_at: float | None
     last_failure_detail: str
     latency: float | None  # seconds that an answer takes, of late
     connections: int
 
 
 class Watcher(Protocol):
-    """Who wants to know at once."""
+    """Is told at once when the state changes."""
 
     def answered(self) -> None: ...
 
@@ -42,22 +40,19 @@ class Watcher(Protocol):
 
 
 class HealthRecord:
-    """Takes what happened. One user's bad input says nothing about the service."""
+    """Records answers and failures. A failure caused by one user's input doesn't count against the service."""
 
     def __init__(self, section: str, log: Log, now: float) -> None:
         self._section = section
         self._log = log
         self._state = CloudState.UNKNOWN
         self._since = now
-        self._last_success: float | None = None
         self._last_failure: CloudFailure | None = None
-        self._last_failure_at: float | None = None
         self._latency: float | None = None
         self.watcher: Watcher | None = None
 
     def succeeded(self, now: float, seconds: float | None) -> None:
-        """`seconds`: how long the answer took; None where waiting is part of it."""
-        self._last_success = now
+        """`seconds`: how long the answer took; None if it included waiting for a user."""
         if self.watcher is not None:
             self.watcher.answered()
         if seconds is not None:
@@ -71,7 +66,7 @@ class HealthRecord:
         if self.watcher is not None:
             self.watcher.met(failure)
         another = self._last_failure is None or self._last_failure.failure is not failure.failure
-        self._last_failure, self._last_failure_at = failure, now
+        self._last_failure = failure
         if failure.failure in (FailureClass.REQUEST, FailureClass.OVERLOAD):
             return
         if self._become(CloudState.DOWN, now) or another:
@@ -84,9 +79,7 @@ class HealthRecord:
             state=self._state,
             since=self._since,
             proven=proven,
-            last_success=self._last_success,
             last_failure=None if failure is None else failure.failure,
-            last_failure_at=self._last_failure_at,
             last_failure_detail="" if failure is None else failure.detail,
             latency=self._latency,
             connections=connections,

@@ -32,7 +32,7 @@ class Reply:
 
 
 class Connection:
-    """Kept open between exchanges for as long as both sides like."""
+    """One connection, kept open between exchanges as long as both sides want."""
 
     __slots__ = ("_answered", "_answering", "_deadline", "_stream", "idle_since", "on_lost", "used")
 
@@ -52,13 +52,13 @@ class Connection:
 
     @property
     def is_quiet(self) -> bool:
-        """Open, with nothing on it that the next one to ask would take for its own reply."""
+        """Whether it is open, and nothing has arrived that the next request would take for its reply."""
         return self._stream.is_quiet
 
     async def exchange(self, request: bytes, deadline: float) -> Reply:
-        """Send a request, wait for its whole reply. `deadline` is in the reactor's seconds.
+        """Send a request, and wait for its whole reply. `deadline`: the reactor's seconds.
 
-        Raises CloudFailure; the connection is closed then, as it is when this is cancelled.
+        Raises CloudFailure. The connection is then closed, and also if this is cancelled.
         """
         if not self._stream.is_open:
             raise NoReply("the connection has ended")
@@ -81,7 +81,7 @@ class Connection:
         self._stream.close()
 
     def abort(self, why: CloudFailure) -> None:
-        """End it, and with it the exchange in progress."""
+        """Close it, which ends the exchange in progress."""
         self._fail(why)
 
     # ---- what the stream calls

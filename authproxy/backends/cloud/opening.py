@@ -1,4 +1,6 @@
-"""From a host name to a verified connection: look-up, signs of tampering, TCP, a proxy's tunnel, TLS. One deadline."""
+"""From a host name to a verified connection: DNS, signs of tampering, TCP, a proxy's tunnel, TLS; all within one
+deadline.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ CERTIFICATE_NOTED_FOR = 60.0  # seconds until the certificate's end is read agai
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom we call, and how. `host` is a name or an address."""
+    """The service to connect to. `host`: a name or an address."""
 
     host: str
     port: int
@@ -48,7 +50,7 @@ class Opener:
         certificates: ServerCertificates | None = None,
         has_answered: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`has_answered`: whether the peer ever did, perhaps before a restart; its name existed then."""
+        """`has_answered`: whether the service ever answered, perhaps before a restart; then its name existed."""
         self._peer = peer
         self._name = host_name(peer.host)
         self._reactor = reactor
@@ -59,7 +61,7 @@ class Opener:
         self._noted_at: float | None = None
 
     async def open(self, deadline: float) -> Connection:
-        """`deadline` is in the reactor's seconds. Raises CloudFailure."""
+        """A verified connection. `deadline`: the reactor's seconds. Raises CloudFailure."""
         host = self._peer.proxy.host if self._peer.proxy is not None else self._peer.host
         port = self._peer.proxy.port if self._peer.proxy is not None else self._peer.port
         addresses = await self._addresses(host, deadline)
@@ -137,7 +139,7 @@ class Opener:
 
 
 def is_public(address: str) -> bool:
-    """Whether packets to it leave for the Internet. A name that is no address is, unless it is this machine's own."""
+    """Whether packets to this host leave for the Internet. A name counts as public unless it is this machine's own."""
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:

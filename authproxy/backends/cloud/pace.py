@@ -1,7 +1,7 @@
-"""Whether the cloud answers as quickly as it should: a brown-out, seen by logins and confirmed by a probe.
+"""Whether the cloud answers fast enough: slow answers to logins send a probe, which has to confirm it.
 
-Logins that are slow send for a probe; only one that is slow, too, makes the cloud slow (F6), and only probes end it:
-nobody has to be made to wait to find out. Pure: times come in as arguments.
+Only a probe that is slow too makes the cloud count as slow (F6), and only probes end that, so no user has to wait to
+find it out. Pure: times come in as arguments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Tempo(Enum):
 
 
 class Pace:
-    """`now` and durations in monotonic seconds."""
+    """`now` and durations are in monotonic seconds."""
 
     def __init__(self, threshold: float) -> None:
         """`threshold`: seconds from which an answer is slow."""
@@ -38,7 +38,7 @@ class Pace:
         return self._tempo is Tempo.SLOW
 
     def took(self, seconds: float, now: float) -> bool:
-        """A login's call was answered. True: send for the probe."""
+        """A login's call was answered after so many seconds. True: send the probe."""
         self._took.append((now, seconds))
         if self._tempo is not Tempo.QUICK or len(self._took) < COUNTED:
             return False
@@ -52,7 +52,9 @@ class Pace:
         return True
 
     def probed(self, seconds: float | None, now: float) -> bool:
-        """The probe came back after so many seconds; None: it could not tell. True: slow or quick, from now on."""
+        """The probe took so many seconds; None: it couldn't tell. True: the cloud counts as slow, or as quick, from now
+        on.
+        """
         self._probed_at = now
         if self._tempo is Tempo.SUSPECT:
             self._took.clear()

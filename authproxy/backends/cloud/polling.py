@@ -1,6 +1,6 @@
-"""How often a pending transaction is asked after, and which failures of that are borne.
+"""How often a pending transaction is polled, and which failures of that are tolerated. No clock.
 
-To ask again is harmless: what the user decided is still there, and no second push is sent. No clock.
+Polling again is harmless: the user's decision is still there, and no second push is sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PASSING = frozenset({FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR, Failu
 
 
 class Polls:
-    """The polls of one transaction. Each method returns the seconds to wait until the next."""
+    """The polls of one transaction. Each method returns the seconds to wait before the next poll."""
 
     def __init__(self) -> None:
         self._answers = 0
@@ -29,14 +29,14 @@ class Polls:
         self._lost: CloudFailure | None = None
 
     def waiting(self, seconds: float) -> float:
-        """Not decided yet. `seconds`: how long the poll was held."""
+        """The user hasn't decided yet. `seconds`: how long the service held the poll."""
         self._answers += 1
         self._losses, self._lost = 0, None
         # The first answer comes at once and says what was done; the later ones are held until something happens.
         return max(0.0, SECONDS_BETWEEN - seconds) if self._answers > 1 else 0.0
 
     def failed(self, failure: CloudFailure) -> float:
-        """Raises the failure when asking again can't mend it."""
+        """Raises the failure if polling again can't help."""
         if isinstance(failure, ReplyTimeout):
             return SECONDS_BETWEEN  # held, because the user doesn't answer
         if isinstance(failure, Refused) and failure.code == _EXPIRED and self._expired < MOST_EXPIRED:
@@ -49,7 +49,9 @@ class Polls:
         return float(min(MOST_PAUSE, FIRST_PAUSE * 2 ** min(self._losses - 1, 8)))
 
     def over(self, txid: str) -> FactorDeny:
-        """Nobody waits for the answer any more. Raises the failure if it was not the user who kept us waiting."""
+        """Nobody waits for the answer any more. Raises the last failure if we waited for the service rather than for
+        the user.
+        """
         if self._lost is not None:
             raise self._lost
         return FactorDeny("timeout", "Login timed out.", txid)

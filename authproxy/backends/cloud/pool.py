@@ -1,7 +1,7 @@
-"""Kept connections to the cloud, and the bounds on opening more.
+"""Connections to the cloud that are kept open, and limits on opening more.
 
-A connection does one exchange at a time. Connects in progress are bounded, because a storm of handshakes answers
-nobody in time; whoever waits for one gives up at their own deadline.
+A connection carries one exchange at a time. The number of connections being opened is limited, because a storm of TLS
+handshakes gives nobody an answer in time. A login that waits for a connection gives up at its own deadline.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Opens(Protocol):
 
 
 class Pool:
-    """Times and deadlines are the reactor's seconds."""
+    """Times and deadlines are in the reactor's seconds."""
 
     def __init__(self, opener: Opens, *, reactor: Any, limits: PoolLimits) -> None:
         self._opener = opener
@@ -56,8 +56,8 @@ class Pool:
     async def send(self, request: bytes, deadline: float, *, repeatable: bool) -> Reply:
         """One exchange. Raises CloudFailure.
 
-        Only a `repeatable` request is sent a second time, and only when a kept connection turns out to have ended
-        before it: not an octet of a reply came.
+        Only a `repeatable` request is sent a second time, and only if a kept connection turns out to be closed, before
+        the first octet of a reply.
         """
         connection = await self._take(deadline, trusted=not repeatable)
         kept = connection.used
@@ -70,7 +70,7 @@ class Pool:
         return await self._exchange(connection, request, deadline)
 
     async def send_alone(self, request: bytes, deadline: float) -> Reply:
-        """One exchange on a connection of its own, past every bound: what asks whether the others are right."""
+        """One exchange on a connection of its own, not subject to any limit: for probes."""
         connection = await self._opener.open(deadline)
         try:
             return await connection.exchange(request, deadline)
@@ -78,7 +78,7 @@ class Pool:
             connection.close()
 
     def close(self) -> None:
-        """Exchanges in progress fail."""
+        """Close all connections; exchanges in progress fail."""
         self._closed = True
         if self._sweep is not None and self._sweep.active():
             self._sweep.cancel()

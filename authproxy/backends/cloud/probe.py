@@ -22,14 +22,14 @@ LATE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`failure` None: the cloud answers, and takes our credentials. `at` in the reactor's seconds."""
+    """`failure` None: the cloud answers, and accepts our credentials. `at`: the reactor's seconds."""
 
     failure: CloudFailure | None
     at: float
 
 
 class Probe:
-    """One probe at a time; whoever wants one meanwhile shares it."""
+    """Runs one probe at a time; callers share it."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Probe:
         self.last: Verdict | None = None
 
     async def ask(self, *, max_age: float = FRESH) -> Verdict:
-        """The newest verdict, which is at most `max_age` seconds old, or a new one within the probe's timeout."""
+        """The last verdict if it is at most `max_age` seconds old, else a new one, within the probe's timeout."""
         if self.last is not None and self._reactor.seconds() - self.last.at <= max_age:
             return self.last
         joined: Deferred[Verdict] = Deferred(self._leave)

@@ -1,6 +1,7 @@
-"""The proven latch: whether these very credentials ever worked at this very host.
+"""Whether these credentials have ever worked at this host: the proven latch.
 
-Without it a typing error in a host name would look like an outage, and open a safe section's door for good.
+Without it, a typing mistake in a host name would look like an outage, and a safe section would let users in without a
+factor for good.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from authproxy.observe.log import Log
 
 
 class LastingNames(Protocol):
-    """A set that lasts over a restart."""
+    """A set that survives a restart."""
 
     def __contains__(self, name: str) -> bool: ...
 
@@ -23,7 +24,7 @@ class LastingNames(Protocol):
 
 
 class Proven:
-    """Kept as a keyed digest: the file tells nobody a secret, and not even whether a guess at one is right."""
+    """Kept as a keyed digest, so that the file reveals no secret, nor whether a guess at one is right."""
 
     def __init__(self, settings: CloudSettings, *, known: LastingNames, key: bytes, log: Log) -> None:
         self._known = known
@@ -36,7 +37,7 @@ class Proven:
         return self._holds
 
     def prove(self) -> None:
-        """They have just worked."""
+        """The credentials have just worked."""
         if self._holds:
             return
         self._holds = True

@@ -34,7 +34,7 @@ class OutboundProxy:
 
 
 def connect_request(proxy: OutboundProxy, host: str, port: int) -> bytes:
-    """What asks the proxy for a tunnel."""
+    """The request that asks the proxy for a tunnel."""
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode("ascii")
     if proxy.username:
@@ -47,7 +47,7 @@ def connect_request(proxy: OutboundProxy, host: str, port: int) -> bytes:
 async def ask_for_tunnel(
     reactor: Any, stream: Stream, proxy: OutboundProxy, host: str, port: int, deadline: float
 ) -> None:
-    """Returns when the proxy says 2xx. `deadline` is in the reactor's seconds. Raises CloudFailure."""
+    """Return when the proxy has answered 2xx. `deadline`: the reactor's seconds. Raises CloudFailure."""
     tunnel = _Tunnel(stream)
     timer = reactor.callLater(max(0.0, deadline - reactor.seconds()), tunnel.timed_out)
     stream.receiver = tunnel

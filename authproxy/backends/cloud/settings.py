@@ -1,4 +1,4 @@
-"""What a section says of its cloud."""
+"""The cloud settings of a section."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A slow cloud, watched: what logins took, what a probe takes, and whether it may be ourselves who are slow."""
+"""Watches for a slow cloud: the times of logins, the time of a probe, and whether this process itself is slow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LATE = 0.1
 
 
 class SlowWatch:
-    """One section's. What comes of it is the section's option; here it is only known."""
+    """For one section. It only finds out; the section's option says what follows from it."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class SlowWatch:
         quick_again: Callable[[], None] = lambda: None,
         every: float = PROBE_EVERY,
     ) -> None:
-        """`check(timeout)` asks on a connection of its own, and raises CloudFailure; `threshold` in seconds."""
+        """`check(timeout)` asks on a connection of its own, and raises CloudFailure. `threshold`: seconds."""
         self._check = check
         self._threshold = threshold
         self._reactor = reactor
@@ -53,7 +53,7 @@ class SlowWatch:
         return self._pace.is_slow
 
     def took(self, seconds: float) -> None:
-        """An answer that the cloud owed at once, without a user in it."""
+        """The cloud has given an answer, after so many seconds, for which it didn't have to wait for a user."""
         if self._pace.took(seconds, self._reactor.seconds()):
             self._look()
 

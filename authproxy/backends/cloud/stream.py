@@ -25,12 +25,14 @@ MAX_UNSENT = 1_048_576
 
 
 class Receiver(Protocol):
-    """Who reads. Both are called from the reactor, never from inside a call of the stream's own methods."""
+    """Gets what arrives. Both methods are called from the reactor, never from within a method of the stream."""
 
     def received(self, octets: bytes) -> None: ...
 
     def ended(self, error: Exception | None) -> None:
-        """Called once. None: the peer said so properly (FIN; under TLS, close_notify). Not an OSError: our bug."""
+        """Called once. None: the peer ended it properly (FIN; under TLS, close_notify). An error that isn't an OSError
+        is our bug.
+        """
 
 
 class _Nobody:
@@ -42,7 +44,7 @@ class _Nobody:
 
 @implementer(IReadWriteDescriptor)
 class Stream:
-    """`receiver` may be exchanged at any time."""
+    """`receiver` can be exchanged at any time."""
 
     def __init__(self, reactor: Any, connected: socket.socket) -> None:
         self._reactor = reactor
@@ -60,7 +62,7 @@ class Stream:
 
     @property
     def is_quiet(self) -> bool:
-        """Open, and nothing has come that was not read: no octets that nobody asked for, no end."""
+        """Whether it is open, and nothing unread has arrived, neither octets nor an end."""
         if not self._open:
             return False
         try:
@@ -74,15 +76,14 @@ class Stream:
 
     @property
     def peer_certificate(self) -> dict[str, Any]:
-        """As the ssl module has it; empty without TLS."""
+        """As the ssl module gives it; empty without TLS."""
         if isinstance(self._socket, ssl.SSLSocket) and self._open:
             return self._socket.getpeercert() or {}
         return {}
 
     def start_tls(self, context: ssl.SSLContext, name: str) -> Deferred[None]:
-        """Fires when the peer has proved to be `name`, or fails with the OSError that it ended with.
-
-        Cancelling it closes the stream.
+        """Fires when the peer has proved to be `name`; fails with the OSError that ended it. Cancelling it closes the
+        stream.
         """
         self._handshake = Deferred(lambda _: self.close())
         handshake = self._handshake
@@ -114,7 +115,7 @@ class Stream:
             self._end_soon(error)
 
     def close(self) -> None:
-        """Now, and without a word to the receiver."""
+        """Close it at once, without telling the receiver."""
         if not self._open:
             return
         self._open = False
@@ -181,7 +182,7 @@ class Stream:
             self._end(error)
 
     def connectionLost(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
-        """The reactor saw an error on the descriptor, and has forgotten it."""
+        """The reactor met an error on the descriptor, and no longer watches it."""
         bug = reason.value
         if isinstance(bug, Exception) and not isinstance(bug, ConnectionLost | ConnectionDone):
             self._end(bug)
@@ -236,7 +237,7 @@ class Stream:
 
 
 def error_of(connection: socket.socket) -> OSError:
-    """What the kernel holds against a socket."""
+    """The pending error of a socket."""
     try:
         number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     except OSError as error:

@@ -31,7 +31,7 @@ _SYSTEM_STORES = (
 
 
 def ssl_context(trust: Trust) -> ssl.SSLContext:
-    """Raises UnusableTrust."""
+    """The context for connections to the cloud. Raises UnusableTrust."""
     if not trust.verify or not trust.verify_hostname:
         raise UnusableTrust("the cloud is always verified")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,4 +1,4 @@
-"""Binding as an account, and what the directory's answer means: right, wrong, or no verdict at all (L15, L16)."""
+"""Binding as an account, and the meaning of the directory's answer: right, wrong, or no verdict (L15, L16)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _TODO = {
 
 
 class NoVerdict(Exception):
-    """The server answered, and not to the question. The text is for the log."""
+    """The server's answer says nothing about the password. The text is for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """`cause` is the audit's word."""
+    """`cause` is the audit's word for why."""
 
     cause: str
 
@@ -79,7 +79,7 @@ Proof = Right | Wrong
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who binds. `name` is for a simple bind (a DN, mostly), `account` for NTLM."""
+    """Who binds. `name`: for a simple bind, usually a DN; `account`: for NTLM."""
 
     name: str
     account: Account | None
@@ -88,7 +88,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Binder:
-    """How a section's accounts prove themselves."""
+    """Binds as the accounts of a section."""
 
     auth_type: AuthType
     transport: Transport
@@ -145,7 +145,7 @@ class Binder:
 
 
 def judge(result: Result, policy: PasswordPolicy | None) -> Proof:
-    """What a bind's result says. Raises NoVerdict, Unusable."""
+    """The meaning of a bind's result. Raises NoVerdict, Unusable."""
     if result.code == ResultCode.SUCCESS:
         # A password that must be changed first is no login, on Active Directory and here (L16).
         cause = policy_cause(policy)

@@ -1,4 +1,4 @@
-"""From a host's name to a connection that may be used: look up, connect, prove by TLS whom we speak to (T1, T6)."""
+"""From a host's name to a usable connection: DNS, TCP, and TLS that proves who the server is (T1, T6)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Unusable(Exception):
-    """The administrator has to act; no host will do better. The text says what to do."""
+    """The administrator has to act, because no other host would do better. The text says what to do."""
 
 
 class Connector:

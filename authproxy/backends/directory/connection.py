@@ -1,7 +1,7 @@
-"""One LDAP connection to a directory: one operation at a time, each with a deadline, closed at the first oddity.
+"""One LDAP connection to a directory: one operation at a time, each with a deadline. It is closed at the first oddity.
 
-Nothing is accepted that was not asked for: no second answer, no octet behind a StartTLS answer in plain text
-(CVE-2011-0411), no message beyond the limit. Referrals come back as values and are never followed (L25).
+Nothing unexpected is accepted: no second answer, no octet after a StartTLS answer in plain text (CVE-2011-0411), no
+message beyond the limit. Referrals come back as values and are never followed (L25).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _UNACKNOWLEDGED = 20_000  # milliseconds that sent octets may stay unacknowledge
 
 
 class ConnectionFailed(Exception):
-    """The connection is over, and with it the operation. The text says why, for the log.
+    """The connection is closed, and the operation has failed. The text says why, for the log.
 
     `untrusted`: TLS failed because of what the peer is.
     """
@@ -70,7 +70,9 @@ class ConnectionFailed(Exception):
 
 
 class SecurityLayer(Protocol):
-    """What a SASL bind put over the connection (RFC 4422 §3.7). Both raise ValueError when it doesn't fit."""
+    """The layer that a SASL bind put over the connection (RFC 4422 §3.7). Both methods raise
+    ValueError for bad input.
+    """
 
     def wrap(self, octets: bytes) -> bytes: ...
 
@@ -78,7 +80,7 @@ class SecurityLayer(Protocol):
 
 
 class Receiver(Protocol):
-    """Whoever takes a connection over: octets as they come, and the end, once."""
+    """Takes a connection over: gets octets as they arrive, and the end, once."""
 
     def received(self, octets: bytes) -> None: ...
 
@@ -87,7 +89,7 @@ class Receiver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A search's answer. `references`: how many continuations were named, and not followed."""
+    """A search's answer. `references`: how many continuations it named; they aren't followed."""
 
     result: Result
     entries: tuple[SearchResultEntry, ...]
@@ -118,7 +120,7 @@ class LdapConnection(protocol.Protocol):
         reactor: interfaces.IReactorTime,
         made: Callable[[LdapConnection], None] = _tell_nobody,
     ) -> None:
-        """`made` is told when it is connected; TLS may still be to come."""
+        """`made` is called when it is connected; TLS may still be to come."""
         self._made = made
         self._deadline = Deadline(reactor, self._late)
         self._awaited = ""
@@ -149,14 +151,14 @@ class LdapConnection(protocol.Protocol):
     async def bind(
         self, request: BindRequest, deadline: float, controls: bytes = b""
     ) -> tuple[BindResponse, tuple[Control, ...]]:
-        """The answer, whatever it says, and its controls. `controls`: what to send, encoded."""
+        """The answer, whatever it says, and its controls. `controls`: those to send, encoded."""
         sent = self._send(request, BindResponse, controls)
         response, answered = await self._answer(sent, deadline)
         assert isinstance(response, BindResponse)  # noqa: S101 - what _receive let through
         return response, answered
 
     async def search(self, request: SearchRequest | EncodedSearch, deadline: float) -> Found:
-        """Its entries, which must not be more than the request's size limit allows."""
+        """The entries, at most as many as the request's size limit."""
         sent = self._send(request, SearchResultDone)
         response, _ = await self._answer(sent, deadline)
         assert isinstance(response, SearchResultDone)  # noqa: S101 - what _receive let through
@@ -165,7 +167,7 @@ class LdapConnection(protocol.Protocol):
         return Found(response.result, tuple(sent.entries), sent.references)
 
     async def start_tls(self, tls: ClientTls, deadline: float) -> None:
-        """RFC 4511 §4.14, as the first operation. Whatever follows the answer in plain text ends the connection."""
+        """RFC 4511 §4.14, as the first operation. Octets after the answer in plain text end the connection."""
         sent = self._send(ExtendedRequest(START_TLS), ExtendedResponse)
         response, _ = await self._answer(sent, deadline)
         assert isinstance(response, ExtendedResponse)  # noqa: S101 - what _receive let through
@@ -176,7 +178,7 @@ class LdapConnection(protocol.Protocol):
         await self.handshake(deadline)
 
     async def handshake(self, deadline: float) -> None:
-        """Wait until TLS has shown who the peer is."""
+        """Wait until TLS has proved who the peer is."""
         if self._lost is not None:
             raise self._lost
         if not self.secured:
@@ -184,13 +186,13 @@ class LdapConnection(protocol.Protocol):
             await self._by(self._handshake, deadline, "TLS handshake")
 
     def protect(self, layer: SecurityLayer) -> None:
-        """From now on both sides speak through the layer."""
+        """Use this layer for everything from now on."""
         self._layer = layer
         if self._framer.pending:
             raise self._fail("octets in front of the security layer")
 
     def hand_over(self, receiver: Receiver) -> None:
-        """From now on this is somebody else's: no operation of ours goes over it any more."""
+        """Give the connection to this receiver; no operation of this class is possible any more."""
         if self._lost is not None:
             raise self._lost
         if self._pending is not None or self._layer is not None or self._framer.pending:
@@ -198,7 +200,7 @@ class LdapConnection(protocol.Protocol):
         self._receiver = receiver
 
     def unbind(self) -> None:
-        """Say goodbye and close."""
+        """Send an Unbind, and close."""
         if self._lost is None:
             self._write(encode_request(self._next_id(), UnbindRequest()))
             self._lost = ConnectionFailed("closed by us")
@@ -206,7 +208,7 @@ class LdapConnection(protocol.Protocol):
             self.transport.loseConnection()
 
     def abort(self, problem: str) -> None:
-        """Close at once; whoever waits is told this."""
+        """Close at once; the operation in progress fails with this reason."""
         self._fail(problem)
 
     # ---- sending

@@ -38,7 +38,7 @@ _ANYTHING: Filter = Present("objectClass")
 
 
 class CountedNames:
-    """Of one directory."""
+    """The names at one directory."""
 
     def __init__(self, directory: Directory, *, clock: Clock) -> None:
         self._directory = directory
@@ -46,10 +46,10 @@ class CountedNames:
         self._known: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
     async def of(self, typed: str, deadline: float, *, unconfirmed: bool = False) -> str:
-        """The entry's own name; of a name that no entry has, what its forms have in common.
+        """The name of the entry that was meant; if there is none, the part that all forms of the name have in common.
 
-        `unconfirmed`: nobody looks up who has bound, so a directory that refuses our service account need not be in the
-        way. Raises PrimaryUnavailable.
+        `unconfirmed`: nobody looks up who has bound, so it doesn't matter if the directory refuses our service account.
+        Raises PrimaryUnavailable.
         """
         known = self._known.get(typed)
         if known is not None and self._clock() < known[0]:

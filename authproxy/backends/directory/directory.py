@@ -42,19 +42,19 @@ _REPEAT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DirectoryHealth:
-    """`service_account`: why it was refused, "" when it wasn't."""
+    """`service_account`: why it was refused; "" if it wasn't."""
 
     hosts: tuple[HostHealth, ...]
     service_account: str
 
     @property
     def ready(self) -> bool:
-        """Somebody can be asked. A host that was never asked counts: nothing speaks against it."""
+        """Whether a host can be asked. A host that was never asked counts as usable."""
         return not self.service_account and any(host.state is not State.DOWN for host in self.hosts)
 
 
 class Directory:
-    """`ad_client`; a pipeline.ports.Primary."""
+    """An `ad_client` section (implements pipeline.ports.Primary)."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Directory:
         log: Log,
         certificates: ServerCertificates | None = None,
     ) -> None:
-        """Connects to nothing; `start` does. `certificates` is told what the servers' certificates say."""
+        """It connects to nothing before `start`. `certificates` gets the expiry of the servers' certificates."""
         self._settings = settings
         self._reactor = reactor
         self._log = log
@@ -87,7 +87,7 @@ class Directory:
         self.guard = LockoutGuard(settings.lockout, section=settings.name, reactor=reactor, log=log)
 
     def start(self) -> None:
-        """Ask each host whether it is there."""
+        """Ask each host whether it answers."""
         doubt = _doubt(self._settings)
         if doubt:
             self._log.warn("directory.unprotected", section=self._settings.name, todo=doubt)
@@ -107,14 +107,14 @@ class Directory:
         return self._lookup
 
     async def is_admitted(self, server: Server, user: User, deadline: float) -> bool:
-        """In `security_group_dn`, if there is one. Raises as Server's methods do."""
+        """Whether the entry is in `security_group_dn`, or none is required. Raises as Server's methods do."""
         return self._membership is None or await is_member(server, self._membership, user, deadline)
 
     def health(self) -> DirectoryHealth:
         return DirectoryHealth(self._hosts.health(), self._service.refused)
 
     async def examine(self, timeout: float) -> tuple[HostReport, ...]:
-        """Each host in turn, as the service account; `timeout` seconds for each. Nobody's password is tried."""
+        """Test each host as the service account, `timeout` seconds each. No user's password is tried."""
         return tuple([await self._examine(server, timeout) for server in self._servers])
 
     async def _examine(self, server: Server, timeout: float) -> HostReport:
@@ -131,9 +131,9 @@ class Directory:
     async def verify(
         self, request: AuthRequest, password: Secret, groups_of: GroupsOf | None = None
     ) -> Verified | Refused:
-        """See pipeline.ports.Primary. Within `timeout` and the request's deadline, all hosts together (A6).
+        """See pipeline.ports.Primary. Takes at most `timeout` and the request's deadline, for all hosts together (A6).
 
-        `groups_of` is asked once the password is right, at the same server.
+        `groups_of` is asked at the same server, after the password was found right.
         """
         # The pipeline's rule already; here too because it is this file that would bind anonymously (R25).
         if not password:
@@ -148,9 +148,9 @@ class Directory:
         return await self.consult(ask, request.deadline)
 
     async def consult(self, question: Callable[[Server, float], Awaitable[T]], deadline: float) -> T:
-        """The first host's answer that is one. Within `timeout` and the deadline, all hosts together (A6).
+        """The first verdict of a host, within `timeout` and the deadline for all hosts together (A6).
 
-        `question` is asked with a server and its own deadline, and raises as Server's methods do. Raises
+        `question` is called with a server and its own deadline, and raises as Server's methods do. Raises
         PrimaryUnavailable.
         """
         deadline = min(deadline, self._reactor.seconds() + self._settings.timeout)
@@ -255,7 +255,7 @@ def _doubt(settings: DirectorySettings) -> str:
 
 
 async def is_member(server: Server, group: Membership, user: User, deadline: float) -> bool:
-    """Raises as Server's methods do."""
+    """Whether the entry is in the group. Raises as Server's methods do."""
 
     async def holds(connection: LdapConnection) -> bool:
         return await group.holds(connection, server.root, user, deadline)

@@ -1,4 +1,4 @@
-"""Trying a directory before anybody logs in (`authproxy probe`): is what the configuration names there?"""
+"""Tests a directory for `authproxy probe`: do the things that the configuration names exist?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AD_NAMES = frozenset({"samaccountname", "userprincipalname"})
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """`problem` is "" when the service account got in and saw what it has to see."""
+    """`problem` is "" if the service account could log in and see what it needs."""
 
     host: str
     problem: str
@@ -32,7 +32,9 @@ class HostReport:
 async def examine(
     connection: LdapConnection, root: Root, settings: DirectorySettings, deadline: float
 ) -> tuple[str, ...]:
-    """What is doubtful. Raises ConnectionFailed; Unusable when something named in the configuration isn't there."""
+    """What is doubtful about this host. Raises ConnectionFailed; Unusable if something that the configuration names
+    doesn't exist.
+    """
     await _must_be_there(connection, "search_dn", settings.search_dn, deadline)
     if settings.security_group_dn is not None:
         await _must_be_there(connection, "security_group_dn", settings.security_group_dn, deadline)

@@ -26,17 +26,19 @@ _AT_ONCE = 50  # members in one filter
 
 
 class Membership:
-    """Of one group."""
+    """Membership in one group."""
 
     def __init__(self, group: str, *, section: str, log: Log) -> None:
-        """`group` is its DN. Raises MalformedDN."""
+        """`group`: its DN. Raises MalformedDN."""
         self._group = group
         self._dn = parse_dn(group)
         self._section = section
         self._log = log
 
     async def holds(self, connection: LdapConnection, root: Root, user: User, deadline: float) -> bool:
-        """Raises ConnectionFailed, NoVerdict, Unusable: nobody is in, and nobody out, because of an error."""
+        """Whether the entry is in the group. Raises ConnectionFailed, NoVerdict, Unusable: an error is neither yes nor
+        no.
+        """
         if any(name.lower() == self._group.lower() for name in user.member_of):
             return True
         if root.active_directory:
@@ -110,7 +112,7 @@ async def groups_of(
     deadline: float,
     others: Sequence[Filter] = (),
 ) -> list[str]:
-    """The groups that hold any of these, by DN, or that match one of `others`."""
+    """The DNs of the groups that contain any of these, or that match one of `others`."""
     groups: list[str] = []
     for at in range(0, len(members), _AT_ONCE):
         wanted = Or((*_members(members[at : at + _AT_ONCE]), *others))

@@ -40,7 +40,7 @@ class Probe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostHealth:
-    """For /readyz and the status page. `since`: seconds that it has been so."""
+    """For /readyz and the status page. `since`: how many seconds it has been so."""
 
     host: str
     state: State
@@ -98,7 +98,9 @@ class Hosts(Generic[H]):
         )
 
     async def usable(self, deadline: float) -> list[H]:
-        """Whom to ask, the best first. When all are down: as soon as a probe finds one; none if none does in time."""
+        """The hosts to ask, the best one first. If all are down, wait for a probe that finds one; none if that takes
+        too long.
+        """
         found = self._usable()
         if found or self._closed:
             return found
@@ -106,14 +108,14 @@ class Hosts(Generic[H]):
         return self._usable()
 
     def answered(self, host: H) -> None:
-        """A login got its answer there, whatever it was."""
+        """A login got an answer from this host, whatever it was."""
         watched = self._find(host)
         watched.failures = 0
         if watched.state is not State.UP:
             self._become(watched, State.UP, "")
 
     def failed(self, host: H, why: str) -> None:
-        """A login got no answer there."""
+        """A login got no answer from this host."""
         watched = self._find(host)
         watched.failures += 1
         watched.failed_at = self._reactor.seconds()

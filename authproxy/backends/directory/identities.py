@@ -26,7 +26,7 @@ _NOBODY = frozenset({ResultCode.NO_SUCH_OBJECT, ResultCode.INVALID_DN_SYNTAX})
 
 
 class Identities:
-    """Of one section's binds."""
+    """The identities of one section's binds."""
 
     def __init__(
         self,
@@ -37,10 +37,9 @@ class Identities:
         log: Log,
         as_typed: bool = False,
     ) -> None:
-        """`applications`: where entries stand that needn't be people, such as an application's own account.
-
-        `groups`: DNs of groups, of which a Verified tells those that the entry is in. `as_typed`: a Verified's
-        username is the bind name, where that is no DN, instead of the entry's username_attribute. Raises MalformedDN.
+        """`applications`: where entries may be that aren't people, such as an application's own account. `groups`: DNs;
+        a Verified names those that the entry is in. `as_typed`: a Verified's username is the bind name, unless that
+        is a DN, instead of the entry's username attribute.
         """
         self._directory = directory
         self._applications = applications
@@ -49,9 +48,10 @@ class Identities:
         self._groups = [(group, Membership(group, section=section, log=log)) for group in groups]
 
     async def confirm(self, name: str, deadline: float, typed: str = "") -> Verified | Refused:
-        """Exactly one entry has this name, or nobody logs in (L27). Raises PrimaryUnavailable.
+        """The one entry that the bind name means; if there isn't exactly one, nobody logs in (L27).
 
-        `typed`: the bind name, where the directory has said that it means `name`.
+        `name`: what the directory says has bound; `typed`: the bind name as the client sent it. Raises
+        PrimaryUnavailable.
         """
 
         async def ask(server: Server, until: float) -> Verified | Refused:

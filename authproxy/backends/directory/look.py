@@ -22,7 +22,7 @@ from authproxy.protocols.ldap.dn import Subtree
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`username` is the one name for everything that follows (R33). `admitted` None: no group is required."""
+    """`username`: the one name used for everything that follows (R33). `admitted` None: no group is required."""
 
     username: str
     dn: str
@@ -40,9 +40,8 @@ async def look_up(
     applications: Sequence[Subtree] = (),
     log: Log,
 ) -> Seen | Refused:
-    """The one entry of this name. `groups`: DNs, of which Seen tells those that it is in.
-
-    `applications`: where entries stand that needn't be people. Raises PrimaryUnavailable.
+    """The one entry with this name. `groups`: DNs; Seen names those that it is in. `applications`: where entries may be
+    that aren't people. Raises PrimaryUnavailable.
     """
     name = read_name(typed)
     memberships = [(group, Membership(group, section=directory.settings.name, log=log)) for group in groups]

@@ -1,4 +1,4 @@
-"""From what was typed to the one entry that it means (L26, L27), and the one name that entry has (R33)."""
+"""From the name that was typed to the one entry that it means (L26, L27), and that entry's one name (R33)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _ONE_PER_DOMAIN = 50
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An entry that may log in, if the password is right."""
+    """An entry that may log in if the password is right."""
 
     dn: str
     username: Username  # the directory's name for it
@@ -73,7 +73,7 @@ class Lookup:
     async def find(
         self, connection: LdapConnection, root: Root, name: Name, deadline: float
     ) -> User | Refused:
-        """Exactly one entry below search_dn. Raises ConnectionFailed, NoVerdict, Unusable."""
+        """The one matching entry below search_dn. Raises ConnectionFailed, NoVerdict, Unusable."""
         entries = await self._entries(connection, root, name, deadline)
         if not entries:
             return Refused("unknown_user")
@@ -90,7 +90,7 @@ class Lookup:
     async def is_in_domain(
         self, connection: LdapConnection, root: Root, dn: str, name: str, deadline: float
     ) -> bool:
-        """Of Active Directory's domains, by DNS or NetBIOS name. Raises ConnectionFailed."""
+        """Whether an entry of Active Directory is in this domain, by DNS or NetBIOS name. Raises ConnectionFailed."""
         if not root.active_directory:
             return False
         domain = await self._forest.domain(name, connection, root, deadline)

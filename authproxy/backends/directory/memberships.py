@@ -45,10 +45,10 @@ class _Known:
 
 
 class Memberships:
-    """Of these groups, for one section."""
+    """Memberships in a section's groups."""
 
     def __init__(self, groups: Collection[str], *, clock: Clock) -> None:
-        """`groups`: DNs, in whose words the answers are. Raises MalformedDN."""
+        """`groups`: DNs; answers use the same spelling. Raises MalformedDN."""
         self._groups = {group: parse_dn(group) for group in groups}
         self._clock = clock
         self._known: dict[str, _Known] = {}
@@ -56,7 +56,7 @@ class Memberships:
     async def of(
         self, connection: LdapConnection, root: Root, user: User, deadline: float
     ) -> tuple[frozenset[str], frozenset[str]]:
-        """Those that hold the user, and the others. Raises ConnectionFailed, NoVerdict, Unusable."""
+        """The groups that the user is in, and the others. Raises ConnectionFailed, NoVerdict, Unusable."""
         direct = {parsed(name) for name in user.member_of}
         inside = {group for group, dn in self._groups.items() if dn in direct}
         left = {group: dn for group, dn in self._groups.items() if group not in inside}
@@ -147,7 +147,7 @@ class GroupingDirectory:
         self._memberships = memberships
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused:
-        """Raises PrimaryUnavailable, also when the password was right and a group can't be read."""
+        """Raises PrimaryUnavailable, also if the password was right but a group can't be read."""
         return await self._directory.verify(request, password, self._of)
 
     async def groups_of(

@@ -43,7 +43,7 @@ Name = PlainName | PrincipalName | DomainName | EntryName
 
 
 def read_name(typed: str) -> Name:
-    """Whatever is typed has one of the forms; a name that fits none is a plain one."""
+    """The form of a typed name. A name that fits no other form is a plain one."""
     if "=" in typed and _is_dn(typed):
         return EntryName(typed)
     domain, backslash, name = typed.partition("\\")
@@ -56,7 +56,7 @@ def read_name(typed: str) -> Name:
 
 
 def bare(typed: str) -> str:
-    """The part that all forms of a name have in common, in small letters: for counting, not for looking anybody up."""
+    """The part that all forms of a name have in common, in small letters; for counting, not for looking up."""
     match read_name(typed):
         case DomainName(_, name) | PlainName(name):
             return canonical(name)

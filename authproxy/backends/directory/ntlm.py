@@ -41,20 +41,22 @@ _STRONG_LEVELS = frozenset({"3", "4", "5"})
 
 
 class NtlmFailed(ValueError):
-    """The server's part of the exchange is wrong or too weak. No octets in the text."""
+    """The server's part of the exchange is wrong or too weak. The text contains no octets of it."""
 
 
 class NtlmUnusable(Exception):
-    """The administrator has to act: this machine can't do NTLM, or is told to do it badly."""
+    """This machine can't do NTLM, or is configured to do it badly; the administrator has to act."""
 
 
 class PasswordNotText(Exception):
-    """NTLM hashes characters; these octets are none."""
+    """NTLM hashes characters, and these octets aren't text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom to be. `domain`: NetBIOS or DNS name, "" when `name` is a user principal name or the server's own."""
+    """The account to bind as. `domain`: NetBIOS or DNS name; "" if `name` is a user principal name, or for the server's
+    own.
+    """
 
     name: str
     domain: str = ""
@@ -64,7 +66,7 @@ class Account:
 
 
 def nt_hash(password: Secret) -> Secret:
-    """What NTLM knows a password by. Raises PasswordNotText when it isn't UTF-8."""
+    """The hash by which NTLM knows a password. Raises PasswordNotText if it isn't UTF-8."""
     try:
         text = password.reveal().decode("utf-8")
     except UnicodeDecodeError:
@@ -84,7 +86,7 @@ class Exchange:
         certificate: Certificate | None,
         workstation: str,
     ) -> None:
-        """`certificate`: the server's, when TLS is on; then nothing is sealed, and the bind is bound to it.
+        """`certificate`: the server's, under TLS; then nothing is sealed, and the bind is bound to it.
 
         Raises PasswordNotText, NtlmUnusable.
         """
@@ -101,7 +103,7 @@ class Exchange:
         return self._step(None)
 
     def second(self, challenge: bytes | None) -> Secret:
-        """Raises NtlmFailed when the challenge is none, or too weak."""
+        """The answer to the challenge. Raises NtlmFailed if the challenge is malformed or too weak."""
         found = (challenge or b"").find(_CHALLENGE)
         flags = (challenge or b"")[found + _FLAGS_AT : found + _FLAGS_AT + 4]
         if found < 0 or len(flags) < 4:
@@ -113,7 +115,7 @@ class Exchange:
         return self._step(challenge)
 
     def layer(self, last: bytes | None) -> SealedLayer:
-        """What both sides speak through from now on. `last`: what came with the server's yes. Raises NtlmFailed."""
+        """The layer for everything that follows. `last`: the token in the server's success. Raises NtlmFailed."""
         if last:
             self._step(last)
         if not self._context.complete:

@@ -1,4 +1,4 @@
-"""Kept connections of one kind to one host: bounded in number, in age, in idleness, and in who waits for one."""
+"""A pool of connections of one kind to one host, with limits on number, age, idle time and waiting users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Overloaded(Exception):
 
 
 class Pool(Generic[C]):
-    """Whoever uses a connection has it alone."""
+    """A connection is used by one caller at a time."""
 
     def __init__(
         self,
@@ -44,7 +44,9 @@ class Pool(Generic[C]):
         age: float,
         reactor: Any,
     ) -> None:
-        """`open_connection` takes a deadline. `idle` and `age`: seconds that an unused and any connection is kept."""
+        """`open_connection` gets a deadline. `idle`, `age`: seconds that an unused connection, and any connection, is
+        kept.
+        """
         self._open = open_connection
         self._free = size
         self._most_waiting = waiting
@@ -61,7 +63,7 @@ class Pool(Generic[C]):
         return len(self._idle)
 
     async def use(self, work: Callable[[C], Awaitable[T]], deadline: float) -> T:
-        """What `work` returns for a connection. One that it leaves by an exception is closed.
+        """What `work` returns for a connection. If `work` raises, the connection is closed.
 
         Raises Overloaded, what opening raises, and what `work` raises.
         """
@@ -82,7 +84,7 @@ class Pool(Generic[C]):
             self._pass_on()
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use as soon as it comes back."""
+        """Close idle connections now, and the others when they come back."""
         self._closed = True
         self._stop_sweeping()
         idle, self._idle = self._idle, []

@@ -28,13 +28,13 @@ class Root:
     configuration: str = ""  # where Active Directory keeps what its domains are called
 
     def context_of(self, dn: str) -> str | None:
-        """The naming context that this entry is in, the longest if several."""
+        """The naming context that contains this entry; the longest one if several do."""
         fitting = [context for context in self.naming_contexts if context and _is_within(dn, context)]
         return max(fitting, key=len, default=None)
 
 
 async def read_root(connection: LdapConnection, deadline: float) -> Root:
-    """What it says; a server that hides its rootDSE says nothing. Raises ConnectionFailed."""
+    """The rootDSE; empty if the server hides it. Raises ConnectionFailed."""
     found = await connection.search(SearchRequest("", Scope.BASE, attributes=_ROOT_ATTRIBUTES), deadline)
     if found.result.code != ResultCode.SUCCESS or len(found.entries) != 1:
         return Root()
@@ -49,7 +49,7 @@ async def read_root(connection: LdapConnection, deadline: float) -> Root:
 
 
 class Forest:
-    """What the domains are called; asked once an hour."""
+    """The names of the domains; asked once an hour."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

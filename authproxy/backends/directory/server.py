@@ -33,7 +33,7 @@ _DEAD = frozenset({ResultCode.BUSY, ResultCode.UNAVAILABLE})
 
 
 class ServiceAccount:
-    """The account that looks users up, and when it may be tried again after the directory refused it."""
+    """The account that looks users up, and when to try it again after the directory has refused it."""
 
     def __init__(self, settings: DirectorySettings, *, reactor: Any, log: Log) -> None:
         self._section = settings.name
@@ -52,7 +52,9 @@ class ServiceAccount:
 
     @asynccontextmanager
     async def turn(self, deadline: float) -> AsyncIterator[None]:
-        """Until it has been accepted once, one bind at a time: a wrong password must not be tried by ten at once."""
+        """Until the account has been accepted once, allow one bind at a time, so that a wrong password isn't tried ten
+        times at once.
+        """
         if self._proven:
             yield
             return
@@ -69,7 +71,7 @@ class ServiceAccount:
             self._lock.release()
 
     def check(self) -> None:
-        """Raises Unusable while it is held back."""
+        """Raises Unusable while the account mustn't be tried."""
         if self.refused and self._reactor.seconds() < self._held_until:
             raise Unusable(f"the service account was refused: {self.refused}")
 
@@ -78,7 +80,7 @@ class ServiceAccount:
         self.refused, self._hold = "", _FIRST_HOLD
 
     def was_refused(self, cause: str) -> Unusable:
-        """Returns what to raise."""
+        """Note the refusal. Returns the exception to raise."""
         self._proven = False
         self.refused = cause
         self._held_until = self._reactor.seconds() + self._hold
@@ -95,7 +97,7 @@ class ServiceAccount:
 
 
 def service_account(name: str, domain: str) -> Account:
-    """`DOMAIN\\user` and `user@domain` say their domain themselves."""
+    """The account of a section. `DOMAIN\\user` and `user@domain` contain their domain."""
     own, backslash, user = name.partition("\\")
     if backslash:
         return Account(user, own)
@@ -150,14 +152,14 @@ class Server:
         self._proving.close()
 
     async def search(self, work: Callable[[LdapConnection], Awaitable[T]], deadline: float) -> T:
-        """What `work` makes of a connection that is bound as the service account.
+        """What `work` returns for a connection that is bound as the service account.
 
         Raises ConnectionFailed, NoVerdict, Overloaded, Unusable.
         """
         return await self._searching.use(work, deadline)
 
     async def prove(self, credentials: Credentials, deadline: float) -> Proof:
-        """One attempt at the password. Raises as `search` does, and PasswordNotText."""
+        """Try the password once. Raises as `search` does, and PasswordNotText."""
 
         async def bind(connection: LdapConnection) -> Proof:
             connection.single_use = self._binds_once
@@ -166,7 +168,7 @@ class Server:
         return await self._proving.use(bind, deadline)
 
     async def probe(self) -> None:
-        """Whether it answers: a connection of its own, TLS, the rootDSE, nobody's password. Raises NoAnswer."""
+        """Whether it answers: TLS and the rootDSE, on a connection of its own, without a password. Raises NoAnswer."""
         deadline = self._reactor.seconds() + self._probe_timeout
         try:
             connection = await self.open(deadline)
@@ -182,7 +184,7 @@ class Server:
             raise NoAnswer(f"{code_name(found.result.code)} {found.result.diagnostic}".rstrip())
 
     async def examine(self, deadline: float) -> tuple[str, ...]:
-        """The service account's way to the users, on a connection of its own: what is doubtful about it.
+        """What is doubtful about the service account's way to the users, tested on a connection of its own.
 
         Raises ConnectionFailed, NoVerdict, Unusable.
         """
@@ -217,7 +219,7 @@ class Server:
                 self._service.accepted()
 
     async def open(self, deadline: float) -> LdapConnection:
-        """A connection on which nothing was said; whoever asks for it has to close it."""
+        """A new connection on which nothing was sent; the caller has to close it."""
         return await self._connector.connect(self.host, deadline)
 
     @property

@@ -1,4 +1,4 @@
-"""What a directory is configured with. Whatever can be wrong in the words is found here, before anything starts."""
+"""The settings of a directory. Everything that can be wrong in them is found here, before anything starts."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from authproxy.protocols.ldap.requests import UnbindRequest, encode_request
 
 
 class Receiver(Protocol):
-    """The other side of the relay. A producer, too: it is paused while the directory doesn't read."""
+    """The other side of the relay. It is also a producer: it is paused while the directory doesn't read."""
 
     def received(self, octets: bytes) -> None: ...
 
     def lost(self, why: str) -> None:
-        """Once, and not after a `close` from here."""
+        """Called once, but not after our own `close`."""
 
     def pauseProducing(self) -> None: ...  # noqa: N802 - Twisted's name
 
@@ -31,10 +31,10 @@ class Receiver(Protocol):
 
 
 class Upstream:
-    """An open connection to one host. Nothing was said on it yet, TLS aside."""
+    """An open connection to one host, on which nothing was sent apart from TLS."""
 
     def __init__(self, connection: LdapConnection, host: str, receiver: Receiver) -> None:
-        """Raises ConnectionFailed: it is over already."""
+        """Raises ConnectionFailed if it is closed already."""
         self.host = host
         self._receiver: Receiver | None = receiver
         connection.hand_over(self)
@@ -46,7 +46,7 @@ class Upstream:
             self._transport.write(octets)
 
     def pause(self) -> None:
-        """Read no more from the directory, until `resume`."""
+        """Stop reading from the directory until `resume`."""
         if self._receiver is not None:
             self._transport.pauseProducing()
 
@@ -55,7 +55,9 @@ class Upstream:
             self._transport.resumeProducing()
 
     def close(self, message_id: int = 0) -> None:
-        """The receiver isn't told. With a message id: says goodbye by it, behind what was written; else at once."""
+        """The receiver isn't told. With a message id: send an Unbind with it after what was written; otherwise close at
+        once.
+        """
         if self._receiver is None:
             return
         self._receiver = None
@@ -79,7 +81,7 @@ class Upstream:
 
 
 class Upstreams:
-    """Opens them, at whichever of a directory's hosts answers."""
+    """Opens upstream connections to whichever of a directory's hosts answers."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory

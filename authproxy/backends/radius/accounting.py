@@ -1,4 +1,6 @@
-"""Accounting handed on to RADIUS servers (RFC 2866 §2.3): nothing is kept here, the NAS asks until it is answered."""
+"""Forwards accounting to RADIUS servers (RFC 2866 §2.3). Nothing is stored: the NAS repeats its request until it is
+answered.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class RadiusAccounting:
         log: Log,
         certificates: ServerCertificates | None = None,
     ) -> None:
-        """`settings.hosts` are where accounting is listened to."""
+        """`settings.hosts`: the addresses for accounting."""
         self._settings = settings
         self._reactor = reactor
         self._servers = Servers(
@@ -39,9 +41,9 @@ class RadiusAccounting:
         self.pending = 0
 
     async def forward(self, packet: Packet) -> Packet | None:
-        """The server's response to an authentic request; None: nobody has answered, and it may be lost.
+        """The server's response to an authentic request. None: no server answered, and the request may be lost.
 
-        Raises ValueError: with our Proxy-State it is too long to go on.
+        Raises ValueError if the request is too long with our Proxy-State added.
         """
         attributes = relayed_request(packet, secrets.token_bytes(8))
         signed = packet.first(MESSAGE_AUTHENTICATOR) is not None

@@ -19,7 +19,7 @@ _PER_TURN = 64  # datagrams that one turn of the event loop takes before others 
 
 @implementer(IReadDescriptor)
 class ServerSocket:
-    """The kernel picks the port at random (RFC 6056) and drops what doesn't come from the server."""
+    """The kernel chooses a random port (RFC 6056), and drops datagrams that don't come from the server."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class ServerSocket:
         received: Callable[[int, bytes], None],
         refused: Callable[[], None],
     ) -> None:
-        """`received(identifier, datagram)`; `refused()`: the server's host says that nobody listens. Raises OSError."""
+        """`received(identifier, datagram)`. `refused()`: the server's host says that nobody listens. Raises OSError."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -51,18 +51,18 @@ class ServerSocket:
 
     @property
     def free(self) -> int:
-        """Identifiers that no request is using."""
+        """How many identifiers are unused."""
         return len(self._free)
 
     def take(self) -> int:
-        """An identifier. Raises IndexError when all 256 are pending."""
+        """An unused identifier. Raises IndexError if all 256 are pending."""
         return self._free.popleft()
 
     def release(self, identifier: int) -> None:
         self._free.append(identifier)
 
     def send(self, octets: bytes) -> None:
-        """Best effort: what can't be sent now is sent again later, like what the network loses."""
+        """Best effort: what can't be sent now is retransmitted, like what the network loses."""
         try:
             self._socket.send(octets)
         except ConnectionRefusedError:

@@ -1,4 +1,6 @@
-"""Whether a server lives: dead after silence, alive at the first answer, asked meanwhile at nobody's cost (A5)."""
+"""Whether a server is alive: dead after silence, alive at the first answer, probed meanwhile without costing a login
+(A5).
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,16 @@ TRY_AGAIN = 60.0
 
 
 class Silent(Exception):
-    """No acceptable reply. The text is for the log."""
+    """There was no acceptable reply. The text is for the log."""
 
 
 class Liveness:
-    """Of one server, which `name` says to the log. Times are the reactor's seconds."""
+    """The state of one server, named `name` in the log. Times are in the reactor's seconds."""
 
     def __init__(
         self, name: str, probe: Callable[[float], Coroutine[Any, Any, object]], *, reactor: Any, log: Log
     ) -> None:
-        """`probe(seconds)` asks what costs nobody's password; it raises Silent."""
+        """`probe(seconds)` asks something that needs no password; it raises Silent."""
         self._name = name
         self._probe = probe
         self._reactor = reactor
@@ -40,11 +42,11 @@ class Liveness:
 
     @property
     def is_alive(self) -> bool:
-        """Not known to be dead, or dead for so long that it is worth a try."""
+        """Whether to ask it: it isn't known to be dead, or has been dead so long that it is worth a try."""
         return self.dead_since is None or self._reactor.seconds() - self.dead_since >= TRY_AGAIN
 
     def heard(self) -> None:
-        """It has answered."""
+        """The server has answered."""
         self._heard_at = self._reactor.seconds()
         self._silences = 0
         if self.dead_since is not None:
@@ -52,7 +54,7 @@ class Liveness:
             self._log.info("primary.came_back", server=self._name)
 
     def silent(self, began: float) -> None:
-        """It has not, since `began`: it is counted, unless others were answered meanwhile."""
+        """The server has been silent since `began`; ignored if others were answered meanwhile."""
         if self._heard_at >= began:
             return
         self._silences += 1

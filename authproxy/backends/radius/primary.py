@@ -75,7 +75,7 @@ class RadiusPrimary:
 
     @property
     def returns(self) -> bool:
-        """Whether anything of an Accept goes on to the NAS because the configuration says so."""
+        """Whether the configuration passes on anything of an Accept to the NAS."""
         return self._settings.returned != NOTHING
 
     async def verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
@@ -108,7 +108,7 @@ class RadiusPrimary:
         return self._understand(request, reply, asked)
 
     def start(self) -> None:
-        """Nothing is asked before somebody logs in."""
+        """Nothing is asked before the first login."""
 
     async def close(self) -> None:
         self._servers.close()

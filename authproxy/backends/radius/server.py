@@ -37,7 +37,7 @@ class _Exchange:
 
 
 class Server:
-    """`address` is numeric. Every wait ends by the caller's deadline."""
+    """`address` is numeric. Every wait ends at the caller's deadline."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Server:
         reactor: Any,
         log: Log,
     ) -> None:
-        """`retry_wait`: seconds to the first retransmission; each later one waits twice as long, and a bit."""
+        """`retry_wait`: seconds before the first retransmission; each later one waits about twice as long."""
         self.address, self.port = address, port
         self._secret = secret
         self._require = require_message_authenticator
@@ -70,16 +70,16 @@ class Server:
         return len(self._pending)
 
     def is_alive(self) -> bool:
-        """Not known to be dead, or dead for so long that it is worth a try."""
+        """Whether to ask it: it isn't known to be dead, or has been dead so long that it is worth a try."""
         return self._liveness.is_alive
 
     @property
     def dead_since(self) -> float | None:
-        """The reactor's seconds."""
+        """The reactor's seconds; None: it isn't known to be dead."""
         return self._liveness.dead_since
 
     async def ask(self, build: Build, *, sends: int, deadline: float) -> tuple[Packet, Packet]:
-        """The reply, and its request, which is sent up to `sends` times, the same octets each time (R37).
+        """The reply, and the request, which is sent up to `sends` times with the same octets (R37).
 
         `deadline`: the reactor's seconds. Raises Silent.
         """
@@ -95,7 +95,7 @@ class Server:
             exchange.socket.release(exchange.request.identifier)
 
     def close(self) -> None:
-        """Whoever waits gets Silent."""
+        """Pending requests fail with Silent."""
         self._closed = True
         self._liveness.close()
         for exchange in list(self._pending.values()):
@@ -188,7 +188,7 @@ class Server:
                 exchange.fire(Silent(f"{self}: connection refused"))
 
     async def probe(self, timeout: float) -> Packet:
-        """Status-Server. Raises Silent; it does not count as a silence of a login."""
+        """Send Status-Server. Raises Silent, which isn't counted as the silence of a login."""
         exchange = self._begin(
             lambda identifier, authenticator, _: status_server(
                 identifier=identifier, authenticator=authenticator, secret=self._secret

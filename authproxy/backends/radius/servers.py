@@ -1,4 +1,4 @@
-"""The servers of a `radius_client`: whom to ask first, the next one only on silence, never after a no (A5, R37)."""
+"""The servers of a `radius_client`: the next one is asked only after silence, never after a refusal (A5, R37)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AnyServer = Server | TlsServer
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """`problem` is "" when the server answered. Many don't speak Status-Server: silence proves nothing."""
+    """`problem` is "" if the server answered. Many servers don't support Status-Server, so silence proves nothing."""
 
     server: str
     problem: str
@@ -51,7 +51,7 @@ class Servers:
     async def ask(self, build: Build, deadline: float) -> tuple[Packet, Packet]:
         """The reply, and the request that it answers. `deadline`: the reactor's seconds.
 
-        Raises Silent: every server was, or there was no time left to ask one.
+        Raises Silent: no server answered, or no time was left to ask one.
         """
         problems: list[str] = []
         servers = await self._candidates(deadline, problems)
@@ -67,12 +67,12 @@ class Servers:
         raise Silent("; ".join(problems) or "no server")
 
     def close(self) -> None:
-        """Whoever waits gets Silent."""
+        """Pending requests fail with Silent."""
         for server in self._servers.values():
             server.close()
 
     async def examine(self, timeout: float) -> list[ServerReport]:
-        """Each server in turn, by Status-Server (RFC 5997): `timeout` seconds each. Nobody's password is tried."""
+        """Ask each server by Status-Server (RFC 5997), `timeout` seconds each. No user's password is tried."""
         problems: list[str] = []
         servers = await self._candidates(self._reactor.seconds() + timeout, problems)
         unresolved = [ServerReport(problem, problem, 0.0) for problem in problems]

@@ -1,4 +1,4 @@
-"""One connection over TLS to a RADIUS server: an identifier for each request, and whose answer comes back (R53)."""
+"""One connection over TLS to a RADIUS server: an identifier for each request, and whose answer came back (R53)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ _ENDING = frozenset(
 
 
 class ConnectionGone(Exception):
-    """What was asked on it may be asked again on another. `untrusted`: TLS failed by who the peer is."""
+    """The connection was lost; its requests may be sent again on another. `untrusted`: TLS failed because of what the
+    peer is.
+    """
 
     def __init__(self, why: str, *, untrusted: bool = False) -> None:
         super().__init__(why)
@@ -45,14 +47,14 @@ class ConnectionGone(Exception):
 
 @implementer(interfaces.IHandshakeListener)
 class ServerStream(protocol.Protocol):
-    """`ready` fires when TLS has shown who the server is, or fails with ConnectionGone."""
+    """`ready` fires when TLS has proved who the server is, or fails with ConnectionGone."""
 
     transport: Any
 
     def __init__(
         self, name: str, secret: Secret, *, reactor: Any, log: Log, heard: Callable[[], None]
     ) -> None:
-        """`heard` is told of each acceptable reply."""
+        """`heard` is called for each acceptable reply."""
         self._name = name
         self._secret = secret
         self._reactor = reactor
@@ -75,16 +77,16 @@ class ServerStream(protocol.Protocol):
 
     @property
     def free(self) -> int:
-        """Identifiers that no request is using."""
+        """How many identifiers are unused."""
         return len(self._free) if self._gone is None else 0
 
     @property
     def spent(self) -> bool:
-        """Nobody waits on it, and nobody can ask on it any more: its answers never came."""
+        """No request is pending, and no identifier is left: some answers never came."""
         return not self._pending and not self._free
 
     async def ask(self, build: Build, until: float) -> tuple[Packet, Packet]:
-        """The reply, and its request. `until`: the reactor's seconds. Raises Silent, ConnectionGone."""
+        """The reply, and the request. `until`: the reactor's seconds. Raises Silent, ConnectionGone."""
         identifier = self._free.popleft()
         try:
             request = self._made(build, identifier)
@@ -100,7 +102,7 @@ class ServerStream(protocol.Protocol):
         return reply, request
 
     async def status(self, build: Build, until: float) -> Packet:
-        """As ask, with the identifier that is kept for it; one at a time."""
+        """Like `ask`, with the identifier that is reserved for Status-Server; one at a time."""
         if STATUS_IDENTIFIER in self._pending:
             raise Silent(f"{self._name}: asked already")
         return await self._exchange(self._made(build, STATUS_IDENTIFIER), until)
@@ -124,7 +126,7 @@ class ServerStream(protocol.Protocol):
             self._pending.pop(request.identifier, None)
 
     def close(self) -> None:
-        """At leave; whoever waits gets ConnectionGone."""
+        """Close it; pending requests fail with ConnectionGone."""
         self._end(ConnectionGone(f"{self._name}: closed"))
         if self.transport is not None:
             self.transport.loseConnection()

@@ -1,4 +1,6 @@
-"""One RADIUS server over TLS (RFC 6614): kept connections, made again with growing pauses, watched while in use."""
+"""One RADIUS server over TLS (RFC 6614): connections are kept, opened again after growing pauses, and watched while in
+use.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ _ANSWER = 10.0  # seconds that it has for that
 
 
 class TlsServer:
-    """`address` is numeric; `tls` makes what checks its certificate. Every wait ends by the caller's deadline."""
+    """`address` is numeric; `tls` verifies the server's certificate. Every wait ends at the caller's deadline."""
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class TlsServer:
         reactor: Any,
         log: Log,
     ) -> None:
-        """`tls` raises UnusableTrust. `retry_wait`: as by UDP, it says how long an answer is waited for."""
+        """`tls` raises UnusableTrust. `retry_wait`: as by UDP, it says how long to wait for an answer."""
         self.address, self.port = address, port
         self._secret = secret
         self._tls = tls

@@ -155,7 +155,9 @@ class ServerSection(Outbound):
         description="The time in which as many wrong passwords are forgotten as `failures_per_client` or "
         "`failures_per_station` allows.",
     )
-    debug: Flag = Field(default=False, description="Like `debug` of `main`, for this section.")
+    debug: Flag = Field(
+        default=False, description="Accepted for existing files; has no effect. Set `debug` of `main`."
+    )
 
     CFG_DEFAULTS: ClassVar[Mapping[str, str]] = {"failmode": "safe"}
     FAMILIES: ClassVar[tuple[Family | GroupFamily, ...]] = (

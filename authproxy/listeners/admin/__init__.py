@@ -1,1 +1,1 @@
-"""`main.admin`: health, metrics and the status page. It reads; it can change nothing."""
+"""`main.admin`: health, metrics and the status page. It can't change anything."""

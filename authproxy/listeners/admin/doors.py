@@ -1,4 +1,4 @@
-"""What the status page says of open doors: nobody who looks at it can overlook one (F8)."""
+"""The status page's notice of open doors, which can't be overlooked (F8)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_ALARMS = 20
 
 
 def banner(sections: Sequence[SectionState], now: float) -> Markup | None:
-    """Stays on top of the page while a door is open, however far one scrolls."""
+    """Stays at the top of the page while a door is open, however far one scrolls."""
     doors = [section for section in sections if section.is_open]
     if not doors:
         return None

@@ -1,4 +1,4 @@
-"""Who may look. Every answer that isn't one is decided here, before anything is looked up."""
+"""Who may read `main.admin`. Every refusal is decided here, before anything is looked up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPEN_PATHS = frozenset({b"/livez"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the guard wants to know of a request. Header values are as sent, None when absent."""
+    """What the guard needs to know of a request. Header values are as sent, None if absent."""
 
     method: bytes
     path: bytes
@@ -33,13 +33,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """`names`: host names, beside localhost and addresses, that requests may call us by."""
+    """`names`: the host names, beside localhost and IP addresses, that a request's Host header may have."""
 
     names: frozenset[str] = frozenset()
     token: Secret | None = field(default=None, repr=False)
 
     def refuses(self, asked: Asked) -> Refusal | None:
-        """None: it may be answered."""
+        """Why the request is refused. None: it may be answered."""
         if asked.method not in (b"GET", b"HEAD"):
             return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "method")
         if not self._is_us(asked.host):

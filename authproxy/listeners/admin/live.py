@@ -58,7 +58,7 @@ class _Reader:
 
 
 class Live:
-    """All open pages."""
+    """All open status pages."""
 
     def __init__(self, fragments: Callable[[], Fragments], *, reactor: IReactorTime, log: Log) -> None:
         self._fragments = fragments
@@ -72,7 +72,7 @@ class Live:
         return len(self._readers) >= MOST_READERS
 
     def add(self, request: Request) -> None:
-        """Take over an answered request: its headers are set, its body is ours until the reader goes."""
+        """Take over a request whose headers are set; write to its body until the reader goes."""
         reader = _Reader(request)
         self._readers.add(reader)
         request.notifyFinish().addBoth(lambda _: self._gone(reader))
@@ -83,7 +83,7 @@ class Live:
             self._call = self._reactor.callLater(_EVERY, self._look)
 
     def close(self) -> None:
-        """End every stream; a page that is open will ask again."""
+        """End every stream; an open page will connect again."""
         if self._call is not None:
             self._call.cancel()
             self._call = None

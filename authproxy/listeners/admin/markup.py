@@ -19,7 +19,7 @@ Child = str | int | None | Iterable["Child"]
 
 
 def element(name: str, /, *children: Child, **attributes: str | None) -> Markup:
-    """`element("p", "a < b", class_="x")`. None is nothing; a trailing _ of an attribute's name goes away."""
+    """`element("p", "a < b", class_="x")`. None becomes nothing; a trailing _ of an attribute's name is removed."""
     shown = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(visible(value))}"'
         for key, value in attributes.items()

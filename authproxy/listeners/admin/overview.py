@@ -32,7 +32,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """A server of a primary. `since`: seconds since 1970, None if nothing is known."""
+    """A server of a primary. `since`: seconds since 1970, None if unknown."""
 
     name: str  # HOST:PORT
     health: Health
@@ -47,7 +47,7 @@ class PrimaryState:
 
     @property
     def health(self) -> Health:
-        """Of all hosts: one that is up is enough; down only when all are."""
+        """Of all hosts together: up if one is up, down only if all are down."""
         found = {host.health for host in self.hosts}
         if Health.UP in found:
             return Health.UP
@@ -56,7 +56,7 @@ class PrimaryState:
 
 @dataclass(frozen=True, slots=True)
 class CloudState:
-    """A section's way to its cloud. `breaker_open`: nobody is asked, the fail mode decides at once."""
+    """A section's connection to its cloud. `breaker_open`: the cloud isn't asked, and `failmode` decides at once."""
 
     api_host: str
     health: Health
@@ -88,7 +88,7 @@ class SectionState:
 
     @property
     def is_open(self) -> bool:
-        """A right password alone lets anyone in, now. Without a primary there is none, and nothing opens (F3)."""
+        """A correct password alone is enough now. Never true in a section without a primary (F3)."""
         if self.primary is None or self.cloud is None or self.fail_mode is not FailMode.SAFE:
             return False
         if self.primary_only_until is not None:
@@ -124,9 +124,8 @@ class CertificateState:
 
 @dataclass(frozen=True, slots=True)
 class ClientState:
-    """A RADIUS client and its Message-Authenticators. Times: seconds since 1970, None for never; counts: since start.
-
-    `advice`: whether requiring one would lock it out (listeners.radius.signers.Advice).
+    """A RADIUS client and its Message-Authenticators. Times: seconds since 1970, None for never; counts: since the
+    start. `advice`: whether requiring one would lock it out (listeners.radius.signers.Advice).
     """
 
     section: str
@@ -142,17 +141,17 @@ class ClientState:
 
 
 class Overview(Protocol):
-    """What service.py tells. Asked whenever somebody looks; each answer is short to make."""
+    """What the service reports. It is asked whenever somebody looks; each answer is quick to make."""
 
     def draining(self) -> bool: ...
 
     def sections(self) -> Sequence[SectionState]: ...
 
     def pending(self) -> Iterable[PendingLogin]:
-        """Oldest first."""
+        """The oldest first."""
 
     def decisions(self) -> Iterable[AuditEvent]:
-        """Newest first, as Recent has them."""
+        """The newest first, as in Recent."""
 
     def fail_opens(self) -> Iterable[AuditEvent]: ...
 
@@ -173,12 +172,12 @@ class Overview(Protocol):
         """What is known of how long RADIUS clients wait."""
 
     def troubles(self) -> Iterable[str]:
-        """What else an administrator may want to act on, a sentence each: a log that can't be written, …"""
+        """Other things on which an administrator may want to act, a sentence each: a log that can't be written, …"""
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`why` says what keeps it from being ready; `warnings`, what doesn't but should be known."""
+    """`why`: what keeps it from being ready; `warnings`: what doesn't, but should be known."""
 
     ready: bool
     why: tuple[str, ...] = ()
@@ -230,7 +229,7 @@ def _look_at_cloud(section: SectionState, cloud: CloudState, why: list[str], war
 
 
 def readiness(overview: Overview) -> Readiness:
-    """Of the whole: every section, and not draining."""
+    """Of the whole: every section is ready, and it isn't draining."""
     sections = overview.sections()
     why = [f"{section.name}: {one}" for section in sections for one in section_readiness(section).why]
     warnings = [

@@ -1,4 +1,4 @@
-"""The status page: what an operator wants to see at night, on a phone. No script is needed to read it."""
+"""The status page, readable at night on a phone. No script is needed to read it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class About:
 
 
 def parts(overview: Overview, about: About, now: float) -> dict[str, Markup]:
-    """The page's blocks by id; a live page replaces those that changed."""
+    """The page's blocks by id; a live page replaces those that have changed."""
     return {
         "head": _head(overview, about, now),
         "banner": join(banner(overview.sections(), now)),

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 def readyz(overview: Overview, section: str | None = None) -> tuple[bool, Json] | None:
-    """Whether it is ready, and why not. With a section's name: that section alone; None: there is no such."""
+    """Whether it is ready, and why not. With a section's name: of that section only; None: there is no such section."""
     sections = overview.sections()
     if section is None:
         whole = readiness(overview)
@@ -43,7 +43,7 @@ def readyz(overview: Overview, section: str | None = None) -> tuple[bool, Json] 
 
 
 def status(overview: Overview, about: Json) -> Json:
-    """Everything that the page shows. `about`: host, version, start."""
+    """Everything that the status page shows. `about`: host, version, start."""
     _, ready = readyz(overview) or (False, {})
     return {
         **about,

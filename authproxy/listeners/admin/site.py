@@ -1,4 +1,4 @@
-"""The HTTP side of `main.admin`: GET only, small, and nothing from a request reaches further than its path."""
+"""The HTTP side of `main.admin`: GET only, with short answers. Only the path of a request is used."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Answer:
 
 
 class Admin(Resource):
-    """Every path, each a short answer made when it is asked for."""
+    """Every path; each answer is made when it is asked for."""
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
@@ -84,7 +84,7 @@ class Admin(Resource):
         log: Log,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`metrics` makes the page of GET /metrics, of content type `metrics_kind`."""
+        """`metrics()` makes the page of GET /metrics, with content type `metrics_kind`."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._overview = overview
         self._metrics = metrics
@@ -225,7 +225,7 @@ class _Limited(WrappingFactory[Any]):
 def admin_factory(
     admin: Admin, reactor: IReactorTime, descriptors: Descriptors | None = None
 ) -> WrappingFactory[Any]:
-    """For listenTCP, or listenSSL. Its caller sees to it that only loopback goes without TLS and token."""
+    """For listenTCP or listenSSL. The caller makes sure that only a loopback address goes without TLS and token."""
     site = _QuietSite(  # type: ignore[no-untyped-call]
         admin, requestFactory=_BodilessRequest, timeout=_IDLE, reactor=reactor
     )
@@ -249,5 +249,5 @@ def _text(status: HTTPStatus, headers: dict[str, str] | None = None) -> Answer:
 
 
 def host_names(hostname: str, more: Iterable[str] = ()) -> frozenset[str]:
-    """What requests may call this machine, beside localhost and addresses."""
+    """The names that a request's Host header may have, beside localhost and IP addresses."""
     return frozenset(name.lower() for name in (hostname, *more) if name)

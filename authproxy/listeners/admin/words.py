@@ -1,4 +1,4 @@
-"""Times, spans and places as the status page says them."""
+"""Times, durations and places, as the status page writes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DAY = 86_400
 
 
 def place(client: str, nas_ip: str, client_ip: str | None) -> Markup | None:
-    """The client that asked; the user's own address when it is known, else the client's."""
+    """The client, and the user's own address if it is known, else the client's."""
     address = client_ip or nas_ip
     return join((client, " ", element("small", address))) if address else join(client)
 

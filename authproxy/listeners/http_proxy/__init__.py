@@ -1,1 +1,1 @@
-"""The HTTP proxy that other clients of the cloud go out by."""
+"""The HTTP proxy through which other clients reach the cloud."""

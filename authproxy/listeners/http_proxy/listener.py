@@ -1,4 +1,4 @@
-"""One port of the HTTP proxy: who may have a tunnel, and how many there may be."""
+"""One port of the HTTP proxy: who may open a tunnel, and how many."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Dial = Callable[[], Awaitable[socket]]
 
 class Refusals(Protocol):
     def tunnel_refused(self, cause: str) -> None:
-        """Somebody got no tunnel, or lost it by our doing."""
+        """A client got no tunnel, or we closed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelRules:
-    """What a port serves. `idle` is in seconds."""
+    """The rules of a port. `idle`: seconds."""
 
     section: str
     host: str
@@ -45,7 +45,7 @@ class TunnelRules:
 
 
 class HttpProxyListener(protocol.ServerFactory):
-    """Tunnels go on under the rules they began with."""
+    """Tunnels keep the rules under which they began."""
 
     noisy = False
 
@@ -71,7 +71,7 @@ class HttpProxyListener(protocol.ServerFactory):
         self._drained: list[Deferred[None]] = []
 
     def serve(self, rules: TunnelRules, dial: Dial) -> None:
-        """Go over to another configuration."""
+        """Use these rules for new connections."""
         self.rules, self.dial = rules, dial
 
     @property
@@ -80,11 +80,11 @@ class HttpProxyListener(protocol.ServerFactory):
 
     @property
     def pending(self) -> int:
-        """Tunnels in which an answer is due."""
+        """How many tunnels wait for an answer."""
         return sum(tunnel.asks for tunnel in self._open)
 
     def drain(self) -> Deferred[None]:
-        """Fires when nobody is left (A12). The port has to be closed already."""
+        """Fires when no connection is left (A12). The port has to be closed already."""
         drained: Deferred[None] = Deferred()
         self._drained.append(drained)
         self._look_at_all()
@@ -92,7 +92,7 @@ class HttpProxyListener(protocol.ServerFactory):
         return drained
 
     def close(self) -> None:
-        """Whoever is left is cut off."""
+        """Cut off all connections."""
         for tunnel in list(self._open):
             tunnel.abort()
 
@@ -132,7 +132,7 @@ class HttpProxyListener(protocol.ServerFactory):
         self._tell_drained()
 
     def may_lead_to(self, host: str, port: int) -> None:
-        """Raises NoTunnel for any place but one: this is nobody's way into the network, or out of it."""
+        """Raises NoTunnel for any place but the one: this must not be a way into the network, or out of it."""
         if (host, port) != (self.rules.host, self.rules.port):
             raise NoTunnel(HTTPStatus.FORBIDDEN, "destination", f"{host}:{port}")
 

@@ -1,4 +1,6 @@
-"""A client's connection from its CONNECT to its end: octets cross as they are, and wait where they have to."""
+"""A client's connection from its CONNECT to its end. Octets pass unchanged, and are held back while the other side
+can't take them.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ class _Far(_End):
 
 
 class Tunnel(_End):
-    """The client's end."""
+    """The client's side."""
 
     def __init__(self, listener: HttpProxyListener, address: str) -> None:
         super().__init__(address)
@@ -123,7 +125,7 @@ class Tunnel(_End):
         connected.close()  # the reactor has its own of it
 
     def reached(self, far: _Far) -> None:
-        """The cloud's end is there."""
+        """The connection to the cloud is there."""
         self.moved()
         self.wire.write(GRANTED)
         far.wire.write(self._head)
@@ -175,7 +177,7 @@ class Tunnel(_End):
                 end.wire.abortConnection()
 
     def look(self, now: float, *, draining: bool) -> None:
-        """Once a second: whether it is time to go. `draining`: it is, unless an answer is due (A12)."""
+        """Called once a second: end it if its time is over. `draining`: end it unless an answer is due (A12)."""
         if draining and not self.asks:
             self.abort()
             return

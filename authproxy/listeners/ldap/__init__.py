@@ -1,1 +1,1 @@
-"""`ldap_server_auto`: binds get a second factor, everything else is relayed octet for octet."""
+"""`ldap_server_auto`: binds need a second factor; everything else is relayed octet for octet."""

@@ -1,4 +1,4 @@
-"""What a client is told: a decision as a bind's result (L15, L16), a refusal of any other operation."""
+"""What a client is answered: a decision as a bind's result (L15, L16), and refusals of other operations."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ _TEXTS = {
 class Answered:
     """The directory's own answer to a bind: the operation and its controls, without the message id.
 
-    `username` and `dn`: whose bind it was, when it succeeded and the entry was confirmed.
+    `username` and `dn`: who has bound, if it succeeded and the entry was confirmed.
     """
 
     code: int
@@ -113,7 +113,7 @@ def granted(answer: Answered, message_id: int) -> bytes:
 
 
 def refused(decision: Decision, message_id: int) -> bytes:
-    """The BindResponse to anything that isn't an Accept."""
+    """The BindResponse to everything but an Accept."""
     match decision:
         case Reject(Reason.PRIMARY_REJECTED, _, Answered(code, content)) if code != ResultCode.SUCCESS:
             # L16: with its diagnostics and controls, from which applications read why.
@@ -127,7 +127,7 @@ def refused(decision: Decision, message_id: int) -> bytes:
 
 
 def bind_refusal(message_id: int, code: ResultCode) -> bytes:
-    """L15: no matched DN, no controls, one neutral text a code."""
+    """L15: no matched DN, no controls, and one neutral text for each code."""
     return encode_response(message_id, BindResponse(Result(code, _TEXTS[code])))
 
 

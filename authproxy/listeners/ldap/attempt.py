@@ -1,4 +1,6 @@
-"""A bind that is being decided: the password is proven on the client's own connection to the directory (L8 to L11)."""
+"""A bind that is being decided. The password is verified on the client's own connection to the
+directory (L8 to L11).
+"""
 
 from __future__ import annotations
 
@@ -33,23 +35,25 @@ _NO_VERDICT = frozenset(
 
 
 class Asker(Protocol):
-    """A session, as its attempt uses it."""
+    """A session, as its bind attempts see it."""
 
     async def bind_upstream(self, message_id: int, octets: bytes, deadline: float) -> Frame:
         """The directory's answer to a bind with these octets. Raises PrimaryUnavailable."""
 
     async def ask_upstream(self, request: ExtendedRequest, tag: int, deadline: float) -> Frame:
-        """Its answer to a request of ours. Raises PrimaryUnavailable."""
+        """The directory's answer to a request of ours. Raises PrimaryUnavailable."""
 
     async def confirm(self, name: str, deadline: float, typed: str) -> Verified | Refused:
         """Raises PrimaryUnavailable."""
 
     def upstream_bound(self, success: bool) -> None:
-        """What the connection to the directory is authorised for from now on: somebody, or nobody."""
+        """Note as whom the connection to the directory is bound from now on; None: as nobody."""
 
 
 class Attempt:
-    """`first`: nobody has bound on this connection before. `anybody`: who it is doesn't matter, and isn't looked up."""
+    """`first`: nobody has bound on this connection before. `anybody`: it doesn't matter who binds, so the entry isn't
+    looked up.
+    """
 
     def __init__(
         self,
@@ -70,7 +74,7 @@ class Attempt:
         self._asker = asker
 
     async def verify(self, password: Secret, deadline: float) -> Verified | Refused:
-        """Bind on this connection, once, and find out as whom. Raises PrimaryUnavailable."""
+        """Bind on this connection once, and find out as whom. Raises PrimaryUnavailable."""
         if not password or not self.bind.name:
             # RFC 4513 §5.1.2: either would be an anonymous bind that says it succeeded (L7).
             raise RuntimeError("a bind without a name or a password must not get here")
@@ -128,7 +132,7 @@ class Attempt:
 
 
 class Guard(Protocol):
-    """Spares accounts that have been tried with too many wrong passwords (A10)."""
+    """Protects accounts from too many wrong passwords (A10)."""
 
     async def attempt(
         self,
@@ -146,10 +150,10 @@ class CountedAs(Protocol):
 
 
 class BindPrimary:
-    """A pipeline.ports.Primary: each login's own bind.
+    """Implements pipeline.ports.Primary with each login's own bind.
 
-    `counted_as(typed, deadline, unconfirmed=…)`: whose wrong passwords these are, whatever form the bind name has.
-    Raises PrimaryUnavailable. `unconfirmed`: nobody will look up who has bound.
+    `counted_as(typed, deadline, unconfirmed=…)`: the name under which wrong passwords are counted, whatever form the
+    bind name has; raises PrimaryUnavailable. `unconfirmed`: nobody will look up who has bound.
     """
 
     def __init__(self, guard: Guard, counted_as: CountedAs) -> None:
@@ -169,7 +173,7 @@ class BindPrimary:
 
 
 def is_dn(name: str) -> bool:
-    """One RDN alone may be somebody's odd user name; two are a DN."""
+    """Whether a name is a DN. A single RDN may be an unusual user name; two are a DN."""
     try:
         return len(parse_dn(name).rdns) >= 2
     except MalformedDN:

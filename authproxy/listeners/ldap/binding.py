@@ -1,7 +1,7 @@
-"""A session's binds: what each needs, what is decided, and whose the session and its upstream are then (L8 to L10).
+"""A session's binds: what each needs, how it is decided, and as whom session and upstream are bound then (L8 to L10).
 
-Whoever isn't behind both factors is nobody here, and the connection to the directory is nobody's either before the
-client hears of it.
+A client that hasn't passed both factors isn't bound as anybody. Its connection to the directory is unbound too, before
+the client hears of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from authproxy.protocols.ldap.result import ResultCode
 
 
 class Holder(Protocol):
-    """A session, as its binds use it."""
+    """A session, as its binds see it."""
 
     @property
     def ended(self) -> bool: ...
@@ -35,14 +35,14 @@ class Holder(Protocol):
     def section(self) -> LdapSection: ...
 
     def adopt_section(self) -> None:
-        """Go by the configuration of now (A13)."""
+        """Use the current configuration (A13)."""
 
     def become(self, who: rules.Who) -> None: ...
 
     def become_nobody(self) -> None: ...
 
     def wait(self) -> None:
-        """Hold what comes, until `go_on`."""
+        """Hold what arrives until `go_on`."""
 
     def go_on(self) -> None: ...
 
@@ -52,7 +52,7 @@ class Holder(Protocol):
 
 
 class Binding:
-    """Implements attempt.Asker. One bind at a time is decided."""
+    """Implements attempt.Asker. One bind is decided at a time."""
 
     def __init__(self, holder: Holder, client: Client, relay: Relay, *, reactor: Any, log: Log) -> None:
         self._holder = holder
@@ -91,7 +91,7 @@ class Binding:
             self._run(work, attempt)
 
     def let_upstream_go(self) -> None:
-        """Unless the directory takes it for nobody's already (L9)."""
+        """Close the upstream connection, unless it isn't bound anyway (L9)."""
         if self._relay.authorised:
             self._relay.drop("refused")
 
@@ -185,7 +185,7 @@ class Binding:
         self._relay.authorised = success
 
     def soon(self, deadline: float = float("inf")) -> float:
-        """Not later than the directory may take for an answer."""
+        """The deadline by which the directory has to answer."""
         soon: float = self._reactor.seconds() + self._holder.section.options.bind_timeout
         return min(deadline, soon)
 

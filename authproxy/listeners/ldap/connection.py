@@ -1,4 +1,4 @@
-"""A client's connection: octets to messages and back, TLS, a balancer's header, and the limits in time (A9)."""
+"""A client's connection: octets to messages and back, TLS, a balancer's PROXY header, and time limits (A9)."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class LdapClient(protocol.Protocol):
         del self.session
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Never raises: what is our bug costs this client only (A19)."""
+        """Never raises: a bug of ours ends this client's connection only (A19)."""
         if self._gone or self._closing_since is not None:
             return
         try:
@@ -199,7 +199,7 @@ class LdapClient(protocol.Protocol):
             self._received(rest)
 
     def refuse_for_number(self) -> None:
-        """A1: what is new goes first, and hears why where it can be said."""
+        """A1: there are too many connections; the newest is closed, and told why if possible."""
         if self._listener.tls_at_once:
             self.abort("too_many_connections")
         else:
@@ -225,12 +225,12 @@ class LdapClient(protocol.Protocol):
         self._read_or_not()
 
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """It is gone; connectionLost follows."""
+        """The connection is lost; connectionLost follows."""
 
     # ---- time
 
     def look(self, now: float) -> None:
-        """Once a second: whether something takes too long."""
+        """Called once a second: end what takes too long."""
         if self._gone:
             return
         if self._closing_since is not None:

@@ -1,4 +1,4 @@
-"""What a client sent while something of its was being decided: in its order, and not without bound (L8)."""
+"""What a client sent while a bind of its was being decided: kept in order, and limited (L8)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Held:
         return len(self._frames)
 
     def add(self, frame: Frame, *, most: int, most_octets: int) -> bool:
-        """Behind the others. False: there are too many, or they are too large."""
+        """Append. False: there are too many, or they are too large."""
         self._octets += len(frame.octets)
         if len(self._frames) >= most or self._octets > most_octets:
             return False
@@ -27,7 +27,7 @@ class Held:
         return True
 
     def put_back(self, frame: Frame) -> None:
-        """In front of the others."""
+        """Put in front of the others."""
         self._frames.appendleft(frame)
         self._octets += len(frame.octets)
 
@@ -44,5 +44,5 @@ class Held:
         return any(frame.message_id == message_id for frame in self._frames)
 
     def goodbye(self) -> Frame | None:
-        """The Unbind among them."""
+        """The Unbind among them, if any."""
         return next((frame for frame in self._frames if frame.tag == UNBIND), None)

@@ -1,4 +1,4 @@
-"""One LDAP port: who is connected, how many may be, and what is done once a second for all of them."""
+"""One LDAP port: its connections, their limits, and what is done for them once a second."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _TCP = (
 
 
 def prepare(listening: socket.socket) -> None:
-    """Set what its connections are to be like: they have it from the socket that they are accepted on."""
+    """Set socket options, which accepted connections inherit."""
     for level, option, value in _TCP:
         listening.setsockopt(level, option, value)
 
 
 class LdapListener(protocol.ServerFactory):
-    """`tls_at_once`: LDAPS; else StartTLS where the section has a certificate."""
+    """`tls_at_once`: LDAPS; otherwise StartTLS, if the section has a certificate."""
 
     noisy = False
 
@@ -59,7 +59,7 @@ class LdapListener(protocol.ServerFactory):
         disconnects: Disconnects,
         descriptors: Descriptors | None = None,
     ) -> None:
-        """`balancers`: who begins each connection with a PROXY header, and nobody else does."""
+        """`balancers`: the addresses whose connections begin with a PROXY header; nobody else's may."""
         self.section = section
         self.tls_at_once = tls_at_once
         self.reactor = reactor
@@ -74,7 +74,7 @@ class LdapListener(protocol.ServerFactory):
         self._drained: list[Deferred[None]] = []
 
     def serve(self, section: LdapSection, balancers: Networks, *, tls_at_once: bool) -> None:
-        """Go over to another configuration; binds in progress end under the one they began with (A13)."""
+        """Change to another configuration. Binds in progress end under the one they began with (A13)."""
         self.section = section
         self._balancers = balancers
         self.tls_at_once = tls_at_once
@@ -85,11 +85,11 @@ class LdapListener(protocol.ServerFactory):
 
     @property
     def pending(self) -> int:
-        """Binds that are being decided."""
+        """How many binds are being decided."""
         return sum(client.session.busy for client in self._open)
 
     def drain(self) -> Deferred[None]:
-        """Say goodbye to who is idle, and to the others as soon as they are; fires when nobody is left (A12).
+        """Close idle connections, and the others as soon as they are idle. Fires when none is left (A12).
 
         The port has to be closed already.
         """
@@ -101,7 +101,7 @@ class LdapListener(protocol.ServerFactory):
         return drained
 
     def close(self) -> None:
-        """Whoever is left is cut off."""
+        """Cut off all connections."""
         for client in list(self._open):
             client.abort("stopping")
 
@@ -129,7 +129,7 @@ class LdapListener(protocol.ServerFactory):
         return client
 
     def speaks_for(self, client: LdapClient, address: str) -> bool:
-        """A balancer's connection has turned out to be this client's. False: it has too many."""
+        """A balancer's connection belongs to the client with this address. False: that client has too many."""
         client.address = plain_address(address)
         if self._by_address[client.address] >= self.section.limits.connections_per_client:
             return False
@@ -162,7 +162,7 @@ class LdapListener(protocol.ServerFactory):
             waiting.callback(None)
 
     def is_over(self, now: float, *, at_rest: bool, busy: bool) -> bool:
-        """A12: whether it is time for a client to go. A bind is waited for, an operation not for long."""
+        """A12: whether to close a client's connection now. Binds are waited for, other operations not for long."""
         if self._draining_since is None or busy:
             return False
         return at_rest or now - self._draining_since > _GRACE

@@ -1,4 +1,4 @@
-"""A session's operations but binds: passed on as they are, or answered from here with why not (L4, L20 to L24)."""
+"""A session's operations other than binds: relayed unchanged, or refused with a reason (L4, L20 to L24)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from authproxy.protocols.ldap.result import ResultCode
 
 
 class Holder(Protocol):
-    """A session, as its operations use it."""
+    """A session, as its operations see it."""
 
     @property
     def ended(self) -> bool: ...
@@ -32,13 +32,13 @@ class Holder(Protocol):
     def who(self) -> rules.Who: ...
 
     def soon(self) -> float:
-        """When the directory has had time enough to answer."""
+        """The deadline by which the directory has to answer."""
 
     def wait(self) -> None:
-        """Hold what comes, until `go_on`."""
+        """Hold what arrives until `go_on`."""
 
     def put_back(self, frame: Frame) -> None:
-        """In front of what is held."""
+        """Put in front of what is held."""
 
     def go_on(self) -> None: ...
 
@@ -48,7 +48,7 @@ class Holder(Protocol):
 
 
 class Operations:
-    """Of one session."""
+    """The operations of one session."""
 
     def __init__(self, holder: Holder, client: Client, relay: Relay, *, log: Log) -> None:
         self._holder = holder
@@ -58,17 +58,17 @@ class Operations:
 
     @property
     def most(self) -> int:
-        """That may be in progress, or waiting."""
+        """How many may be in progress or waiting."""
         limits = self._holder.section.limits
         return limits.operations_bound if self._holder.who.bound else limits.operations
 
     def check_id(self, frame: Frame) -> None:
-        """L4. Raises MalformedMessage."""
+        """L4: raises MalformedMessage if the id is in use."""
         if frame.message_id in self._relay.outstanding:
             raise MalformedMessage("message_id", "the id of an operation that is in progress")
 
     def is_usual(self, frame: Frame) -> bool:
-        """A search about which nothing has to be decided."""
+        """Whether this is a search for which nothing has to be decided."""
         outstanding = self._relay.outstanding
         return (
             self._holder.who.bound
@@ -80,7 +80,7 @@ class Operations:
         )
 
     def take(self, frame: Frame) -> None:
-        """Raises MalformedMessage."""
+        """Relay or refuse an operation. Raises MalformedMessage."""
         if frame.tag not in RELAYED:
             raise MalformedMessage("operation", f"tag 0x{frame.tag:02x} is no request")
         self.check_id(frame)

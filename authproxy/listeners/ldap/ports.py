@@ -1,4 +1,6 @@
-"""What an LDAP listener asks of the world: a way to the directory, who bound, and somebody who counts closings."""
+"""What an LDAP listener needs from the world: a way to the directory, who has bound, and a count of
+closed connections.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,18 @@ class Upstream(Protocol):
     def write(self, octets: bytes) -> None: ...
 
     def pause(self) -> None:
-        """Read no more from the directory, until `resume`."""
+        """Stop reading from the directory until `resume`."""
 
     def resume(self) -> None: ...
 
     def close(self, message_id: int = 0) -> None:
-        """The receiver isn't told. With an id: behind what was written, saying goodbye by it; else at once."""
+        """The receiver isn't told. With an id: send an Unbind with it after what was written;
+        otherwise close at once.
+        """
 
 
 class Receiver(Protocol):
-    """Who gets what the directory sends."""
+    """Gets what the directory sends."""
 
     def received(self, octets: bytes) -> None: ...
 
@@ -49,9 +53,8 @@ class Upstreams(Protocol):
 
 class Identities(Protocol):
     async def confirm(self, name: str, deadline: float, typed: str = "") -> Verified | Refused:
-        """The one entry with this name, which the directory understands by the bind name `typed`.
-
-        Raises PrimaryUnavailable.
+        """The one entry with this name, which the directory has understood from the bind name `typed`. Raises
+        PrimaryUnavailable.
         """
 
 
@@ -65,7 +68,7 @@ class Rejecter(Protocol):
 
 class Disconnects(Protocol):
     def ldap_disconnected(self, cause: str) -> None:
-        """A client's connection was ended by us."""
+        """We closed a client's connection."""
 
 
 class Client(Protocol):
@@ -73,31 +76,31 @@ class Client(Protocol):
 
     @property
     def address(self) -> str:
-        """Where the client is, whatever stands between."""
+        """The client's own address, even behind a balancer."""
 
     @property
     def secure(self) -> bool:
-        """TLS is on."""
+        """Whether TLS is on."""
 
     @property
     def partial(self) -> bool:
-        """Octets of a message that isn't complete are there."""
+        """Whether part of a message has arrived, but not all of it."""
 
     def write(self, octets: bytes) -> None: ...
 
     def pause(self) -> None:
-        """Read no more from the client, until `resume`."""
+        """Stop reading from the client until `resume`."""
 
     def resume(self) -> None: ...
 
     def allow(self, message: int) -> None:
-        """Octets that a message may have from now on."""
+        """The maximum size of a message from now on, in octets."""
 
     def start_tls(self, last: bytes) -> None:
-        """Say this in clear, and nothing more."""
+        """Send this in plain text, then start TLS."""
 
     def close(self, cause: str, last: bytes = b"") -> None:
-        """End it, counted by this cause, behind these octets."""
+        """Send these octets, then close; counted by this cause."""
 
     def abort(self, cause: str) -> None:
-        """End it with nothing said: there is no place in the stream where it could be."""
+        """Close at once and send nothing, because a message is being sent in the middle."""

@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2 (haproxy's doc/proxy-protocol.txt): whom a balancer speaks for."""
+"""The PROXY protocol, versions 1 and 2 (haproxy's doc/proxy-protocol.txt): the client's address from a balancer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Header:
 
 
 def read_header(octets: bytes) -> Header | None:
-    """The header that these octets begin with; None: not all of it is there. Raises MalformedMessage."""
+    """The header at the beginning of these octets. None: it isn't complete yet. Raises MalformedMessage."""
     if octets[:12] == _SIGNATURE[: len(octets)]:
         return _version_2(octets)
     if octets[:6] == b"PROXY "[: len(octets)]:

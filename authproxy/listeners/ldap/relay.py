@@ -29,7 +29,7 @@ _MORE_FOLLOWS = frozenset({SEARCH_ENTRY, SEARCH_REFERENCE, INTERMEDIATE_RESPONSE
 
 
 class Relay:
-    """Implements ports.Receiver. Until `connect` there is no connection, and after `lost` none either."""
+    """Implements ports.Receiver. There is no connection before `connect` and after `lost`."""
 
     def __init__(
         self,
@@ -39,9 +39,8 @@ class Relay:
         lost: Callable[[str], None],
         reactor: Any,
     ) -> None:
-        """`root` makes of a root DSE's message what the client gets (raises MalformedMessage).
-
-        `lost` is told when the directory has closed the connection: operations have been answered then.
+        """`root` turns a root DSE's message into what the client gets (raises MalformedMessage). `lost` is called when
+        the directory has closed the connection, after operations were answered.
         """
         self._client = client
         self._tell_root = root
@@ -66,7 +65,7 @@ class Relay:
 
     @property
     def passing(self) -> bool:
-        """Nothing can be said to the client now."""
+        """A message is being passed on in parts, so nothing else can be sent to the client now."""
         return self._passing
 
     async def connect(self, upstreams: Upstreams, deadline: float) -> None:
@@ -83,7 +82,7 @@ class Relay:
     # ---- to the directory
 
     def forward(self, frame: Frame) -> None:
-        """With the next `flush`."""
+        """Send it to the directory with the next `flush`."""
         if not self.outstanding:
             self.heard = self._reactor.seconds()
         self.outstanding[frame.message_id] = frame.tag
@@ -96,18 +95,18 @@ class Relay:
         self.forward(frame)
 
     def abandon(self, message_id: int, octets: bytes) -> None:
-        """L5: the ids are the same there, so it means the same operation."""
+        """L5: relay an Abandon; message ids are the same on both sides."""
         if self.outstanding.pop(message_id, None) is not None:
             self._forget_root(message_id)
             self._out.append(octets)
             self._tell_quiet()
 
     def when_quiet(self, done: Callable[[], None]) -> None:
-        """Once, as soon as nothing is in progress any more. Something is."""
+        """Call this once, as soon as nothing is in progress any more. Something has to be."""
         self._when_quiet = done
 
     def cancel(self) -> None:
-        """Whatever is in progress: the directory is told, and so is the client."""
+        """Cancel everything in progress: tell the directory, and answer the client."""
         while self.outstanding:
             message_id, tag = next(iter(self.outstanding.items()))
             self.say(refusal(message_id, tag, ResultCode.CANCELED, "A bind follows."))
@@ -126,7 +125,9 @@ class Relay:
             out.clear()
 
     async def ask(self, message_id: int, tag: int, octets: bytes, deadline: float) -> Frame:
-        """The answer with this id and tag; one that is late ends the connection. Raises PrimaryUnavailable."""
+        """Send our own request. Returns the answer with this id and tag; a late one ends the connection. Raises
+        PrimaryUnavailable.
+        """
         if self._upstream is None:
             raise PrimaryUnavailable(GONE)
         waiting: Deferred[Frame] = Deferred()
@@ -147,7 +148,7 @@ class Relay:
         self.drop("upstream_silent", "no answer in time")
 
     def free_id(self) -> int:
-        """One that no operation has, and that nobody can have used on purpose: late answers mean nothing to us."""
+        """A message id that no operation uses and that clients hardly use, so that late answers to it mean nothing."""
         message_id = 1 + secrets.randbelow(_MAX_ID)
         while message_id in self.outstanding or message_id in self._awaited:
             message_id = 1 + secrets.randbelow(_MAX_ID)
@@ -156,7 +157,7 @@ class Relay:
     # ---- its end
 
     def close(self, message_id: int = 0) -> None:
-        """The client goes, saying goodbye by this id or not at all; nobody is told anything."""
+        """The client goes: send an Unbind with this id, or just close. Nobody is told."""
         self._closed = True
         self._out.clear()
         self.outstanding.clear()
@@ -166,7 +167,7 @@ class Relay:
         self._fail_awaited("the client is gone")
 
     def drop(self, cause: str, why: str = GONE) -> None:
-        """At once, so that the directory takes it for nobody's. What was asked there is answered from here."""
+        """Close at once, so that the directory unbinds it. Operations in progress are answered here."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.close()
@@ -280,7 +281,7 @@ class Relay:
     # ---- to the client
 
     def say(self, octets: bytes) -> None:
-        """To the client, behind a message that is passing."""
+        """Send to the client, after a message that is being passed on in parts."""
         if self._passing:
             self._later.append(octets)
         else:
@@ -293,7 +294,7 @@ class Relay:
     # ---- back-pressure
 
     def pause(self) -> None:
-        """The client doesn't read."""
+        """The client doesn't read: stop reading from the directory."""
         if self._upstream is not None:
             self._upstream.pause()
 

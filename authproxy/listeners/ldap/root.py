@@ -1,4 +1,4 @@
-"""The root DSE as it is true behind this proxy (L22): nothing is advertised that doesn't work here."""
+"""The root DSE as this proxy serves it (L22): nothing is advertised that doesn't work here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_HERE = frozenset(oid.encode() for oid in (START_TLS, *PASSWORD_CHECKS))
 
 
 def as_served_here(octets: bytes, *, start_tls: bool) -> bytes:
-    """The message with a root DSE in it, told for this proxy. Raises MalformedMessage."""
+    """The root DSE's message, changed for this proxy. Raises MalformedMessage."""
     frame = frame_of(octets)
     entry = decode_response(frame)
     if not isinstance(entry, SearchResultEntry) or entry.dn:

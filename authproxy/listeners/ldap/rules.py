@@ -36,7 +36,7 @@ _ROOT = bytes((ber.OCTET_STRING, 0, ber.ENUMERATED, 1, 0))
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Whoever sends something, as far as it matters what they may."""
+    """Who sends an operation, as far as its rights depend on that."""
 
     bound: bool = False  # behind both factors, or exempt from the second
     exempt: bool = False
@@ -44,7 +44,7 @@ class Who:
 
 
 class BindOptions(Protocol):
-    """section.Options, as far as they say which binds are logins."""
+    """The part of section.Options that says which binds are logins."""
 
     @property
     def require_tls(self) -> bool: ...
@@ -60,7 +60,7 @@ class Forbidden:
 
 
 def password_of(bind: BindRequest, options: BindOptions, *, secure: bool) -> Secret | ResultCode:
-    """What a login is made of; or the answer, where it needs nobody's word."""
+    """The password of a login; or the answer, if the bind isn't a login."""
     if bind.version != 3:
         return ResultCode.PROTOCOL_ERROR
     if not isinstance(bind.authentication, Simple):
@@ -82,7 +82,7 @@ def is_root_search(frame: Frame) -> bool:
 
 
 def forbidden(frame: Frame, who: Who, *, secure: bool) -> Forbidden | None:
-    """Why this isn't relayed; None: it is. Raises MalformedMessage."""
+    """Why this operation isn't relayed. None: it is. Raises MalformedMessage."""
     if not (who.bound or who.anonymous or is_root_search(frame)):
         return Forbidden(ResultCode.INSUFFICIENT_ACCESS_RIGHTS, "Bind first.")
     if not who.bound and frame.tag == SEARCH:
@@ -100,7 +100,7 @@ def forbidden(frame: Frame, who: Who, *, secure: bool) -> Forbidden | None:
 
 
 def changes_password(frame: Frame) -> bool:
-    """Whether somebody's password is another afterwards, as far as it can be seen. Raises MalformedMessage."""
+    """Whether this operation changes somebody's password, as far as it can be seen. Raises MalformedMessage."""
     if frame.tag == EXTENDED:
         return extended_name(frame) == PASSWORD_MODIFY
     return frame.tag in (ADD, MODIFY) and bool(_changed(frame) & _PASSWORDS)

@@ -1,4 +1,4 @@
-"""An LDAP section: what turns binds into logins, and what its sessions need."""
+"""An LDAP section: turns binds into logins, and holds what its sessions need."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNREADABLE = Username("", "")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Octets, counts and seconds of one client's connection, unless it says otherwise."""
+    """Octets, counts and seconds, for one client's connection unless stated otherwise."""
 
     message: int = 262_144  # before a bind; slapd's numbers
     message_bound: int = 4 * 1024 * 1024
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the administrator wants of a section."""
+    """The section's options that its sessions need."""
 
     append: AppendMode = field(default_factory=AppendMode)
     patience: float = 65  # seconds until a login is given up

@@ -1,6 +1,6 @@
-"""One client's session: its operations in their order, and who it is.
+"""One client's session: its operations in their order, and as whom it is bound.
 
-While a bind is decided nothing else moves (L8).
+While a bind is being decided, nothing else moves (L8).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from authproxy.protocols.ldap.result import ResultCode
 
 
 class Session:
-    """Implements binding.Holder and operations.Holder. `section()` is the section as it is configured now."""
+    """Implements binding.Holder and operations.Holder. `section()` returns the section as it is configured now."""
 
     def __init__(self, client: Client, section: Callable[[], LdapSection], *, reactor: Any, log: Log) -> None:
         self._client = client
@@ -61,16 +61,16 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """A bind is being decided, or the directory connected to."""
+        """A bind is being decided, or the directory is being connected to."""
         return self._busy and not self.ended
 
     @property
     def at_rest(self) -> bool:
-        """Nothing is being done for the client."""
+        """Nothing is in progress for the client."""
         return not (self._busy or self._held or self._relay.outstanding)
 
     def silent_since(self) -> float | None:
-        """When the directory was last heard of by a client that waits for it."""
+        """Since when the directory has sent nothing while the client waits for it."""
         return self._relay.heard if self._relay.outstanding else None
 
     @property
@@ -95,19 +95,18 @@ class Session:
             self._handling = False
 
     def end(self, message_id: int = 0) -> None:
-        """The client is gone, or goes: so does everything that was its (L18)."""
+        """The client is gone, or is going: end everything that belongs to it (L18)."""
         if not self.ended:
             self.ended = True
             self._held.clear()
             self._relay.close(message_id)
 
     def dissolve(self) -> None:
-        """Behind `end`, and nothing is asked of it any more. Its parts hold it: what would wait for the search for
-        garbage goes at once."""
+        """Called after `end`. Breaks references between the parts, so that they are freed at once."""
         del self._relay, self._binding, self._operations
 
     def disconnect(self, cause: str, code: ResultCode, text: str = "") -> None:
-        """Say why, where it can be said, and close (L28)."""
+        """Send a notice of disconnection, if possible, and close (L28)."""
         if self.ended:
             return
         passing = self._relay.passing
@@ -243,7 +242,7 @@ class Session:
         return self._binding.soon()
 
     def go_on(self) -> None:
-        """With what waited, unless whoever called is about to do that."""
+        """Handle what was held, unless the caller is about to do that."""
         self._busy = False
         if self._handling:
             return
@@ -258,7 +257,7 @@ class Session:
     # ---- the directory's side
 
     def upstream_lost(self, why: str) -> None:
-        """L29: another connection would be nobody's, and the client thinks that it is somebody."""
+        """L29: close, because another connection wouldn't be bound, and the client believes that it is."""
         if not (self._busy or self.ended):
             self._log.info(
                 "ldap.upstream_lost", section=self.section.name, source=self._client.address, problem=why

@@ -1,4 +1,4 @@
-"""Accounting-Requests: believed, handed on, answered when a server has them (R23, R51; RFC 2866)."""
+"""Accounting-Requests: verified, forwarded, and answered once a server has answered (R23, R51; RFC 2866)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ R = TypeVar("R")
 
 
 class Accounting(Protocol):
-    """Where a section's accounting goes."""
+    """Where a section's accounting is forwarded to."""
 
     async def forward(self, packet: Packet) -> Packet | None:
-        """The server's response; None: nobody has answered. Raises ValueError: too long to go on."""
+        """The server's response. None: no server answered. Raises ValueError if the request is too long to forward."""
 
 
 def check_accounting(packet: Packet, client: Client) -> None:
-    """RFC 2866 §3: what isn't from who knows the secret is dropped. Raises Discarded."""
+    """RFC 2866 §3: drop a request whose sender doesn't know the secret. Raises Discarded."""
     if not is_from_who_knows(packet, client.secret):
         raise Discarded(
             "accounting_authenticator",
@@ -37,7 +37,7 @@ def check_accounting(packet: Packet, client: Client) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Handing(Generic[R]):
-    """One request on its way, and its way back."""
+    """One request that is being forwarded, and the way back to its client."""
 
     accounting: Accounting
     client: Client
@@ -48,9 +48,10 @@ class Handing(Generic[R]):
     now: Callable[[], float]
 
     async def run(self, packet: Packet) -> None:
-        """Hand it on, and answer behind the server. Without an answer there is none here: the NAS keeps what it has.
+        """Forward the request, and answer after the server. If no server answers, the NAS gets no answer and keeps its
+        data.
 
-        Raises Discarded: nobody has taken it; the same again is a new request.
+        Raises Discarded if no server answered; the same datagram is then a new request.
         """
         try:
             octets = await self._answer(packet)

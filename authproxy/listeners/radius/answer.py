@@ -1,4 +1,6 @@
-"""A decision as a reply. What a primary sent crosses here to the NAS's hop (R5, R30, R38, R42)."""
+"""Turns a decision into a reply. Attributes that a primary sent are re-encrypted for the NAS here (R5,
+R30, R38, R42).
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ _SALTS = Salts(secrets.randbelow(0x8000))
 
 
 def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, Sequence[Attribute]]:
-    """The codec adds Message-Authenticator and Proxy-State. `packet` is what the NAS asked, with this secret.
+    """The reply's code and attributes; the codec adds Message-Authenticator and Proxy-State. `packet`: the NAS's
+    request.
 
-    Raises UnreadableValue: what the primary hid doesn't open, so its secret is another than ours (R31).
+    Raises UnreadableValue if a hidden value of the primary's can't be decrypted, so its secret is another than ours
+    (R31).
     """
     match decision:
         case Accept(carried=EapReply() as eap, mark=mark, granted=granted):

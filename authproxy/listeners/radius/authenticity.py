@@ -1,6 +1,6 @@
-"""Is this Access-Request from who shares the secret? Message-Authenticator and its absence (R16 to R21).
+"""Whether an Access-Request comes from who knows the secret: Message-Authenticator, and its absence (R16 to R21).
 
-CVE-2024-3596: an answer can be forged onto a request without one, so who can send it is held to it.
+CVE-2024-3596: an answer can be forged to a request without one, so a client that can send it has to.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _NEVER_WITHOUT = frozenset((CredentialKind.EAP, CredentialKind.NONE))
 
 
 class Latches(Protocol):
-    """Which clients have shown a Message-Authenticator; lasts over a restart (R19)."""
+    """The clients that have sent a Message-Authenticator; it survives a restart (R19)."""
 
     def __contains__(self, key: str) -> bool: ...
 
     def add(self, key: str) -> None:
-        """Counts from now on. Raises OSError when it won't outlast a restart."""
+        """Counts from now on. Raises OSError if it won't survive a restart."""
 
 
 class Authenticity:
@@ -36,7 +36,7 @@ class Authenticity:
         self._proven: set[str] = set()
 
     def check(self, packet: Packet, kind: CredentialKind, client: Client) -> bool:
-        """True: signed, and right. False: unsigned, and allowed to be. Raises Discarded."""
+        """True: signed correctly. False: unsigned, and allowed to be. Raises Discarded."""
         verified = verify_message_authenticator(packet, client.secret)
         if verified is False:
             raise Discarded(
@@ -55,7 +55,7 @@ class Authenticity:
         return True
 
     def proven(self, client: Client) -> None:
-        """Its secret has been right."""
+        """The client's secret has turned out to be right."""
         self._proven.add(client.key)
 
     def is_proven(self, client: Client) -> bool:

@@ -25,7 +25,7 @@ class RequireMessageAuthenticator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One configured client. `key` names it in what lasts over a restart."""
+    """A configured client. `key` identifies it in what survives a restart."""
 
     name: str
     key: str
@@ -39,10 +39,10 @@ class Client:
 
 
 class PrefixTable(Generic[T]):
-    """The value of the most specific network that holds an address."""
+    """Finds the value of the most specific network that contains an address."""
 
     def __init__(self, entries: Iterable[tuple[Network, T]]) -> None:
-        """Raises ValueError when one prefix has two values."""
+        """Raises ValueError if a prefix has two values."""
         by_length: dict[tuple[int, int], dict[int, T]] = {}
         for network, value in entries:
             width = network.max_prefixlen
@@ -57,7 +57,7 @@ class PrefixTable(Generic[T]):
         self._known: dict[str, T] = {}
 
     def find(self, ip: str) -> T | None:
-        """Raises ValueError when ip is no address."""
+        """None: no network contains it. Raises ValueError if `ip` isn't an address."""
         if (value := self._known.get(ip)) is not None:
             return value
         address = ip_address(ip)

@@ -1,4 +1,6 @@
-"""The same datagram again (R45, RFC 5080 §2.2.2): silence while it is being answered, then the same octets."""
+"""Repeated datagrams (R45, RFC 5080 §2.2.2): no answer while the first is being answered, then the
+same octets again.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ _LOGIN = frozenset(
 
 
 class Identity(NamedTuple):
-    """A request as its sender counts them. `receiver` is the socket it came to."""
+    """A request, as its sender counts it. `receiver`: the socket on which it arrived."""
 
     source: Source
     receiver: str
@@ -41,7 +43,7 @@ class Identity(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """A request that is known; `reply` is None while the answer is being made."""
+    """A known request; `reply` is None while the answer is being made."""
 
     identity: Identity
     mark: bytes
@@ -71,7 +73,7 @@ def mark(packet: Packet) -> bytes:
 
 
 class Duplicates:
-    """Exchanges in progress, and for `keep` seconds the answered ones."""
+    """Requests in progress, and the answered ones for `keep` seconds."""
 
     def __init__(self, keep: float) -> None:
         self.keep = keep
@@ -84,14 +86,15 @@ class Duplicates:
         return len(self._known)
 
     def find(self, identity: Identity, mark: bytes, now: float) -> Exchange | None:
-        """The exchange this datagram repeats, or None when it is a new request."""
+        """The exchange that this datagram repeats. None: it is a new request."""
         self._expire(now)
         return self._known.get((identity, mark))
 
     def begin(self, identity: Identity, mark: bytes, *, authentic: bool) -> Exchange:
-        """Take a new request in. Only an authentic one may end an older exchange of the same identifier:
+        """Add a new request.
 
-        anyone can write a source address on a datagram (R45).
+        Only an authentic request may replace an older one with the same identifier, because anyone can send datagrams
+        under another's address (R45).
         """
         older = self._newest.get(identity)
         if older is not None and authentic:
@@ -104,7 +107,7 @@ class Duplicates:
         return exchange
 
     def answered(self, exchange: Exchange, reply: bytes, now: float) -> None:
-        """Keep the octets for whoever asks again."""
+        """Keep the reply's octets for repetitions."""
         if exchange.superseded:
             return
         exchange.reply, exchange.answered_at = reply, now
@@ -113,7 +116,7 @@ class Duplicates:
             self._forget(next(iter(self._answered)))
 
     def silenced(self, exchange: Exchange, now: float) -> None:
-        """It has no answer, and for QUIET seconds its repetitions have none."""
+        """It gets no answer, and for QUIET seconds neither do its repetitions."""
         if exchange.superseded:
             return
         exchange.silent, exchange.answered_at = True, now
@@ -122,7 +125,7 @@ class Duplicates:
             self._forget(next(iter(self._silent)))
 
     def abandon(self, exchange: Exchange) -> None:
-        """It will have no answer; the same datagram again is a new request."""
+        """It will get no answer; the same datagram again is a new request."""
         self._forget(exchange)
 
     def _expire(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""The EAP conversations that a section is in, by State: how many, how long, and who has to go (A1, A9)."""
+"""The EAP conversations of a section, by State: how many, for how long, and which ones are ended first (A1, A9)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AGREEING = 30.0  # seconds from the first packet behind an Accept to the last on
 
 @dataclass(slots=True, eq=False)
 class Peer:
-    """One conversation. `said`: what its last packet was answered with; None while that is being decided."""
+    """One conversation. `said`: the answer to its last packet; None while that is being decided."""
 
     conversation: Conversation
     client: str
@@ -32,13 +32,13 @@ class Peer:
 
     @property
     def is_login(self) -> bool:
-        """Somebody's password is being checked, or was right, and the end is still to come."""
+        """A password is being checked, or was right, and the conversation isn't over."""
         right = bool(self.inner_state) or isinstance(self.verdict, Accept)
         return self.conversation.is_deciding or (right and not isinstance(self.said, Accept))
 
 
 class Conversations:
-    """Nobody has to prove anything to begin one, so beginnings make room for each other, and never end a login."""
+    """Anybody can begin one, so new ones replace others that have only begun, and never end a login."""
 
     def __init__(self, most: int = MOST_CONVERSATIONS) -> None:
         self._most = most
@@ -53,12 +53,12 @@ class Conversations:
         return handle in self._peers
 
     def get(self, handle: bytes, client: str) -> Peer | None:
-        """None: there is none, or it is another client's."""
+        """None: there is none with this State, or it belongs to another client."""
         peer = self._peers.get(handle)
         return peer if peer is not None and peer.client == client else None
 
     def add(self, peer: Peer) -> bool:
-        """False: all there is room for are logins."""
+        """False: there is no room, because all of them are logins."""
         if len(self._peers) >= self._most and not self._make_room():
             return False
         self._peers[peer.handle] = peer
@@ -73,7 +73,7 @@ class Conversations:
             beginning.move_to_end(peer.handle)
 
     def has_tunnel(self, peer: Peer) -> None:
-        """It has cost the peer as much as us; only then does it count for more."""
+        """Its TLS tunnel is complete. That costs the peer as much as us, so it is kept longer than a mere beginning."""
         self._begun(peer)
 
     def drop(self, peer: Peer) -> None:
@@ -88,7 +88,7 @@ class Conversations:
         return now >= peer.over_at
 
     def forget(self, now: float, patience: float) -> None:
-        """Those that have been silent for too long. `patience`: seconds that a login may take."""
+        """End those that have been silent for too long. `patience`: seconds that a login may take."""
         while self._peers:
             oldest = next(iter(self._peers.values()))
             if now - oldest.seen < IDLE + (patience if oldest.conversation.is_deciding else 0):

@@ -16,7 +16,7 @@ _KEY = 32  # octets of each
 
 @dataclass(frozen=True, slots=True)
 class EapReply:
-    """`keys`: the MSK of a success. `carried`: what the primary's Accept had."""
+    """`keys`: the MSK after a success. `carried`: what the primary's Accept contained."""
 
     message: bytes = field(repr=False)
     keys: Secret | None = None
@@ -24,19 +24,19 @@ class EapReply:
 
 
 def eap_messages(message: bytes) -> list[Attribute]:
-    """RFC 3579 §3.1: in pieces, one behind the other."""
+    """RFC 3579 §3.1: the EAP packet, split over several attributes."""
     return [Attribute(EAP_MESSAGE, message[at : at + MAX_VALUE]) for at in range(0, len(message), MAX_VALUE)]
 
 
 def mppe_keys(keys: Secret, hop: Hop, salts: Salts) -> list[Attribute]:
-    """RFC 2548 §2.4.2, §2.4.3: the NAS receives with the MSK's first half, and sends with the second."""
+    """RFC 2548 §2.4.2, §2.4.3: the NAS's receive key is the MSK's first half, its send key the second."""
     msk = keys.reveal()
     halves = {_RECEIVE_KEY: msk[:_KEY], _SEND_KEY: msk[_KEY : 2 * _KEY]}
     return [_microsoft(type, encrypt_salted(Secret(key), salts.next(), hop)) for type, key in halves.items()]
 
 
 def without_keys(attributes: list[Attribute]) -> list[Attribute]:
-    """Keys of the primary's are another tunnel's."""
+    """The attributes without the primary's keys, which belong to another tunnel."""
     theirs = {MICROSOFT.to_bytes(VENDOR_ID, "big") + bytes((type,)) for type in (_SEND_KEY, _RECEIVE_KEY)}
     return [
         attribute

@@ -1,4 +1,4 @@
-"""Sections where EAP ends: conversations by State, and the logins inside their tunnels."""
+"""Sections in which EAP ends: conversations by State, and the logins inside their tunnels."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Work = Coroutine[Any, Any, None] | None
 
 
 class EapSection:
-    """Takes EAP; leaves other credentials to `plain`, a section of the same logins."""
+    """Handles EAP; other credentials go to `plain`, a section with the same logins."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class EapSection:
         earlier: EapSection | None = None,
         new_handle: Callable[[], bytes] = lambda: secrets.token_bytes(_HANDLE),
     ) -> None:
-        """`connect`: TLS without a socket, with our certificate; `patience`: seconds that a login may take."""
+        """`connect`: makes TLS without a socket, with our certificate. `patience`: seconds that a login may take."""
         self.name = plain.name
         self.stays_silent = plain.stays_silent
         self._plain = plain
@@ -84,7 +84,7 @@ class EapSection:
         return len(self.conversations)
 
     def ask(self, packet: Packet, kind: CredentialKind, asked: Asked, answer: Answer) -> Work:
-        """As RadiusSection's. Raises MalformedPacket."""
+        """As RadiusSection.ask. Raises MalformedPacket."""
         if kind is not CredentialKind.EAP:
             return self._plain.ask(packet, kind, asked, answer)
         self.conversations.forget(asked.received, self._patience)
@@ -113,7 +113,7 @@ class EapSection:
         return self._heard(peer, packet, asked, message)
 
     def continues(self, packet: Packet) -> bool:
-        """A conversation that is under way, too."""
+        """Also true for a conversation that has begun."""
         return packet.first(STATE) in self.conversations or self._plain.continues(packet)
 
     def _repeated(self, peer: Peer, answer: Answer) -> None:

@@ -1,4 +1,4 @@
-"""Warnings that anybody's packets can set off: the first of a kind at once, the rest counted (R13, A14)."""
+"""Warnings that anybody's packets can cause: the first of a kind is logged at once, the rest is counted (R13, A14)."""
 
 from __future__ import annotations
 

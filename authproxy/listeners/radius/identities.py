@@ -1,4 +1,4 @@
-"""Who may ask over TLS: clients by what their certificate says, at the addresses they may come from (R54)."""
+"""Which clients may connect over TLS: by their certificate, and by the addresses they may connect from (R54)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CertificateNames:
-    """What a certificate may be known by. `names`: a DNS name in lower case, or an IP address (IPv6 in short)."""
+    """The names by which a certificate can be recognised. `names`: DNS names in lower case, and IP addresses (IPv6 in
+    short form).
+    """
 
     names: frozenset[str]
     fingerprints: frozenset[str]  # SHA-256 of the whole certificate, lower-case hex
@@ -29,7 +31,7 @@ class CertificateNames:
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[T]):
-    """One client: its certificate has one of these, and it comes from one of these networks."""
+    """One client: its certificate has one of these names, and it connects from one of these networks."""
 
     networks: tuple[Network, ...]
     certificate: CertificateNames
@@ -43,14 +45,14 @@ class IdentityTable(Generic[T]):
         self._entries: Sequence[Known[T]] = list(entries)
 
     def expects(self, ip: str) -> bool:
-        """Whether any client may come from this address: with the others no handshake is begun."""
+        """Whether any client may connect from this address; for others no handshake is begun."""
         return any(_within(ip, entry) for entry in self._entries)
 
     def find(self, ip: str, certificate: x509.Certificate) -> T | None:
-        """The one client that this is. None when it is nobody, and when it could be two.
+        """The one client with this certificate and address. None: there is none, or it could be two.
 
-        A chain to the authority has been checked before. Only subjectAltName counts, and names are compared whole:
-        a wildcard names no client, and a common name is never looked at (T1).
+        The chain has been verified before. Only subjectAltName counts, and names are compared as a whole: wildcards and
+        common names are never used (T1).
         """
         shown = names_of(certificate)
         found = [
@@ -62,7 +64,7 @@ class IdentityTable(Generic[T]):
 
 
 def names_of(certificate: x509.Certificate) -> CertificateNames:
-    """What this certificate can be known by."""
+    """The names by which this certificate can be recognised."""
     names: set[str] = set()
     # One that can't be parsed has no names; its fingerprint may be known still.
     with contextlib.suppress(x509.ExtensionNotFound, ValueError):

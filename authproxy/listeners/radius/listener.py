@@ -1,4 +1,4 @@
-"""One RADIUS port: find the client, believe or discard the packet, know what is a repetition, answer."""
+"""One RADIUS port: finds the client, verifies or discards the packet, recognises repetitions, answers."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ _USUAL = frozenset(("duplicate", "draining", "silent", "accounting_not_forwarded
 
 
 def login_of(packet: Packet) -> Hashable:
-    """What a client's questions about one login have in common, whatever their identifiers (R46)."""
+    """What all requests of a client for one login have in common, whatever their identifiers (R46)."""
     return packet.first(USER_NAME), packet.first(CALLING_STATION_ID), packet.first(STATE)
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A client of a section."""
+    """A client, and the section that serves it."""
 
     client: Client
     section: Section
@@ -63,7 +63,7 @@ class Served:
 class RadiusListener(Generic[R]):
     """Everything between the socket and the sections that share its port (R15).
 
-    `send` takes an answer and its way back; `began` and `ended` are told of the requests that wait for one.
+    `send` gets an answer and the way back. `began` and `ended` are called for each request that waits for an answer.
     """
 
     def __init__(
@@ -81,9 +81,8 @@ class RadiusListener(Generic[R]):
         codes: frozenset[int] = LOGINS,
         patiences: Patiences | None = None,
     ) -> None:
-        """`receiver` names the socket: two listeners never mistake each other's packets for their own.
-
-        `codes`: which requests are taken here, beside Status-Server.
+        """`receiver` names the socket, so that two listeners never take each other's packets for repetitions. `codes`:
+        the requests that are accepted, beside Status-Server.
         """
         self._codes = codes
         self._patiences = Patiences() if patiences is None else patiences
@@ -104,7 +103,7 @@ class RadiusListener(Generic[R]):
         self.ended: Callable[[R], None] = lambda route: None
 
     def serve(self, served: PrefixTable[Served], limits: Limits, codes: frozenset[int] | None = None) -> None:
-        """Go over to another configuration; requests in progress end under the one they began with (A13)."""
+        """Change to another configuration. Requests in progress end under the one they began with (A13)."""
         self._codes = self._codes if codes is None else codes
         self._served = served
         self._limits = limits
@@ -115,7 +114,7 @@ class RadiusListener(Generic[R]):
         return self._load.total
 
     def drain(self) -> Deferred[None]:
-        """Take nothing new; fires when the last request is answered (A12)."""
+        """Accept nothing new. Fires when the last request is answered (A12)."""
         self._draining = True
         return self._load.idle()
 
@@ -124,9 +123,9 @@ class RadiusListener(Generic[R]):
         self.take(datagram, source, route)
 
     def take(self, octets: bytes, source: Source, route: R, served: Served | None = None) -> str:
-        """A packet; `served`: who it is from, when something better than the address has told.
+        """Handle a packet. `served`: its client, if it is known by something better than its address.
 
-        Returns the cause that it is discarded for, or "". Never raises: one that is our bug costs itself only (A19).
+        Returns the cause for which it is discarded, or "". Never raises: a bug of ours costs this packet only (A19).
         """
         try:
             self._receive(octets, source, route, served)
@@ -157,7 +156,7 @@ class RadiusListener(Generic[R]):
             self._access_request(packet, served, source, route)
 
     def discarded(self, cause: str, source: Source, problem: str) -> str:
-        """Count it, and say so where it isn't usual. Returns the cause."""
+        """Count it, and log it unless it is usual. Returns the cause."""
         self._discards.radius_discarded(cause)
         if cause not in _USUAL:
             self._log.warn("radius.discarded", cause=str(cause), source=source.ip, problem=problem)

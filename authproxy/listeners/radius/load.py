@@ -26,8 +26,8 @@ _RESTING_ROOM = 8
 class Load:
     """Requests that wait for their answers, by client.
 
-    A Reject that waits for its time is no work, and takes nobody's place: a thousand guesses a second would otherwise
-    fill a client's.
+    A Reject that is only being delayed doesn't count: otherwise a thousand guesses a second would use up a client's
+    places.
     """
 
     def __init__(self) -> None:
@@ -38,9 +38,8 @@ class Load:
         self._idle: list[Deferred[None]] = []
 
     def is_full(self, client: Client, limits: Limits, *, room: int = 1) -> bool:
-        """New work is shed first, and silently: the NAS asks again, or asks another server.
-
-        `room`: how many times the limits count, for what is no new work.
+        """Whether new requests are dropped; the NAS repeats them, or asks another server. `room`: a factor on the
+        limits, for what isn't a new login.
         """
         return (
             self.total - self._rested >= room * limits.pending
@@ -52,7 +51,7 @@ class Load:
         self._working[client.key] += 1
 
     def rest(self, client: Client, limits: Limits) -> bool:
-        """It is decided, and what is left is to say so in its time. False: there are too many of those."""
+        """It is decided, and only its answer is delayed. False: there are too many of those."""
         if (
             self._rested >= limits.pending
             or self._resting[client.key] >= _RESTING_ROOM * limits.pending_per_client
@@ -89,7 +88,7 @@ def _less(counter: Counter[str], client: Client) -> None:
 
 
 class Frequency:
-    """How often each client did something in this second, or in another span."""
+    """How often each client did something in the current second, or another span."""
 
     def __init__(self, span: float = 1.0) -> None:
         """`span`: seconds."""

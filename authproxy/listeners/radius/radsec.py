@@ -1,4 +1,4 @@
-"""One RadSec port (RFC 6614): who is connected, how many may be, and what is done once a second for all of them."""
+"""One RadSec port (RFC 6614): its connections, their limits, and what is done for them once a second."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_SHOWN = 5  # names of a stranger's certificate in the log
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Counts and seconds of one client's connection, unless it says otherwise (A9)."""
+    """Counts and seconds, for one client's connection unless stated otherwise (A9)."""
 
     connections: int = 1024  # of all clients
     connections_per_address: int = 100
@@ -55,7 +55,7 @@ class RadSecPlan:
 
 class Disconnects(Protocol):
     def radsec_disconnected(self, cause: str) -> None:
-        """A client's connection was ended by us."""
+        """We closed a client's connection."""
 
 
 class _OverTls(TLSMemoryBIOFactory):
@@ -70,7 +70,7 @@ class _OverTls(TLSMemoryBIOFactory):
 
 @implementer(IOpenSSLServerConnectionCreator)
 class RadSecListener(protocol.ServerFactory):
-    """Connections on one side, on the other what answers their packets as it does those of UDP."""
+    """Connects TLS connections with the listener that answers packets as it does by UDP."""
 
     noisy = False
 
@@ -97,7 +97,9 @@ class RadSecListener(protocol.ServerFactory):
         packets.ended = lambda client: client.ended()
 
     def serve(self, plan: RadSecPlan) -> None:
-        """Go over to another configuration: who would not be let in now goes once it has its answers (A13, R54)."""
+        """Change to another configuration. A client that wouldn't be accepted any more is closed once it has its
+        answers (A13, R54).
+        """
         self.plan = plan
         for client in list(self._open):
             client.review()
@@ -111,7 +113,9 @@ class RadSecListener(protocol.ServerFactory):
         return bool(self._drained)
 
     def drain(self) -> Deferred[None]:
-        """Each connection ends behind its last answer; fires when nobody is left (A12). The port is closed already."""
+        """Close each connection after its last answer. Fires when none is left (A12). The port has to be closed
+        already.
+        """
         drained: Deferred[None] = Deferred()
         self._drained.append(drained)
         self.packets.drain()
@@ -121,7 +125,7 @@ class RadSecListener(protocol.ServerFactory):
         return drained
 
     def close(self) -> None:
-        """Whoever is left is cut off."""
+        """Cut off all connections."""
         for client in list(self._open):
             client.abort("stopping")
 
@@ -129,7 +133,7 @@ class RadSecListener(protocol.ServerFactory):
 
     @property
     def over_tls(self) -> TLSMemoryBIOFactory:
-        """What the port is given."""
+        """The factory for the port."""
         return _OverTls(self, False, self, clock=self.reactor)
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:  # noqa: N802, N803 - Twisted's
@@ -170,7 +174,7 @@ class RadSecListener(protocol.ServerFactory):
         return True
 
     def identify(self, source: Source, certificate: x509.Certificate) -> Served | None:
-        """Whose certificate this is, from there; None: nobody's."""
+        """The client with this certificate and address. None: there is none."""
         served = self.plan.clients.find(source.ip, certificate)
         if served is None:
             shown = names_of(certificate)

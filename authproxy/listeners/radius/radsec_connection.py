@@ -1,4 +1,4 @@
-"""A RadSec client's connection: TLS, packets out of the stream and answers into it, and the limits in time (A9)."""
+"""A RadSec client's connection: TLS, packets from the stream, answers to it, and time limits (A9)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ENDING = frozenset((*Malformed, "message_authenticator", "accounting_authentica
 
 @implementer(interfaces.IHandshakeListener, interfaces.IPushProducer)
 class RadSecClient(protocol.Protocol):
-    """It is nobody until its certificate has said who it is; until then no octet of RADIUS is read."""
+    """Before its certificate has proved who the client is, no octet of RADIUS is read."""
 
     transport: Any
 
@@ -49,13 +49,13 @@ class RadSecClient(protocol.Protocol):
 
     @property
     def is_known(self) -> bool:
-        """Its certificate has said who it is; or was, when a reload ended that."""
+        """Its certificate has proved who it is (or had, before a reload ended that)."""
         return self._served is not None or bool(self._finishing) or self._closing_since is not None
 
     # ---- answers
 
     def send(self, octets: bytes) -> None:
-        """An answer, if anybody is there to have it: on another connection it would be nobody's."""
+        """Send an answer, if the connection is still open; on another one it would belong to nobody."""
         if not self._gone and self._closing_since is None:
             self.transport.write(octets)
 
@@ -64,7 +64,7 @@ class RadSecClient(protocol.Protocol):
         self._pending += 1
 
     def ended(self) -> None:
-        """It has been, or never will be."""
+        """A request was answered, or never will be."""
         self._pending -= 1
         if self._finishing and not self._pending:
             self.close(self._finishing)
@@ -72,13 +72,13 @@ class RadSecClient(protocol.Protocol):
             self._flow()
 
     def finish(self, cause: str) -> None:
-        """End behind the last answer, counted by this cause."""
+        """Close after the last answer; counted by this cause."""
         self._finishing = self._finishing or cause
         if not self._pending:
             self.close(cause)
 
     def review(self) -> None:
-        """Under another configuration: the same client still, or one that has to go (R54)."""
+        """After a reload: whether it is still a client, or has to be closed (R54)."""
         certificate, chain = self._certificates()
         if self._served is None or certificate is None:
             return  # the handshake isn't over; its end asks
@@ -145,7 +145,7 @@ class RadSecClient(protocol.Protocol):
         self._listener.closed(self)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Never raises: what is our bug costs this client only (A19)."""
+        """Never raises: a bug of ours ends this client's connection only (A19)."""
         if self._gone or self._closing_since is not None:
             return
         self._stream.feed(data)
@@ -201,12 +201,12 @@ class RadSecClient(protocol.Protocol):
         self._flow()
 
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """It is gone; connectionLost follows."""
+        """The connection is lost; connectionLost follows."""
 
     # ---- time
 
     def look(self, now: float) -> None:
-        """Once a second: whether something takes too long."""
+        """Called once a second: end what takes too long."""
         if self._gone:
             return
         if self._closing_since is not None:

@@ -1,4 +1,4 @@
-"""A RADIUS section: what turns its packets into logins."""
+"""A RADIUS section: turns its packets into logins."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class Logins(Protocol):
 
 
 class Section(Protocol):
-    """What answers a client's Access-Requests."""
+    """Answers a client's Access-Requests."""
 
     def ask(
         self, packet: Packet, kind: CredentialKind, asked: Asked, answer: Answer
     ) -> Coroutine[Any, Any, None] | None: ...
 
     def stays_silent(self) -> bool:
-        """`failmode: silent`, in an outage: its clients shall ask another server."""
+        """Whether `failmode: silent` applies now, so that clients ask another server."""
 
     def continues(self, packet: Packet) -> bool:
-        """Whether it goes on with a login that was begun here: an answer to an open challenge of ours (A1)."""
+        """Whether the packet continues a login that was begun here: an answer to an open challenge of ours (A1)."""
 
 
 class Rejecter(Protocol):
@@ -59,7 +59,7 @@ class Rejecter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the listener knows of a datagram beside its octets."""
+    """What the listener knows about a datagram beside its octets."""
 
     client: Client
     source_ip: str
@@ -78,7 +78,9 @@ class _Unusable(Exception):
 
 
 class RadiusSection:
-    """Logins of one section. `relayed`: its primary is a RADIUS server, which may see these attributes of the NAS's."""
+    """The logins of one section. `relayed`: its primary is a RADIUS server, which may see these attributes of the NAS's
+    request.
+    """
 
     def __init__(
         self,
@@ -95,9 +97,8 @@ class RadiusSection:
         awaits: Callable[[bytes], bool] = lambda _: False,
         new_login: Callable[[], str] = lambda: os.urandom(8).hex(),
     ) -> None:
-        """`patience`: seconds until a login is given up; `client_ip_attribute`: where the user's address stands.
-
-        `awaits`: whether a State is of a challenge that is open.
+        """`patience`: seconds until a login is given up. `client_ip_attribute`: the attribute with the user's address.
+        `awaits`: whether a State belongs to an open challenge.
         """
         self.name = name
         self._awaits = awaits
@@ -115,9 +116,10 @@ class RadiusSection:
     def ask(
         self, packet: Packet, kind: CredentialKind, asked: Asked, answer: Answer
     ) -> Coroutine[Any, Any, None] | None:
-        """Begin a login, or answer at once. Returns the work to run, None when there is none.
+        """Begin a login, or answer at once. Returns the work to run; None if there is none.
 
-        Raises MalformedPacket: what no NAS sends (R26). Raises Discarded: one more of what anybody may have sent.
+        Raises MalformedPacket for what no NAS sends (R26), and Discarded for one more request of a kind that anybody
+        may have sent.
         """
         username, password = UNREADABLE, Secret(b"")
         try:
@@ -136,7 +138,7 @@ class RadiusSection:
         return state is not None and self._awaits(state)
 
     def unread(self, packet: Packet, kind: CredentialKind, asked: Asked) -> AuthRequest:
-        """For the record of a packet that no login was made of."""
+        """For the record of a packet from which no login was made."""
         try:
             username = read_username(packet.first(USER_NAME) or b"")
         except MalformedUsername:

@@ -20,7 +20,7 @@ _MOST = 65_536  # clients come from the configuration; that they stay few is mad
 
 @dataclass(slots=True)
 class Signing:
-    """Of one client, seconds since 1970; 0: never. Counts are since the start."""
+    """Of one client. Times: seconds since 1970, 0: never. Counts: since the start."""
 
     signed_at: float = 0.0  # the last request with one
     signed_since: float = 0.0  # the first behind the last one without
@@ -44,14 +44,14 @@ class Advice(StrEnum):
 
 
 class Signers:
-    """Of all RADIUS ports."""
+    """For all RADIUS ports."""
 
     def __init__(
         self,
         known: Mapping[str, Mapping[str, float]] | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`known`: what `state` gave before a restart. Raises ValueError or TypeError when it is something else."""
+        """`known`: what `state` returned before a restart. Raises ValueError or TypeError if it is something else."""
         self._wall_clock = wall_clock
         self._clients = {key: _read(fields) for key, fields in (known or {}).items()}
         self.changed = False  # since the owner last saved
@@ -67,7 +67,9 @@ class Signers:
             self.turned = True
 
     def unsigned(self, key: str) -> None:
-        """Believed or not: a stranger who forges them keeps a client from being called safe, and no more."""
+        """Count a request without one, trusted or not. A stranger who forges them can keep a client from being called
+        safe, and no more.
+        """
         client = self._client(key)
         self.turned = self.turned or bool(client.signed_since) or not client.unsigned_at
         client.unsigned_at = self._wall_clock()
@@ -79,7 +81,7 @@ class Signers:
         return self._clients.get(key) or Signing()
 
     def state(self) -> dict[str, dict[str, float]]:
-        """What has to last."""
+        """What has to survive a restart."""
         self.changed = self.turned = False
         return {
             key: {

@@ -1,4 +1,4 @@
-"""One UDP socket that answers from the address it was asked at (R12), which Twisted's own port does not."""
+"""A UDP socket that answers from the address at which it was asked (R12), which Twisted's own port doesn't do."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MAPPED = "::ffff:"
 
 
 class Source(NamedTuple):
-    """Where a datagram came from. `ip` has an IPv4-mapped address written as IPv4, and no scope."""
+    """Where a datagram came from. `ip`: an IPv4-mapped address is written as IPv4, without a scope."""
 
     ip: str
     port: int
 
 
 class Route(NamedTuple):
-    """The way back: the peer's socket address, and our address that it wrote to."""
+    """The way back: the peer's socket address, and our address to which it sent."""
 
     peer: Any
     ancillary: tuple[tuple[int, int, bytes], ...]
@@ -78,7 +78,7 @@ def _bind(family: socket.AddressFamily, address: str, port: int, *, dual: bool =
 
 @implementer(IReadDescriptor)
 class DatagramPort:
-    """Reads and writes the socket for as long as it is open."""
+    """Reads and writes the socket while it is open."""
 
     def __init__(self, sock: socket.socket, reactor: Any, received: Received) -> None:
         """`reactor`: IReactorFDSet and IReactorTime."""
@@ -93,7 +93,7 @@ class DatagramPort:
         self._reactor.addReader(self)
 
     def stop(self) -> None:
-        """Read no more. Answers can still be sent."""
+        """Stop reading. Answers can still be sent."""
         self._is_reading = False
         self._reactor.removeReader(self)
 

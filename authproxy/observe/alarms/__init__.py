@@ -1,1 +1,1 @@
-"""Telling a person at once: what is worth it, how often, and by which way."""
+"""Tells a person at once: what deserves an alarm, how often, and by which program or webhook."""

@@ -1,4 +1,4 @@
-"""What is worth waking somebody for, as one value (F8, T2, T4, A8)."""
+"""An alarm: something that deserves waking somebody, as a value (F8, T2, T4, A8)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from authproxy.observe.lines import capped, json_line, timestamp
 
 
 class AlarmKind(StrEnum):
-    """Stable: programs on the other side go by these, and they are the metric's labels."""
+    """The values don't change: programs that receive alarms and the metric's labels use them."""
 
     DOOR_OPENED = "door_opened"  # a right password alone lets somebody in
     DOOR_CLOSED = "door_closed"
@@ -74,12 +74,12 @@ class Alarm:
 
     @property
     def topic(self) -> tuple[str, str]:
-        """Alarms of one topic replace each other: of `opened` and `closed` only the last is true."""
+        """A newer alarm replaces an older one of its topic: of `opened` and `closed`, only the last is true."""
         return self.kind.value.partition("_")[0], self.subject
 
 
 def encode(alarm: Alarm, *, hostname: str, held_back: int = 0) -> bytes:
-    """One line of JSON: what a hook is given. `held_back`: earlier alarms of the topic that were not sent."""
+    """One line of JSON, as hooks get it. `held_back`: how many earlier alarms of the topic weren't sent."""
     fields = {
         "version": 1,
         "alarm": alarm.kind.value,

@@ -1,4 +1,6 @@
-"""Where alarms are raised: a line in the log, a count, an entry on the status page, and off to the hooks."""
+"""Where alarms are raised: each becomes a line in the log, a count, an entry on the status page, and
+goes to the hooks.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ _KEPT = 50
 
 
 class Alarms:
-    """Called by one thread, the event loop's. Nothing here waits."""
+    """Used by the event loop's thread only. Nothing here waits."""
 
     def __init__(
         self,
@@ -26,7 +28,7 @@ class Alarms:
         wall_clock: Callable[[], float],
         hooks: Sequence[Hook] = (),
     ) -> None:
-        """`counted` is told each kind. `clock`: monotonic seconds; `wall_clock`: seconds since 1970."""
+        """`counted` is called with each kind. `clock`: monotonic seconds; `wall_clock`: seconds since 1970."""
         self._hostname = hostname
         self._log = log
         self._counted = counted
@@ -45,11 +47,11 @@ class Alarms:
         return self._throttle.held_back
 
     def recent(self) -> Iterable[Alarm]:
-        """Newest first, also those that no hook was given."""
+        """The newest first, including those that no hook was given."""
         return iter(self._recent)
 
     def use(self, hooks: Sequence[Hook]) -> None:
-        """Others from now on; what waits for the earlier ones is tried still."""
+        """Use these hooks from now on. Alarms that wait in the earlier hooks are still tried."""
         for hook in self._hooks:
             hook.end()
         self._hooks = tuple(hooks)
@@ -64,12 +66,12 @@ class Alarms:
             self._send(due)
 
     def sweep(self) -> None:
-        """Now and then: what was held back long enough."""
+        """To be called regularly: sends what was held back long enough."""
         for due in self._throttle.due(self._clock()):
             self._send(due)
 
     def close(self, timeout: float = 3.0) -> None:
-        """Hand out what is held back, and wait for the hooks, `timeout` seconds in all."""
+        """Send what is held back, and wait for the hooks, at most `timeout` seconds in all."""
         for due in self._throttle.rest():
             self._send(due)
         ends = self._clock() + timeout

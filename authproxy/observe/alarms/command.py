@@ -1,4 +1,6 @@
-"""An alarm as a program's standard input: no shell, nothing of ours in its arguments or its environment (S1)."""
+"""Gives an alarm to a program on standard input: without a shell, and nothing of it in arguments or
+environment (S1).
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,14 @@ _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 
 class Command:
-    """Runs once for each alarm, and is killed with all that it started when it takes too long."""
+    """Runs the program once for each alarm. If it takes too long, it is killed with everything that it started."""
 
     name = "command"
     # What it did before it failed isn't known, so it isn't run again.
     pauses: Sequence[float] = ()
 
     def __init__(self, argv: Sequence[str], *, patience: float = PATIENCE) -> None:
-        """`argv`: an absolute path, and its arguments as they are."""
+        """`argv`: an absolute path, and the arguments."""
         self._argv = list(argv)
         self._patience = patience
 

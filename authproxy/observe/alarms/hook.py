@@ -1,4 +1,4 @@
-"""One way to a person: a queue and a thread of its own, so that no login ever waits for it (A2)."""
+"""One way to a person, with its own queue and thread, so that no login waits for it (A2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from authproxy.observe.log import Log
 
 
 class NotDelivered(Exception):
-    """It did not get there. The text says why, without a secret. `again`: it is worth trying once more."""
+    """The alarm couldn't be delivered. The text says why, without a secret. `again`: another try may help."""
 
     def __init__(self, why: str, *, again: bool = True) -> None:
         super().__init__(why)
@@ -19,22 +19,22 @@ class NotDelivered(Exception):
 
 
 class Way(Protocol):
-    """Delivers, and may take its time: it has a deadline of its own, and runs in the hook's thread."""
+    """Delivers alarms. It may block: it runs in the hook's thread, and has a deadline of its own."""
 
     @property
     def name(self) -> str:
-        """For the log and the metrics."""
+        """The name in the log and the metrics."""
 
     @property
     def pauses(self) -> Sequence[float]:
-        """Seconds before each further try."""
+        """The seconds to wait before each further try."""
 
     def deliver(self, octets: bytes) -> None:
         """Raises NotDelivered."""
 
 
 class Hook:
-    """At most `capacity` alarms wait; of more the oldest goes, because the newest says how things are."""
+    """At most `capacity` alarms wait; then the oldest is dropped, because the newest says how things are."""
 
     def __init__(self, way: Way, log: Log, *, capacity: int = 64) -> None:
         self.name = way.name
@@ -50,7 +50,7 @@ class Hook:
         self._thread.start()
 
     def put(self, octets: bytes) -> None:
-        """Never waits."""
+        """Queue an alarm. Never waits."""
         with self._changed:
             if len(self._queue) >= self._capacity:
                 self._queue.popleft()
@@ -59,13 +59,13 @@ class Hook:
             self._changed.notify_all()
 
     def end(self) -> None:
-        """What waits is tried once, then the thread ends."""
+        """Try each waiting alarm once, then end the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
 
     def close(self, timeout: float) -> None:
-        """End, and wait for that, `timeout` seconds at most. Then the process ends without it."""
+        """Like `end`, and wait for it at most `timeout` seconds. After that the process ends without it."""
         self.end()
         self._thread.join(timeout)
         if self._thread.is_alive():

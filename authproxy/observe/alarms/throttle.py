@@ -1,7 +1,7 @@
-"""An alarm storm wakes nobody twice: of each topic one alarm a minute, and so many in all. Pure.
+"""Holds back alarms in a storm: one a minute for each topic, and so many in all. Pure.
 
-What is held back is counted, and the last one of its topic goes out later: who was told `closed` and isn't told
-`opened` would sleep beside an open door.
+Alarms that are held back are counted, and the last one of each topic is sent later. Otherwise somebody who was told
+`closed` but not `opened` would sleep beside an open door.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Topic = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """To be sent now. `held_back`: how many of its topic were not."""
+    """To be sent now. `held_back`: how many of its topic weren't sent."""
 
     alarm: Alarm
     held_back: int = 0
@@ -37,7 +37,7 @@ class _Waiting:
 
 
 class Throttle:
-    """`now` is in monotonic seconds throughout."""
+    """`now` is in monotonic seconds in all methods."""
 
     def __init__(self) -> None:
         self.held_back = 0  # in all
@@ -45,7 +45,7 @@ class Throttle:
         self._sent: deque[float] = deque(maxlen=MOST)
 
     def admit(self, alarm: Alarm, now: float) -> Due | None:
-        """None: it is held back."""
+        """The alarm, to be sent now. None: it is held back."""
         waiting = self._topics.get(alarm.topic)
         if waiting is None or (now >= waiting.next_at and waiting.last is None):
             if self._has_room(now):
@@ -59,7 +59,7 @@ class Throttle:
         return None
 
     def due(self, now: float) -> list[Due]:
-        """What was held back, and may go out now: the last of each topic."""
+        """The alarms that were held back and may be sent now: the last of each topic."""
         found = []
         for topic, waiting in list(self._topics.items()):
             if waiting.last is None or now < waiting.next_at:
@@ -72,7 +72,7 @@ class Throttle:
         return found
 
     def rest(self) -> list[Due]:
-        """At the end: all that is held back still, whatever the time."""
+        """At the end: everything that is still held back."""
         return [
             Due(waiting.last, waiting.count - 1)
             for waiting in self._topics.values()

@@ -1,4 +1,4 @@
-"""An alarm as an HTTP POST, over verified TLS, with proof of who sends it."""
+"""Sends an alarm by HTTP POST, over verified TLS, signed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ _AGAIN = frozenset({408, 429})  # of 4xx; every 5xx is tried again as well
 
 
 class UnusableWebhook(Exception):
-    """The administrator: the URL is none, or the CA file can't be read. The text doesn't hold the URL."""
+    """The URL is invalid, or the CA file can't be read; the administrator has to act. The text doesn't
+    contain the URL.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The URL's path may be a secret (many services have it there), so it is never shown."""
+    """Where to send. The URL's path may be a secret (many services put one there), so it is never shown."""
 
     secure: bool
     host: str
@@ -66,7 +68,7 @@ class Target:
 
 
 class Webhook:
-    """`token`: sent as a bearer; `key`: of the signature over time and body, so that it can't be replayed for long."""
+    """`token`: sent as a bearer token; `key`: signs time and body, so that an alarm can't be replayed for long."""
 
     name = "webhook"
     pauses: Sequence[float] = (1.0, 4.0)
@@ -81,7 +83,7 @@ class Webhook:
         patience: float = PATIENCE,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`ca_file` None: the system's authorities. Raises UnusableWebhook."""
+        """`ca_file` None: the system's CAs. Raises UnusableWebhook."""
         self._target = target
         self._token = token
         self._key = key

@@ -27,8 +27,6 @@ _HASH_OF_NOTHING = sha512(b"").hexdigest()
 # What a request of nobody we know is held against, so that it takes as long.
 _NOBODY = Secret(b"0" * 40)
 
-Pairs = Sequence[tuple[str, str]]
-
 
 class Version(IntEnum):
     """The forms that clients sign. There is no third."""

@@ -1,1 +1,3 @@
-"""What a configuration means: its sections' policies, primaries, clouds and ports. Nothing here binds or asks."""
+"""Builds what a configuration describes: policies, primaries, clouds and ports. Nothing here binds a port or asks a
+server.
+"""

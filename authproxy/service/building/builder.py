@@ -1,4 +1,4 @@
-"""A configuration, built."""
+"""Builds a whole configuration."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from authproxy.service.building.world import World
 
 
 def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
-    """Nothing binds or asks, and `earlier` goes on as it is, until the result is started.
+    """Build everything. Until the result is started, nothing is bound or asked, and `earlier` goes on unchanged.
 
-    Raises InvalidConfig: what shows only here, such as a CA file that can't be read.
+    Raises InvalidConfig: problems that only building shows, such as a CA file that can't be read.
     """
     draft = Draft(loaded, world, earlier)
     for unusable in ways(draft.config.main)[1]:

@@ -1,4 +1,4 @@
-"""A section's application at its cloud, with what watches over it."""
+"""The client of a section's cloud service, with its probe, breaker and watches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from authproxy.service.building.world import World
 
 
 def usable_cloud(draft: Draft, name: str, options: ServerSection) -> CloudPart | None:
-    """The earlier one if it is the same: it has connections, and knows whether the cloud answers. None: told."""
+    """The earlier client if its settings are the same, because it has connections and knows whether the cloud answers.
+    None: a problem was reported.
+    """
     try:
         settings = cloud_settings(options)
         made_of = (settings, files_of(settings.trust))

@@ -55,7 +55,7 @@ WAYS = frozenset(
 
 
 class Deciding:
-    """A section's pipeline, and the logins in it."""
+    """Makes the pipeline of a section, and the table of its logins."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft

@@ -1,4 +1,4 @@
-"""A configuration on its way to being built."""
+"""A configuration while it is being built."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _USUAL: Mapping[str, Key] = {
 
 
 class Draft:
-    """Problems are collected, so that all are told at once; what reaches into an earlier configuration waits."""
+    """Collects all problems, to report them at once, and the actions that touch parts of an earlier configuration."""
 
     def __init__(self, loaded: Loaded, world: World, earlier: Built | None) -> None:
         self._loaded = loaded
@@ -41,7 +41,7 @@ class Draft:
         return self.earlier.sections.get(name) if self.earlier else None
 
     def when_started(self, adopt: Callable[[], None]) -> None:
-        """What an earlier configuration's parts have to do with it, once nothing can come between any more (A13)."""
+        """Postpone an action on an earlier configuration's parts until the new one is certain to start (A13)."""
         self.adoptions.append(adopt)
 
     # ---- attributes by name

@@ -37,7 +37,7 @@ from authproxy.service.ldap import LdapPlan
 
 
 class Counted:
-    """A pipeline that knows how many logins are in it: it goes when they have ended."""
+    """A pipeline that counts the logins in it, so that it can be closed when they have ended."""
 
     def __init__(self, pipeline: Pipeline, workload: Workload) -> None:
         self._pipeline = pipeline
@@ -59,7 +59,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryPart:
-    """`made_of`: two with the same are the same."""
+    """`made_of`: two parts with an equal value are interchangeable."""
 
     made_of: object
     primary: Directory
@@ -72,7 +72,7 @@ class RadiusPart:
 
 
 class NoPrimary:
-    """Nobody to ask for a password. The pipeline never does (Policy.no_primary)."""
+    """Stands for the primary of a section that checks no password. The pipeline never asks it (Policy.no_primary)."""
 
     async def verify(self, request: AuthRequest, password: Secret) -> Refused:
         return Refused("no_primary")
@@ -133,7 +133,7 @@ class PortPlan:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A configuration, ready to run. Parts that an earlier one has just so are the earlier one's."""
+    """A configuration, ready to run. Parts that are the same as in an earlier configuration are taken from there."""
 
     main: Main
     sections: Mapping[str, Section]
@@ -148,14 +148,13 @@ class Built:
 
     @property
     def pending(self) -> int:
-        """Logins that are being decided with these parts, and accounting that is being handed on."""
+        """How many logins are being decided with these parts, plus the accounting requests being forwarded."""
         logins = sum(section.pipeline.pending for section in self.sections.values())
         return logins + sum(part.relay.pending for part in self.accounting.values())
 
     def start(self) -> None:
-        """Take over what is the earlier one's. Look who answers, and show the cloud each section's credentials:
-
-        an outage later finds them proven.
+        """Take over the earlier configuration's parts, ask each primary's servers whether they answer, and have the
+        cloud check each section's credentials, so that they are proven before an outage.
         """
         for adopt in self.adopt:
             adopt()
@@ -167,7 +166,7 @@ class Built:
                 section.cloud.watch.shut("the section isn't safe any more")
 
     async def close(self, keep: Iterable[Built] = ()) -> None:
-        """Close every connection but those of parts that one of `keep` has, too."""
+        """Close all connections, except those of parts that one of `keep` uses too."""
         kept = {id(part) for built in keep for part in built._parts()}
         for part in self.primaries.values():
             if id(part) not in kept:

@@ -98,7 +98,7 @@ def port_plan(sharing: Sequence[Behind], codes: frozenset[int] = LOGINS) -> Port
 
 
 def port_limits(sharing: Sequence[Behind]) -> Limits:
-    """Sections that share a port share its limits: the strictest of each."""
+    """The limits of a port that sections share: the strictest of each."""
     options = [behind.options for behind in sharing]
     return Limits(
         pending=min(each.max_pending for each in options),

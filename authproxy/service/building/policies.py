@@ -1,4 +1,4 @@
-"""What a section's options mean to the pipeline."""
+"""Turns a section's options into the pipeline's policy."""
 
 from __future__ import annotations
 

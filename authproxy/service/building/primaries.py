@@ -1,4 +1,6 @@
-"""Directories and RADIUS servers: built anew where their options or files have changed, else the earlier ones."""
+"""Directories and RADIUS servers. A part is built anew if its options or files have changed; otherwise the earlier one
+is kept.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from authproxy.service.building.settings import directory_settings, directory_tr
 
 
 class Primaries:
-    """Whom sections ask for passwords, by section name, and whom accounting is handed on to."""
+    """The primaries by section name, and the RADIUS servers for accounting."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
@@ -34,7 +36,7 @@ class Primaries:
         }
 
     def accounting(self, primaries: Mapping[str, PrimaryPart]) -> Iterator[tuple[str, AccountingPart]]:
-        """By `radius_client` section, those that accounting is handed on to."""
+        """The relays for accounting, by `radius_client` section."""
         wanted = {options.accounting_client for options in self._draft.config.all(RadiusServer).values()}
         for name, options in self._draft.config.all(RadiusClient).items():
             part = primaries.get(name)

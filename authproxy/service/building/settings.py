@@ -1,4 +1,4 @@
-"""What a section's options mean to what it asks: the cloud, a directory, a RADIUS server; and to its own TLS."""
+"""Turns a section's options into the settings of what it asks (cloud, directory, RADIUS server) and of its own TLS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from authproxy.protocols.ldap.filter_text import parse_filter
 
 
 def eap_tls(options: RadiusServer) -> ServerTls | None:
-    """Raises UnusableCertificate."""
+    """None: the section doesn't answer EAP itself. Raises UnusableCertificate."""
     if not isinstance(options, RadiusServerEap):
         return None
     minimum = TlsVersion(options.minimum_tls_version.value)
@@ -57,7 +57,9 @@ def cloud_settings(options: ServerSection) -> CloudSettings:
 
 
 def files_of(trust: Trust) -> tuple[object, ...]:
-    """Changes when a certificate file does: a reload then takes the new one (T5). Raises UnusableTrust."""
+    """A value that changes when one of the certificate files changes, so that a reload takes the new one (T5). Raises
+    UnusableTrust.
+    """
     files = [path for path in (trust.ca_file, trust.client_certificate, trust.client_key) if path is not None]
     try:
         found = [path.stat() for path in files]
@@ -67,7 +69,7 @@ def files_of(trust: Trust) -> tuple[object, ...]:
 
 
 def radsec_trust(options: RadiusClient) -> Trust | None:
-    """None: by UDP."""
+    """None: the transport is UDP."""
     if options.transport is not RadiusTransport.RADSEC:
         return None
     return Trust(
@@ -90,7 +92,7 @@ def directory_trust(options: AdClient) -> Trust:
 def directory_settings(
     name: str, options: AdClient, trust: Trust, *, groups: tuple[str, ...] = ()
 ) -> DirectorySettings:
-    """`groups`: those that sections have rules about. Raises ValueError."""
+    """`groups`: the groups that rules of sections name. Raises ValueError."""
     plain = options.auth_type is model.AuthType.PLAIN
     service_name = (options.bind_dn if plain else None) or options.service_account_username or ""
     return DirectorySettings(
