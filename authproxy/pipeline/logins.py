@@ -61,13 +61,9 @@ class Logins:
         failed: Failed,
         joined: Callable[[AuthRequest, AuthRequest], None],
     ) -> None:
-<<<<<<< HEAD
-        """`key`: random octets for the hash, up to 64; `denial_memory`: seconds; `joined(newcomer, waiting)` is told."""
-=======
-        """`key`: random octets for the hash. `denial_memory`: seconds. `joined(newcomer, waiting)` is called for each
-        join.
+        """`key`: random octets for the hash, up to 64. `denial_memory`: seconds. `joined(newcomer, waiting)` is called
+        for each join.
         """
->>>>>>> reader
         self._authenticator = authenticator
         self._key = key
         self._denial_memory = denial_memory

@@ -150,14 +150,10 @@ def _name(user: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-<<<<<<< HEAD
-    """A section's: the users of one cloud account are the same people in all sections, those of another are others.
+    """The prompts of one section. Sections with the same cloud account share their users; others don't.
 
     `confirmed`: a directory says what a user is called; else one user may have typed many forms of a name.
     """
-=======
-    """The prompts of one section. Sections with the same cloud account share their users; others don't."""
->>>>>>> reader
 
     limit: PushLimit = field(default_factory=PushLimit)
     rules: PushRules = field(default_factory=PushRules)
