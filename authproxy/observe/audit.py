@@ -170,16 +170,18 @@ def encode(event: AuditEvent) -> str:
 
     Written by hand because every login passes here: 1.5 µs instead of 4.2.
     """
-    e, text, maybe, known = event, encode_basestring, _text_or_null, _one_of_few
+    text, maybe, known = encode_basestring, _text_or_null, _one_of_few
+    (at, msg, username, dn, stage, status, client_ip, section, ikey, factor, hostname, login) = event[:12]
+    (user, decision, reason, cause, detail, primary, cloud, client, nas_ip, txid, fail_open, why) = event[12:]
     line = (
-        f'{{"timestamp":"{e.timestamp}","msg":{text(e.msg)},"username":{text(e.username)},"dn":{maybe(e.dn)},'
-        f'"auth_stage":"{e.auth_stage}","status":"{e.status}","client_ip":{maybe(e.client_ip)},'
-        f'"server_section":{known(e.server_section)},"server_section_ikey":{known(e.server_section_ikey)},'
-        f'"factor":{known(e.factor)},"hostname":{known(e.hostname)},"login":{text(e.login)},"user":{maybe(e.user)},'
-        f'"decision":{known(e.decision)},"reason":{known(e.reason)},"cause":{known(e.cause)},'
-        f'"detail":{maybe(e.detail)},"primary_ms":{_number(e.primary_ms)},"cloud_ms":{_number(e.cloud_ms)},'
-        f'"client":{known(e.client)},"nas_ip":{known(e.nas_ip)},"txid":{maybe(e.txid)},'
-        f'"fail_open":{"true" if e.fail_open else "false"},"why":{known(e.why)}}}'
+        f'{{"timestamp":"{at}","msg":{text(msg)},"username":{text(username)},"dn":{maybe(dn)},'
+        f'"auth_stage":"{stage}","status":"{status}","client_ip":{maybe(client_ip)},'
+        f'"server_section":{known(section)},"server_section_ikey":{known(ikey)},'
+        f'"factor":{known(factor)},"hostname":{known(hostname)},"login":{text(login)},"user":{maybe(user)},'
+        f'"decision":{known(decision)},"reason":{known(reason)},"cause":{known(cause)},'
+        f'"detail":{maybe(detail)},"primary_ms":{_number(primary)},"cloud_ms":{_number(cloud)},'
+        f'"client":{known(client)},"nas_ip":{known(nas_ip)},"txid":{maybe(txid)},'
+        f'"fail_open":{"true" if fail_open else "false"},"why":{known(why)}}}'
     )
     return line if _is_printable(line) else json_line(event._asdict())
 

@@ -48,7 +48,7 @@ class Event(NamedTuple):
 def timestamp(at: float) -> str:
     """UTC, ISO 8601, microseconds."""
     whole = int(at)
-    return f"{_second(whole)}.{min(round((at - whole) * 1_000_000), 999_999):06d}Z"
+    return f"{_second(whole)}.{int((at - whole) * 1_000_000):06d}Z"
 
 
 @lru_cache(maxsize=4)

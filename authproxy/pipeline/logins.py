@@ -27,6 +27,7 @@ _USERS_NO = frozenset({Reason.FACTOR_DENIED, Reason.FRAUD})
 # found the phone too late and types the password again is not refused for that.
 _SILENCE = 5.0
 _MOST_REMEMBERED = 16_384
+_BROKEN = Reject(Reason.INTERNAL)
 _LENGTHS = struct.Struct("!8I")  # of what an attempt is known by
 _DIGEST = 32  # octets
 
@@ -104,7 +105,7 @@ class Logins:
         return self._run((self._rules, identity), attempt, self._authenticator)
 
     async def _run(self, known: tuple[int, bytes], attempt: _Attempt, authenticator: Authenticator) -> None:
-        decision: Decision = Reject(Reason.INTERNAL)
+        decision: Decision = _BROKEN
         try:
             decision = await authenticator.authenticate(attempt.request)
         except Exception as error:  # noqa: BLE001 - the one catch-all: a bug rejects, and is told (A19)
