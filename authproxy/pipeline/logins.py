@@ -28,7 +28,6 @@ _USERS_NO = frozenset({Reason.FACTOR_DENIED, Reason.FRAUD})
 _SILENCE = 5.0
 _MOST_REMEMBERED = 16_384
 _BROKEN = Reject(Reason.INTERNAL)
-_LENGTHS = struct.Struct("!8I")  # of what an attempt is known by
 _DIGEST = 32  # octets
 
 
@@ -133,7 +132,7 @@ class Logins:
             bytes((request.opaque, request.can_challenge)),
             request.shown,
         )
-        lengths = _LENGTHS.pack(*map(len, parts))
+        lengths = struct.pack(f"!{len(parts)}I", *map(len, parts))
         return blake2b(lengths + b"".join(parts), key=self._key, digest_size=_DIGEST).digest()
 
     def _recent_denial(self, identity: bytes) -> Reject | None:
