@@ -81,6 +81,10 @@ class Pipeline:
         grants = self._policy.grants
         if not grants.rules:
             return accept
+        if not self._policy.confirms_names and grants.may_mean(facts.username):
+            # R33: with another form of their name, or with another's, users would choose what they are given.
+            facts.cause = "name_unproven"
+            return Reject(Reason.MALFORMED)
         if self._groups is not None and grants.unknown(facts):
             # An answer to a challenge that another node, an earlier start or an earlier configuration put.
             try:

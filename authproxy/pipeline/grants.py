@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Protocol
 
 from authproxy.pipeline.record import Facts
+from authproxy.pipeline.username import account
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Grants:
     def unknown(self, facts: Facts) -> bool:
         """Whether it isn't known yet, for one of these groups, if the user is in it."""
         return not self.groups <= facts.groups | facts.outside
+
+    def may_mean(self, username: str) -> bool:
+        """Whether a rule is about a user whose name this could be another form of."""
+        others = (rule.user for rule in self.rules if rule.user and rule.user != username)
+        return any(account(other) == account(username) for other in others)
 
     def of(self, facts: Facts) -> tuple[object, ...]:
         fitting = list(self._fitting(facts)) or [rule for rule in self.rules if rule.is_default]

@@ -50,6 +50,11 @@ class Policy:
         return named and verified.proven
 
     @property
+    def confirms_names(self) -> bool:
+        """A directory says what a user is called; else it is what was typed."""
+        return self.checks_passwords and not self.radius_primary
+
+    @property
     def checks_passwords(self) -> bool:
         """False: the client has to have checked the password."""
         return not self.no_primary and self.mode is not Mode.FACTOR_ONLY

@@ -63,7 +63,8 @@ def become(user: Account, folders: tuple[Path, ...]) -> None:
         for folder in folders:
             if not folder.exists():
                 folder.mkdir(mode=0o750, parents=True)
-                os.chown(folder, user.uid, user.gid)
+                # Whoever may write above it must not have us give away what a link there leads to.
+                os.chown(folder, user.uid, user.gid, follow_symlinks=False)
         groups = os.getgrouplist(user.name, user.gid)
         os.setgroups(groups)
         os.setresgid(user.gid, user.gid, user.gid)

@@ -80,7 +80,10 @@ SIGNERS = "message-authenticator-report.json"
 def open_state(folder: Path, log: Log) -> State:
     """Raises StateUnusable."""
     open_state_dir(folder)
-    key = Secret(lasting_key(folder / KEY))
+    try:
+        key = Secret(lasting_key(folder / KEY))
+    except OSError as error:
+        raise StateUnusable(f"{folder / KEY}: {error.strerror}; it has to be readable for me") from None
     return State(
         latches=Noted(LastingSet(folder / LATCHES), log),
         proven=Noted(LastingSet(folder / PROVEN), log),

@@ -154,6 +154,14 @@ MUTATIONS = (
         ("listeners/radius/test_eap_section.py::test_what_was_decided_is_not_kept_for_later",),
     ),
     Mutation(
+        ("F3",),
+        "who joins a bind passes by a door that a reload has shut meanwhile",
+        "listeners/ldap/binding.py",
+        "            case Verified() if decision.reason in _WITHOUT_FACTOR and self._is_reloaded(section):\n",
+        "            case Verified() if False:\n",
+        ("listeners/ldap/test_binds.py::test_who_joins_an_open_door_finds_it_open",),
+    ),
+    Mutation(
         ("F4",),
         "an outage that has ended while a gate was asked lets in all the same",
         _GATES,

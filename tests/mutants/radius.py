@@ -472,6 +472,14 @@ MUTATIONS = (
         (f"{_PIPELINE_TESTS}::test_a_name_that_nothing_proves_is_not_invited_to_enroll",),
     ),
     Mutation(
+        ("R33",),
+        "with another form of the name a user is given what others are",
+        "pipeline/authenticate.py",
+        "if not self._policy.confirms_names and grants.may_mean(facts.username):",
+        "if False:",
+        ("pipeline/test_grants.py::test_nobody_writes_themselves_out_of_a_rule",),
+    ),
+    Mutation(
         ("R33", "F7"),
         "who never passes an open door says another name outside an EAP tunnel",
         "backends/open_door.py",

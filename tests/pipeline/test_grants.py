@@ -24,6 +24,7 @@ from authproxy.pipeline.ports import (
 )
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.second_step import SecondStep
+from authproxy.pipeline.username import read_username
 
 from .fakes import Cloud, Directory, Door, Record, challenges, request, run
 
@@ -219,3 +220,42 @@ def test_of_no_groups_nobody_is_asked() -> None:
     desk = Desk(replace(POLICY, grants=Grants((Rule(("everybody's",)),))), verified=Verified("alice"))
     assert isinstance(desk.ask(), Accept)
     assert desk.groups.asked == []
+
+
+# ---- names that nobody has confirmed
+
+BOBS = Grants((Rule(("restricted",), user="bob"), Rule(("everybody's",))))
+
+
+@pytest.mark.parametrize("typed", ["CORP\\bob", "bob@corp.example", "b\u00f6b", "\uff42ob"])
+@pytest.mark.parametrize(
+    "policy", [Policy(FailMode.SECURE, radius_primary=True), Policy(FailMode.SECURE, no_primary=True)]
+)
+def test_nobody_writes_themselves_out_of_a_rule(policy: Policy, typed: str) -> None:
+    """R33: a RADIUS server may take it for bob, or for another bob: neither gets the other's attributes."""
+    record = Record()
+    name = read_username(typed.encode()).canonical
+    policy = replace(policy, grants=BOBS)
+    second = SecondStep(policy, Cloud(), Door(), challenges(), lambda: 0.0)
+    pipeline = Pipeline(policy, Directory(Verified(name)), second, record, lambda: 0.0)
+    assert run(pipeline.authenticate(request(b"right", typed))) == Reject(Reason.MALFORMED)
+    assert record.decisions[-1][1].cause == "name_unproven"
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "expected"),
+    [
+        (Policy(FailMode.SECURE, radius_primary=True), "bob", "restricted"),
+        (Policy(FailMode.SECURE, radius_primary=True), "CORP\\alice", "everybody's"),
+        # A directory has said what the entry is called.
+        (Policy(FailMode.SECURE), "bob@corp.example", "everybody's"),
+    ],
+)
+def test_names_that_are_no_form_of_a_rule_s(policy: Policy, name: str, expected: str) -> None:
+    policy = replace(policy, grants=BOBS)
+    second = SecondStep(policy, Cloud(), Door(), challenges(), lambda: 0.0)
+    verified = Verified(read_username(name.encode()).canonical)
+    pipeline = Pipeline(policy, Directory(verified), second, Record(), lambda: 0.0)
+    decision = run(pipeline.authenticate(request(b"right", name)))
+    assert isinstance(decision, Accept)
+    assert decision.granted == (expected,)

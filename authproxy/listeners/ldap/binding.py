@@ -24,6 +24,9 @@ from authproxy.protocols.ldap.requests import BindRequest, ExtendedRequest, enco
 from authproxy.protocols.ldap.responses import BIND_RESPONSE, BindResponse, Result, encode_response
 from authproxy.protocols.ldap.result import ResultCode
 
+# What a reload may have taken away; the others were let in by both factors, or by the cloud.
+_WITHOUT_FACTOR = frozenset({Reason.FAIL_OPEN, Reason.PRIMARY_ONLY, Reason.EXEMPT, Reason.RECENT_APPROVAL})
+
 
 class Holder(Protocol):
     """A session, as its binds see it."""
@@ -122,19 +125,27 @@ class Binding:
 
     async def _join(self, attempt: Attempt, theirs: Answered, decision: Accept) -> None:
         """L19: the answer of a login that was waiting counts here, once this connection is bound as the same entry."""
-        options = self._holder.section.options
+        section = self._holder.section
+        options = section.options
         password = options.append.split(attempt.password).password
         try:
             own = await attempt.verify(password, self._reactor.seconds() + options.bind_timeout)
         except PrimaryUnavailable:
             own = None
         match own:
+            case Verified() if decision.reason in _WITHOUT_FACTOR and self._is_reloaded(section):
+                # F3: as for whoever a reload finds waiting.
+                self._refuse(attempt, Reject(Reason.FAIL_CLOSED))
             case Verified(username, dn) if (username, dn) == (theirs.username, theirs.dn) and attempt.granted:
                 self._accept(attempt, attempt.granted, decision)
             case Refused(_, _, _, carried):
                 self._refuse(attempt, Reject(Reason.PRIMARY_REJECTED, carried=carried))
             case _:
                 self._refuse(attempt, Reject(Reason.PRIMARY_UNAVAILABLE))
+
+    def _is_reloaded(self, section: LdapSection) -> bool:
+        self._holder.adopt_section()
+        return self._holder.section is not section
 
     def _accept(self, attempt: Attempt, answer: Answered, decision: Accept) -> None:
         if self._holder.ended or self._attempt is not attempt:

@@ -709,6 +709,27 @@ def test_who_joins_must_be_the_same_entry() -> None:
     assert not desk.directory.upstreams[1].open
 
 
+@pytest.mark.parametrize("reloaded", [True, False])
+def test_who_joins_an_open_door_finds_it_open(reloaded: bool) -> None:
+    """F3: they are let in when their own password has been found right, and a reload may have shut it by then."""
+    desk = Desk(policy={"fail_mode": FailMode.SAFE})
+    desk.phone.preauth_failure = FailureClass.UNREACHABLE
+    desk.directory.silent.add(BindRequest)
+    one, two = desk.connect(), desk.connect()
+    one.send(1, bind())
+    two.send(2, bind())
+    first = desk.directory.seen[-1]
+    first.upstream.say(first.frame.message_id, BindResponse(Result(0)))
+    assert code_of(one.read()[-1][1]) == 0
+    if reloaded:
+        desk.listener.serve(desk.section(), (), tls_at_once=False)
+    second = desk.directory.seen[-1]
+    assert second is not first
+    second.upstream.say(second.frame.message_id, BindResponse(Result(0)))
+    assert code_of(two.read()[-1][1]) == (52 if reloaded else 0)
+    assert second.upstream.open is not reloaded
+
+
 def test_who_joins_hears_the_refusal_too() -> None:
     desk = Desk()
     desk.phone.at_once = None
