@@ -27,7 +27,7 @@ _USERS_NO = frozenset({Reason.FACTOR_DENIED, Reason.FRAUD})
 # found the phone too late and types the password again is not refused for that.
 _SILENCE = 5.0
 _MOST_REMEMBERED = 16_384
-_LENGTHS = struct.Struct("!8I")  # of what an attempt is known by
+_LENGTHS = struct.Struct("!9I")  # of what an attempt is known by
 _DIGEST = 32  # octets
 
 
