@@ -121,8 +121,8 @@ class Allowances:
                 "door.limits_unusable",
                 file=path,
                 problem=str(error) or type(error).__name__,
-                effect="nobody passes by fail open where a limit is set",
-                todo="move the file away, which begins a new allowance, and restart",
+                effect="an outage lets nobody in where a limit is set",
+                todo="move the file away, which resets the limits, and restart",
             )
 
     def _take_over(self, content: Any) -> None:

@@ -34,17 +34,13 @@ class DoorWatch:
         tell: Teller,
         log: Log,
         count_answer: Callable[[], None] = lambda: None,
-        every: float = PROBE_EVERY,
     ) -> None:
-        """`every`: seconds between two probes while the door is open. `count_answer` is called when
-        the cloud answers.
-        """
+        """`count_answer` is called when the cloud answers."""
         self._probe = probe
         self._reactor = reactor
         self._tell = tell
         self._log = log
         self._count_answer = count_answer
-        self._every = every
         self._timer: Any = None
         self._is_closed = False
         self._tampered = ""
@@ -61,7 +57,7 @@ class DoorWatch:
             return
         self.open_since = self._reactor.seconds()
         self._tell(DoorEventKind.OPENED, why=failure.failure.value, detail=failure.detail)
-        self._timer = self._reactor.callLater(self._every, self._look_again)
+        self._timer = self._reactor.callLater(PROBE_EVERY, self._look_again)
 
     def answered(self) -> None:
         """The cloud has answered: the outage is over."""
@@ -136,4 +132,4 @@ class DoorWatch:
             self._log.failure("door.bug", bug)
         finally:
             if self.open_since is not None and not self._is_closed:
-                self._timer = self._reactor.callLater(self._every, self._look_again)
+                self._timer = self._reactor.callLater(PROBE_EVERY, self._look_again)

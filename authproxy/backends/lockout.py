@@ -170,5 +170,6 @@ class LockoutGuard:
             user=user,
             failures=len(known.failures),
             seconds=int(self._rules.window),
-            todo="find out who guesses this password; failures_per_user has to stay below the directory's own limit",
+            todo="find out who is guessing this password; keep failures_per_user below the directory's "
+            "own limit",
         )

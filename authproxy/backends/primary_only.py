@@ -216,7 +216,7 @@ class PrimaryOnly:
             self._order = read(self._path, self._key)
         except OrderRefused as refused:
             self._log.error(
-                "primary_only.refused", file=self._path, problem=str(refused), effect="nobody passes by it"
+                "primary_only.refused", file=self._path, problem=str(refused), effect="it has no effect"
             )
 
     def _remove(self) -> None:

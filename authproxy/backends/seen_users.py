@@ -105,7 +105,7 @@ class SeenUsers:
             "door.seen_users_unusable",
             file=self._path,
             problem=problem,
-            effect="nobody counts as seen",
+            effect="no user counts as seen, so an outage lets none of them in",
             todo="move the file away, and restart",
         )
 
@@ -144,5 +144,8 @@ class SeenUsers:
         if not self._failing:
             self._failing = True
             self._log.error(
-                "door.seen_users_not_written", file=self._path, problem=str(error), effect="they don't count"
+                "door.seen_users_not_written",
+                file=self._path,
+                problem=str(error),
+                effect="these users don't count as seen",
             )

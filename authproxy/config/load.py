@@ -11,11 +11,11 @@ from types import MappingProxyType
 from authproxy.config.document import Entries, Items, Node, locate
 from authproxy.config.folders import default_log_dir, default_state_dir, log_folder_of, state_dir_of
 from authproxy.config.model import Config, FilePermissions, HttpProxy, Main, Section, ServerSection
-from authproxy.config.model.section import Finding
+from authproxy.config.model.section import Between, Finding
 from authproxy.config.permissions import Exposure, exposures, state_exposures
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.reading import Reading
-from authproxy.config.rules import Between, client_of, faults_between, risks_between, server_of
+from authproxy.config.rules import client_of, faults_between, risks_between, server_of
 from authproxy.config.sealing import Unsealer
 from authproxy.config.sections import Placed, placed, read_sections
 from authproxy.config.source import is_cfg, read_text, read_tree

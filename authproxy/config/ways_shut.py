@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from authproxy.config.model import (
     AdClient,
+    Appending,
     Client,
     DuoOnlyClient,
     HttpProxy,
@@ -21,7 +22,6 @@ from authproxy.config.model import (
     ServerSection,
 )
 from authproxy.config.model.outbound import Outbound
-from authproxy.config.model.radius_server import Appending
 from authproxy.config.model.radsec import RadSecServer
 from authproxy.config.model.section import Options
 

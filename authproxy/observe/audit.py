@@ -122,7 +122,7 @@ class AuditLog:
 
     def outlet_failed(self, name: str, problem: str) -> None:
         self._log.error(
-            "audit.unavailable", file=self._path, problem=problem, effect="nobody passes by fail open"
+            "audit.unavailable", file=self._path, problem=problem, effect="no outage lets anyone in"
         )
 
     def outlet_recovered(self, name: str, lost: int) -> None:

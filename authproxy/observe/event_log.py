@@ -62,14 +62,11 @@ class EventLog:
         *,
         debug: bool = False,
         clock: Callable[[], float] = time.time,
-        flood: FloodGate | None = None,
-        unlimited: frozenset[str] = UNLIMITED,
     ) -> None:
         """`clock`: seconds since 1970. Outlets are added later."""
         self._debug = debug
         self._clock = clock
-        self._flood = FloodGate() if flood is None else flood
-        self._unlimited = unlimited
+        self._flood = FloodGate()
         self._sinks: list[tuple[Format, LineWriter]] = []
         # Outlets' threads report to the log, and thread pools log, too.
         self._lock = threading.RLock()
@@ -150,7 +147,7 @@ class EventLog:
         with self._lock:
             if not 0 <= self._sweep_at - now <= _SWEEP:
                 self.sweep()
-            if name in self._unlimited or self._flood.admits(now, severity, name, fields):
+            if name in UNLIMITED or self._flood.admits(now, severity, name, fields):
                 self._write(Event(now, severity, name, fields))
 
     def _write(self, event: Event) -> None:

@@ -45,6 +45,8 @@ class _Window:
     suppressed: Counter[str] = field(default_factory=Counter)
 
 
+WINDOW = 60.0  # seconds
+# A severity that isn't here is not limited.
 BUDGETS = {
     Severity.INFO: Budget(of_event=2000, of_peer=500),
     Severity.WARN: Budget(of_event=20, of_peer=5),
@@ -55,14 +57,11 @@ BUDGETS = {
 class FloodGate:
     """Not thread-safe; its log holds a lock."""
 
-    def __init__(self, budgets: Mapping[Severity, Budget] = BUDGETS, *, window: float = 60.0) -> None:
-        """`window`: seconds. A severity without a budget is not limited."""
-        self._budgets = budgets
-        self._window = window
+    def __init__(self) -> None:
         self._windows: dict[tuple[str, str], _Window] = {}
 
     def admits(self, now: float, severity: Severity, event: str, fields: Mapping[str, object]) -> bool:
-        budget = self._budgets.get(severity)
+        budget = BUDGETS.get(severity)
         if budget is None:
             return True
         window = self._find(now, event, str(fields.get("cause", "")))
@@ -78,7 +77,7 @@ class FloodGate:
 
     def over(self, now: float) -> Iterator[Suppressed]:
         """What was held back in windows that have ended."""
-        ended = [key for key, window in self._windows.items() if not 0 <= now - window.began < self._window]
+        ended = [key for key, window in self._windows.items() if not 0 <= now - window.began < WINDOW]
         for event, cause in ended:
             window = self._windows.pop((event, cause))
             if window.suppressed:

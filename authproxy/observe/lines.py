@@ -56,8 +56,8 @@ def _second(whole: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
-def capped(text: str, most: int = MAX_VALUE) -> str:
-    return text if len(text) <= most else f"{text[:most]}…(+{len(text) - most})"
+def capped(text: str) -> str:
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…(+{len(text) - MAX_VALUE})"
 
 
 def as_text(event: Event) -> str:

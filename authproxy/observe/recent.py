@@ -19,10 +19,10 @@ WITHOUT_FACTOR = frozenset(
 class Recent:
     """Each list has the newest first."""
 
-    def __init__(self, *, decisions: int = 100, fail_opens: int = 500, without_factor: int = 100) -> None:
-        self._decisions: deque[AuditEvent] = deque(maxlen=decisions)
-        self._fail_opens: deque[AuditEvent] = deque(maxlen=fail_opens)
-        self._without_factor: deque[AuditEvent] = deque(maxlen=without_factor)
+    def __init__(self) -> None:
+        self._decisions: deque[AuditEvent] = deque(maxlen=100)
+        self._fail_opens: deque[AuditEvent] = deque(maxlen=500)
+        self._without_factor: deque[AuditEvent] = deque(maxlen=100)
         self.fail_open_count = 0  # since the start, also of those that are no longer kept
 
     def add(self, event: AuditEvent) -> None:

@@ -17,14 +17,14 @@ _KINDS = {
     DoorEventKind.QUICK: AlarmKind.CLOUD_QUICK,
 }
 _TEXTS = {
-    DoorEventKind.OPENED: "THE DOOR IS OPEN: a right password alone lets anyone in, because the cloud is away",
-    DoorEventKind.CLOSED: "the door is shut again",
-    DoorEventKind.TAMPERED: "somebody may stand between this machine and the cloud; nobody is let in by it",
-    DoorEventKind.LIMIT_REACHED: "a limit shut the open door; the cloud is still away",
-    DoorEventKind.PRIMARY_ONLY_BEGAN: "THE SECOND FACTOR IS OFF, by command: a right password alone lets anyone in",
+    DoorEventKind.OPENED: "THE DOOR IS OPEN: users get in on a password alone, because the cloud can't be reached",
+    DoorEventKind.CLOSED: "the door is closed again: users need a second factor",
+    DoorEventKind.TAMPERED: "somebody may intercept the connection to the cloud; this lets nobody in",
+    DoorEventKind.LIMIT_REACHED: "a limit has closed the open door; the cloud still can't be reached",
+    DoorEventKind.PRIMARY_ONLY_BEGAN: "THE SECOND FACTOR IS OFF, by command: users get in on a password alone",
     DoorEventKind.PRIMARY_ONLY_ENDED: "the second factor is asked for again",
     DoorEventKind.SLOW: "the cloud answers too slowly",
-    DoorEventKind.QUICK: "the cloud is as quick as it was",
+    DoorEventKind.QUICK: "the cloud answers quickly again",
 }
 
 

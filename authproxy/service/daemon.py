@@ -239,11 +239,15 @@ class Daemon:
             self._alarms.use(hooks(loaded.config.main, self._log))
         except InvalidConfig as invalid:
             for problem in invalid.problems:
-                self._log.error("config.invalid", problem=str(problem), effect="the old one goes on")
+                self._log.error(
+                    "config.invalid", problem=str(problem), effect="the old configuration stays in effect"
+                )
         except CannotBind as taken:
-            self._log.error("reload.failed", problem=str(taken), effect="the old configuration goes on")
+            self._log.error(
+                "reload.failed", problem=str(taken), effect="the old configuration stays in effect"
+            )
         except Exception as bug:  # noqa: BLE001 - a bug in a reload must not stop who is being served
-            self._log.failure("reload.failed", bug, effect="the old configuration goes on")
+            self._log.failure("reload.failed", bug, effect="the old configuration stays in effect")
         self._manager.ready(f"listening on {', '.join(self._service.addresses)}")
 
     def _terminate(self) -> None:
@@ -299,7 +303,11 @@ def run(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
 
 def _guessing(log: Log, which: str, whose: str, section: str) -> None:
     log.warn(
-        "login.failures_limited", limit=which, of=whose, section=section, todo="find out who guesses there"
+        "login.failures_limited",
+        limit=which,
+        of=whose,
+        section=section,
+        todo="find out who is guessing passwords there",
     )
 
 
@@ -330,7 +338,8 @@ def _gives_up(log: Log, client: ClientPatience) -> None:
         client=client.client,
         after_seconds=round(client.gives_up or 0),
         asks_every_seconds=round(client.gap or 0, 1),
-        todo="set its RADIUS time-out to 60 s or more (retries times seconds): pushes are answered too late for it",
+        todo="set its RADIUS timeout to 60 s or more (retries times seconds): it gives up before "
+        "pushes are answered",
     )
 
 

@@ -30,7 +30,7 @@ class Doors:
             self._world.log.warn(
                 "door.safe_section",
                 section=options.name,
-                effect="while the cloud can't be reached, a right password alone lets users in",
+                effect="while the cloud can't be reached, users get in on a password alone",
                 max_minutes=options.fail_open_max_minutes or "none",
                 max_per_hour=options.fail_open_max_per_hour or "none",
                 primary_only="off" if until is None else f"until {timestamp(until)}",

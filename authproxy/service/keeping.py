@@ -26,7 +26,12 @@ def read_signers(path: Path, log: Log) -> Signers:
         return Signers()
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         # It is a report, and opens nothing: the latches are elsewhere.
-        log.warn("state.report_unreadable", file=path, problem=type(error).__name__, effect="it begins anew")
+        log.warn(
+            "state.report_unreadable",
+            file=path,
+            problem=type(error).__name__,
+            effect="the report begins again",
+        )
         return Signers()
 
 

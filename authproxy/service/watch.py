@@ -83,7 +83,7 @@ class Watch:
         cloud = section.cloud
         effect = "nobody gets in"
         if section.is_open:
-            effect = "A RIGHT PASSWORD ALONE LETS ANYONE IN (failmode safe)"
+            effect = "USERS GET IN ON A PASSWORD ALONE (failmode safe)"
         elif section.fail_mode is not FailMode.SECURE:
             effect = f"failmode {section.fail_mode.value}"
         self._alarms.tell(
@@ -101,14 +101,16 @@ class Watch:
         for writer in self._writers:
             if writer.problem and writer.name not in self._failing:
                 self._failing.add(writer.name)
-                effect = "; nobody passes by fail open meanwhile" if writer.name == "audit" else ""
+                effect = "; meanwhile, no outage lets anyone in" if writer.name == "audit" else ""
                 self._alarms.tell(
                     AlarmKind.LOG_FAILING, writer.name, f"can't be written: {writer.problem}{effect}"
                 )
             elif not writer.problem and writer.name in self._failing:
                 self._failing.discard(writer.name)
                 self._alarms.tell(
-                    AlarmKind.LOG_RECOVERED, writer.name, f"is written again; {writer.lost} lines were lost"
+                    AlarmKind.LOG_RECOVERED,
+                    writer.name,
+                    f"can be written again; {writer.lost} lines were lost",
                 )
 
     def _look_at_state(self) -> None:
@@ -123,7 +125,7 @@ class Watch:
         self._trying = False
         before, self._state_problem = self._state_problem, problem
         if self._state_problem and not before:
-            text = f"can't be written: {self._state_problem}; what is new there is forgotten at a restart"
+            text = f"can't be written: {self._state_problem}; what is new is forgotten at a restart"
             self._log.error("state.unwritable", folder=self._state_dir, problem=self._state_problem)
             self._alarms.tell(AlarmKind.STATE_FAILING, str(self._state_dir), text)
         elif before and not self._state_problem:

@@ -66,7 +66,7 @@ MUTATIONS = (
         ("S2",),
         "a value has no end",
         "observe/lines.py",
-        "return text if len(text) <= most else",
+        "return text if len(text) <= MAX_VALUE else",
         "return text if text else",
         ("observe/test_lines.py::test_a_value_has_an_end",),
     ),

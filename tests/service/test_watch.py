@@ -76,7 +76,7 @@ def test_nothing_happens(watched: Watched) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [(FailMode.SAFE, "A RIGHT PASSWORD ALONE LETS ANYONE IN"), (FailMode.SECURE, "nobody gets in")],
+    [(FailMode.SAFE, "USERS GET IN ON A PASSWORD ALONE"), (FailMode.SECURE, "nobody gets in")],
 )
 def test_a_breaker(watched: Watched, mode: FailMode, words: str) -> None:
     watched.sections = [section(fail_mode=mode, cloud=CLOUD_DOWN), section(name="other")]
@@ -93,7 +93,7 @@ def test_a_log_that_fails(watched: Watched) -> None:
     watched.writer.problem = "No space left on device"
     (failing,) = watched.look()
     assert (failing.kind, failing.subject, failing.severity) == ("log_failing", "audit", "critical")
-    assert "nobody passes by fail open" in failing.text
+    assert "no outage lets anyone in" in failing.text
     assert watched.look() == []
     watched.writer.problem = ""
     assert [alarm.kind for alarm in watched.look()] == ["log_recovered"]

@@ -72,7 +72,6 @@ class GuardedCloud:
         reactor: Any,
         log: Log,
         outages: Outages | None = None,
-        probe_every: float = PROBE_EVERY,
     ) -> None:
         self._cloud = cloud
         self._probe = probe
@@ -80,7 +79,6 @@ class GuardedCloud:
         self._reactor = reactor
         self._log = log
         self._outages = outages
-        self._probe_every = probe_every
         self._breaker = Breaker()
         self._asking: set[_Asking] = set()
         self._timer: Any = None
@@ -159,7 +157,7 @@ class GuardedCloud:
             self._log.failure("cloud.bug", bug, section=self._section)
         finally:
             if self.is_open and not self._closed:
-                self._timer = self._reactor.callLater(self._probe_every, self._send_probe)
+                self._timer = self._reactor.callLater(PROBE_EVERY, self._send_probe)
 
     def _changed(self, failure: CloudFailure | None) -> None:
         if self.is_open:

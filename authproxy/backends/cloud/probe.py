@@ -37,13 +37,11 @@ class Probe:
         *,
         reactor: Any,
         log: Log,
-        timeout: float = TIMEOUT,
     ) -> None:
         """`check(timeout)` raises CloudFailure."""
         self._check = check
         self._reactor = reactor
         self._log = log
-        self._timeout = timeout
         self._joined: list[Deferred[Verdict]] = []
         self._running: Deferred[None] | None = None
         self.last: Verdict | None = None
@@ -69,10 +67,10 @@ class Probe:
         failure: CloudFailure | None = None
         began = self._reactor.seconds()
         try:
-            await self._check(self._timeout)
+            await self._check(TIMEOUT)
         except CloudFailure as met:
             failure = met
-            if self._reactor.seconds() - began > self._timeout + LATE:
+            if self._reactor.seconds() - began > TIMEOUT + LATE:
                 failure = CloudFailure(FailureClass.OVERLOAD, f"too busy to tell: {met.detail}")
         except Exception as bug:  # noqa: BLE001 - nobody may be left waiting, and nobody let in for it
             self._log.failure("cloud.probe_failed", bug)

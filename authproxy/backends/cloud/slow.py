@@ -33,7 +33,6 @@ class SlowWatch:
         tell: Teller,
         log: Log,
         quick_again: Callable[[], None] = lambda: None,
-        every: float = PROBE_EVERY,
     ) -> None:
         """`check(timeout)` asks on a connection of its own, and raises CloudFailure. `threshold`: seconds."""
         self._check = check
@@ -42,7 +41,6 @@ class SlowWatch:
         self._tell = tell
         self._log = log
         self._quick_again = quick_again
-        self._every = every
         self._pace = Pace(threshold)
         self._timer: Any = None
         self._looking: Deferred[None] | None = None
@@ -87,7 +85,7 @@ class SlowWatch:
         if self._pace.probed(seconds, self._reactor.seconds()):
             self._changed(seconds)
         if self.is_slow:
-            self._timer = self._reactor.callLater(self._every, self._look)
+            self._timer = self._reactor.callLater(PROBE_EVERY, self._look)
 
     async def _measure(self) -> float | None:
         """How long the probe took; None: it doesn't tell."""

@@ -82,7 +82,8 @@ class Lookup:
                 "directory.name_ambiguous",
                 section=self._settings.name,
                 entries=[entry.dn for entry in entries[:_TWO]],
-                todo="make username_attribute or at_attribute one that is unique, or narrow search_dn or ldap_filter",
+                todo="set username_attribute or at_attribute to a unique attribute, or narrow search_dn or "
+                "ldap_filter",
             )
             return Refused("ambiguous_user")
         return self._user(entries[0])

@@ -6,17 +6,15 @@ from authproxy.config.model.http_proxy import HttpProxy
 from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import FilePermissions, LogFormat, Main
 from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient, RadiusTransport
-from authproxy.config.model.radius_server import (
+from authproxy.config.model.radius_modes import (
     Appending,
-    Client,
-    RadiusServer,
     RadiusServerAuto,
     RadiusServerChallenge,
     RadiusServerConcat,
     RadiusServerDuoOnly,
     RadiusServerEap,
-    RequireMessageAuthenticator,
 )
+from authproxy.config.model.radius_server import Client, RadiusServer, RequireMessageAuthenticator
 from authproxy.config.model.section import Section
 from authproxy.config.model.server import ServerSection
 from authproxy.config.options.tls import MinimumTls

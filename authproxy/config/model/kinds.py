@@ -9,7 +9,7 @@ from authproxy.config.model.http_proxy import HttpProxy
 from authproxy.config.model.ldap_server import LdapServerAuto
 from authproxy.config.model.main import Main
 from authproxy.config.model.radius_client import DuoOnlyClient, RadiusClient
-from authproxy.config.model.radius_server import (
+from authproxy.config.model.radius_modes import (
     RadiusServerAuto,
     RadiusServerChallenge,
     RadiusServerConcat,

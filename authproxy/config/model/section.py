@@ -23,6 +23,10 @@ class Finding:
         return (self.option,) if self.option else ()
 
 
+# The name of a section, and a finding about it.
+Between = tuple[str, Finding]
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """`stem_1`, `stem_2`, … as items of the list `option`. `bare`: the first may be written `stem` alone.

@@ -24,7 +24,7 @@ def banner(sections: Sequence[SectionState], now: float) -> Markup | None:
     return element(
         "section",
         element("h2", f"The door is open: {', '.join(section.name for section in doors)}"),
-        element("p", "A right password alone lets anyone in."),
+        element("p", "Users get in on a password alone."),
         [element("p", f"{section.name}: {'; '.join(_why(section, now))}.") for section in doors],
         class_="alarm filled",
         role="alert",
@@ -33,13 +33,13 @@ def banner(sections: Sequence[SectionState], now: float) -> Markup | None:
 
 def _why(section: SectionState, now: float) -> Iterator[str]:
     if section.primary_only_until is not None:
-        yield f"the second factor is off, by order, for {span(section.primary_only_until - now)} more"
+        yield f"the second factor is off, by command, for {span(section.primary_only_until - now)} more"
     if section.cloud is not None and section.cloud.is_out:
-        yield "the cloud is out of reach and failmode is safe"
+        yield "the cloud can't be reached, and failmode is safe"
     elif section.cloud is not None and section.cloud.slow:
         yield "the cloud is too slow, and slow_cloud says failmode, which is safe"
     if section.open_since is not None:
-        yield f"somebody came in, first {span(now - section.open_since)} ago"
+        yield f"the first login was let in {span(now - section.open_since)} ago"
     if section.limits_reached:
         yield f"limits reached: {', '.join(section.limits_reached)}"
 
@@ -54,9 +54,9 @@ def fail_opens(overview: Overview, started: float) -> Markup:
     return element(
         "section",
         element("h2", f"{count} {logins} let in by fail open"),
-        element("p", "A right password was enough, because the cloud was out of reach. Counted ", *since),
+        element("p", "A password alone was enough, because the cloud couldn't be reached. Counted ", *since),
         table(("Time", "User", "Section", "From", "Cause", "Detail"), [_opened(event) for event in shown]),
-        element("p", f"The last {len(shown)} are shown; authevents.log has all.")
+        element("p", f"The last {len(shown)} are shown; authevents.log has all of them.")
         if count > len(shown)
         else None,
         class_="alarm",

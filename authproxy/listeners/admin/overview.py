@@ -193,7 +193,7 @@ def section_readiness(section: SectionState) -> Readiness:
         _look_at_primary(section.primary, why, warnings)
     if section.primary_only_until is not None:
         until = timestamp(section.primary_only_until)
-        warnings.append(f"primary-only until {until}: THE DOOR IS OPEN, a right password lets anyone in")
+        warnings.append(f"primary-only until {until}: THE DOOR IS OPEN, a password alone is enough")
     if section.cloud is not None:
         _look_at_cloud(section, section.cloud, why, warnings)
     if section.limits_reached:
@@ -213,7 +213,7 @@ def _look_at_cloud(section: SectionState, cloud: CloudState, why: list[str], war
     if cloud.is_out or (section.open_since is not None and not cloud.slow):
         problem = f"cloud {cloud.api_host} is out of reach ({cloud.why or 'breaker open'})"
         if section.is_open:
-            warnings.append(f"{problem}; failmode safe: THE DOOR IS OPEN, a right password lets anyone in")
+            warnings.append(f"{problem}; failmode safe: THE DOOR IS OPEN, a password alone is enough")
         else:
             limit = f" any more ({section.shut_by})" if section.shut_by else ""
             why.append(f"{problem}: nobody is let in{limit}")
@@ -221,7 +221,7 @@ def _look_at_cloud(section: SectionState, cloud: CloudState, why: list[str], war
         took = "" if cloud.latency is None else f", {cloud.latency:.1f} s of late"
         problem = f"degraded: cloud {cloud.api_host} answers slowly{took}; slow_cloud: {section.slow_cloud}"
         if section.is_open:
-            warnings.append(f"{problem}; THE DOOR IS OPEN, a right password lets anyone in")
+            warnings.append(f"{problem}; THE DOOR IS OPEN, a password alone is enough")
         elif section.slow_cloud is SlowCloud.FAILMODE:
             why.append(f"{problem}: nobody is let in")
         else:

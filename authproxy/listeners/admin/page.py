@@ -265,7 +265,7 @@ def _took(event: AuditEvent) -> str | None:
 def _certificates(certificates: Iterable[CertificateState], now: float) -> Markup:
     ordered = sorted(certificates, key=lambda found: found.not_after)
     if not ordered:
-        return element("p", "None seen yet.", class_="none")
+        return element("p", "No certificate seen yet.", class_="none")
     return table(
         ("Certificate", "Expires", "In"),
         [(found.name, moment(found.not_after, date=True), _left(found.not_after - now)) for found in ordered],
@@ -274,7 +274,9 @@ def _certificates(certificates: Iterable[CertificateState], now: float) -> Marku
 
 def _patiences(clients: Sequence[ClientPatience]) -> Markup:
     if not clients:
-        return element("p", "Not known yet: no client has asked again while a login waited.", class_="none")
+        return element(
+            "p", "Not known yet: no client has repeated a request while a login waited.", class_="none"
+        )
     # Those that somebody should set right first.
     ordered = sorted(
         clients, key=lambda client: (client.gives_up is None, client.gives_up or 0, client.client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.resources import files
@@ -248,6 +248,6 @@ def _text(status: HTTPStatus, headers: dict[str, str] | None = None) -> Answer:
     return Answer(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode(), headers or {})
 
 
-def host_names(hostname: str, more: Iterable[str] = ()) -> frozenset[str]:
+def host_names(hostname: str) -> frozenset[str]:
     """The names that a request's Host header may have, beside localhost and IP addresses."""
-    return frozenset(name.lower() for name in (hostname, *more) if name)
+    return frozenset({hostname.lower()} - {""})

@@ -183,7 +183,7 @@ class RadSecListener(protocol.ServerFactory):
                 source=source.ip,
                 names=sorted(shown.names)[:_MOST_SHOWN],
                 sha256=next(iter(shown.fingerprints)),
-                todo="name it as the certificate of a client in radsec_clients, if it is one",
+                todo="if it belongs to a client, add it to that client's certificate in radsec_clients",
             )
         return served
 

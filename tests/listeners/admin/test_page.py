@@ -160,7 +160,7 @@ def test_an_open_door_that_nobody_can_overlook() -> None:
     told = Told(of_sections=[section(fail_mode=FailMode.SAFE, open_since=NOW - 61)])
     blocks = parts(told, ABOUT, NOW)
     assert "The door is open: vpn" in blocks["banner"]
-    assert "first 1 min 1 s ago" in blocks["banner"]
+    assert "let in 1 min 1 s ago" in blocks["banner"]
     text = page(blocks, "proxy1")
     assert "<title>DOOR OPEN - authproxy on proxy1</title>" in text
     assert text.index("The door is open") < text.index("<header")
@@ -174,8 +174,8 @@ def test_why_a_door_is_open() -> None:
     def banner(**changes: object) -> str:
         return parts(Told(of_sections=[section(fail_mode=FailMode.SAFE, **changes)]), ABOUT, NOW)["banner"]
 
-    assert "off, by order, for 10 min more" in banner(primary_only_until=NOW + 600)
-    assert "out of reach" in banner(cloud=CLOUD_DOWN)
+    assert "off, by command, for 10 min more" in banner(primary_only_until=NOW + 600)
+    assert "be reached, and failmode is safe" in banner(cloud=CLOUD_DOWN)
     slow = banner(cloud=replace(CLOUD_UP, slow=True), slow_cloud=SlowCloud.FAILMODE)
     assert "too slow" in slow
     assert "limits reached: max_per_hour" in banner(cloud=CLOUD_DOWN, limits_reached=("max_per_hour",))
