@@ -72,10 +72,10 @@ def install() -> Any:
                 ready = self._poller.poll(-1 if timeout is None else timeout, len(self._selectables))
             except InterruptedError:
                 return
-            for descriptor, event in ready:
-                # An earlier event of this round may have closed it.
-                selectable = self._selectables.get(descriptor)
-                if selectable is not None:
+            watched = self._selectables
+            for selectable, descriptor, event in [(watched.get(number), number, event) for number, event in ready]:
+                # An earlier event of this round may have closed it, and another may have its number by now.
+                if selectable is not None and watched.get(descriptor) is selectable:
                     self._doReadOrWrite(selectable, descriptor, event)
 
     reactor = EPollReactor()

@@ -6,6 +6,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 BEGINNING = """
 import socket
 import time
@@ -223,3 +225,57 @@ def test_who_always_has_more_to_send_leaves_others_their_turn() -> None:
 
 def test_nothing_is_sent_on_a_connection_that_was_cut_off() -> None:
     assert said(CUT_OFF) == ["ConnectionLost"]
+
+
+ANOTHER = """
+class Watched:
+    def __init__(self, ours, add):
+        self.ours = ours
+        self.descriptor = ours.fileno()
+        add(self)
+
+    def fileno(self):
+        return self.descriptor
+
+    def logPrefix(self):
+        return "test"
+
+
+class Newcomer(Watched):
+    # No doRead: nobody asked whether it can be read.
+    def doWrite(self):
+        reactor.removeWriter(self)
+        print("written to", flush=True)
+        reactor.callLater(0, reactor.stop)
+
+    def connectionLost(self, reason):
+        print("lost:", reason.getErrorMessage(), flush=True)
+
+
+class Reader(Watched):
+    def doRead(self):
+        # Whichever comes first closes the other, whose number a new socket gets.
+        other = second if self is first else first
+        for reader in (first, second):
+            reactor.removeReader(reader)
+        number = other.ours.fileno()
+        other.ours.close()
+        ours, self.peer = socket.socketpair()
+        assert number in (ours.fileno(), self.peer.fileno())
+        Newcomer(ours if ours.fileno() == number else self.peer, reactor.addWriter)
+        print("read", flush=True)
+
+
+pairs = [socket.socketpair() for _ in range(2)]
+first, second = (Reader(ours, reactor.addReader) for ours, _ in pairs)
+for _, peer in pairs:
+    peer.send(b"x")
+    WHAT
+reactor.run(installSignalHandlers=False)
+"""
+
+
+@pytest.mark.parametrize("what", ["pass", "peer.close()"])
+def test_an_event_of_a_closed_descriptor_is_not_its_successors(what: str) -> None:
+    """A socket that is opened within a turn may get the number of one that was closed in it."""
+    assert said(ANOTHER.replace("WHAT", what)) == ["read", "written to"]
