@@ -73,7 +73,7 @@ def install() -> Any:
             except InterruptedError:
                 return
             watched = self._selectables
-            for selectable, descriptor, event in [(watched.get(number), number, event) for number, event in ready]:
+            for descriptor, event, selectable in [(*one, watched.get(one[0])) for one in ready]:
                 # An earlier event of this round may have closed it, and another may have its number by now.
                 if selectable is not None and watched.get(descriptor) is selectable:
                     self._doReadOrWrite(selectable, descriptor, event)

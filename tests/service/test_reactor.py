@@ -260,9 +260,11 @@ class Reader(Watched):
             reactor.removeReader(reader)
         number = other.ours.fileno()
         other.ours.close()
-        ours, self.peer = socket.socketpair()
-        assert number in (ours.fileno(), self.peer.fileno())
-        Newcomer(ours if ours.fileno() == number else self.peer, reactor.addWriter)
+        self.opened = []
+        while number not in [opened.fileno() for opened in self.opened]:
+            self.opened += socket.socketpair()
+        (ours,) = [opened for opened in self.opened if opened.fileno() == number]
+        Newcomer(ours, reactor.addWriter)
         print("read", flush=True)
 
 
