@@ -480,6 +480,14 @@ MUTATIONS = (
         ("pipeline/test_grants.py::test_nobody_writes_themselves_out_of_a_rule",),
     ),
     Mutation(
+        ("R33",),
+        "a name may have a letter in it that nobody sees",
+        "pipeline/username.py",
+        "in _FORBIDDEN or ord(character) in _UNSEEN:",
+        "in _FORBIDDEN:",
+        ("pipeline/test_username.py::test_refused",),
+    ),
+    Mutation(
         ("R33", "F7"),
         "who never passes an open door says another name outside an EAP tunnel",
         "backends/open_door.py",
