@@ -34,6 +34,7 @@ from authproxy.pipeline.prompt import ENTER_PASSCODE, menu, prompt, understand
 from authproxy.pipeline.push_limit import Prompts
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.username import account
 
 # R40: how often one login is asked; the answer `sms` asks again.
 MOST_ROUNDS = 3
@@ -46,6 +47,13 @@ _DENIALS = {
     "timeout": Reason.FACTOR_TIMEOUT,
     "fraud": Reason.FRAUD,
     "locked_out": Reason.LOCKED_OUT,
+}
+
+# What the cloud said where it wants no factor, and may want one of the same user under another name.
+_SAID: dict[Reason, type[PreauthAllow | PreauthEnroll]] = {
+    Reason.CLOUD_ALLOW: PreauthAllow,
+    Reason.ENROLL_PROMPT: PreauthEnroll,
+    Reason.ENROLL_REQUIRED: PreauthEnroll,
 }
 
 Devices = tuple[Device, ...]
@@ -162,7 +170,7 @@ class SecondStep:
             facts.factor = factor
             return await self._outage.behind(request, verified, facts, failure)
         if not isinstance(devices, tuple):
-            return devices if verified.proven else _without_name(devices, facts)
+            return await self._by_name(request, verified, devices, facts)
         pending = Pending(
             Kind.FACTOR,
             verified.username,
@@ -234,7 +242,7 @@ class SecondStep:
         except CloudFailure as failure:
             return await self._outage.alone(request, facts, failure)
         if not isinstance(devices, tuple):
-            return devices
+            return await self._by_name(request, verified, devices, facts)
         pending = Pending(Kind.ALONE, verified.username)
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
@@ -266,6 +274,30 @@ class SecondStep:
                 return self._enroll(request, verified, " ".join(filter(None, (message, portal_url))))
             case PreauthFactors(devices, _):
                 return devices
+
+    async def _by_name(
+        self, request: AuthRequest, verified: Verified, decision: Decision, facts: Facts
+    ) -> Decision:
+        """What the cloud says when it wants no factor, if the name is surely that of whose password it was (R33)."""
+        if verified.proven and (
+            self._policy.confirms_names or await self._is_no_alias(request, verified, decision)
+        ):
+            return decision
+        return _without_name(decision, facts)
+
+    async def _is_no_alias(self, request: AuthRequest, verified: Verified, decision: Decision) -> bool:
+        """A server takes `corp\\alice` for alice. A cloud that knows them apart would say so of the one, and ask the
+
+        other for a factor.
+        """
+        plain = account(verified.username)
+        expected = _SAID.get(decision.reason)
+        if expected is None or plain == verified.username:
+            return True
+        try:
+            return isinstance(await self._cloud.preauth(request, plain), expected)
+        except CloudFailure:
+            return False  # it has answered: this is no outage
 
     async def _ask(self, request: AuthRequest, call: FactorCall, pending: Pending, facts: Facts) -> Decision:
         """Raises CloudFailure."""

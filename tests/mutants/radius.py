@@ -459,8 +459,8 @@ MUTATIONS = (
         ("R33",),
         "the name outside an EAP tunnel may be of a user whom the cloud asks for nothing",
         "pipeline/second_step.py",
-        "return devices if verified.proven else _without_name(devices, facts)",
-        "return devices",
+        "        if verified.proven and (\n",
+        "        if (\n",
         (f"{_PIPELINE_TESTS}::test_a_name_that_nothing_proves_is_not_let_in_by_the_cloud",),
     ),
     Mutation(
@@ -486,6 +486,14 @@ MUTATIONS = (
         "in _FORBIDDEN or ord(character) in _UNSEEN:",
         "in _FORBIDDEN:",
         ("pipeline/test_username.py::test_refused",),
+    ),
+    Mutation(
+        ("R33",),
+        "under another form of the name a password alone is enough, or a phone is enrolled",
+        "pipeline/second_step.py",
+        "return isinstance(await self._cloud.preauth(request, plain), expected)",
+        "return True",
+        ("pipeline/test_forms.py::test_a_password_is_not_enough_under_another_form",),
     ),
     Mutation(
         ("R33", "F7"),
