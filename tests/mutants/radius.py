@@ -685,10 +685,26 @@ MUTATIONS = (
     ),
     Mutation(
         ("R40",),
+        "a State can be answered again after a restart",
+        _CHALLENGE,
+        "            self._answered[identifier] = (expires, until)\n",
+        "            pass\n",
+        ("pipeline/test_challenge.py::test_what_was_answered_before_the_start",),
+    ),
+    Mutation(
+        ("R40",),
+        "a restart forgets which States were answered",
+        "backends/answered_states.py",
+        "self.known |= {name: expires for name, expires in _lines(octets) if expires > now}",
+        "self.known |= {name: expires for name, expires in _lines(octets) if False}",
+        ("backends/test_answered_states.py::test_over_a_restart",),
+    ),
+    Mutation(
+        ("R40",),
         "a State can be answered again",
         _CHALLENGE,
-        "if identifier in self._answered:",
-        "if identifier == b'':",
+        "if identifier in self._answered or",
+        "if identifier == b'' or",
         ("pipeline/test_challenge.py::test_once_only",),
     ),
     Mutation(
