@@ -17,6 +17,7 @@ from authproxy.observe.log import Log
 
 _LINE = re.compile(rb"([0-9]{1,10}) ([0-9a-f]{16})\n")
 _TURN = 600.0  # seconds that one file is written to: longer than a State lives, and two clocks differ
+_SET_BACK = 120  # seconds that a clock may be set back by, and a State that has expired be none again (A15)
 _MOST_OCTETS = 64 << 20
 
 
@@ -56,10 +57,11 @@ class AnsweredStates:
 
     def _read(self, path: Path) -> None:
         now = int(self._wall_clock())
+        earliest = now - _SET_BACK
         try:
             for file in (_older(path), path):
                 octets = _whole_lines(file)
-                self.known |= {name: expires for name, expires in _lines(octets) if expires > now}
+                self.known |= {name: expires for name, expires in _lines(octets) if expires > earliest}
         except (OSError, ValueError) as error:
             self.none_before = now + 1
             self._log.error(

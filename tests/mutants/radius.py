@@ -695,7 +695,7 @@ MUTATIONS = (
         ("R40",),
         "a restart forgets which States were answered",
         "backends/answered_states.py",
-        "self.known |= {name: expires for name, expires in _lines(octets) if expires > now}",
+        "self.known |= {name: expires for name, expires in _lines(octets) if expires > earliest}",
         "self.known |= {name: expires for name, expires in _lines(octets) if False}",
         ("backends/test_answered_states.py::test_over_a_restart",),
     ),
