@@ -49,12 +49,8 @@ _DENIALS = {
     "locked_out": Reason.LOCKED_OUT,
 }
 
-# What the cloud said where it wants no factor, and may want one of the same user under another name.
-_SAID: dict[Reason, type[PreauthAllow | PreauthEnroll]] = {
-    Reason.CLOUD_ALLOW: PreauthAllow,
-    Reason.ENROLL_PROMPT: PreauthEnroll,
-    Reason.ENROLL_REQUIRED: PreauthEnroll,
-}
+# The cloud wants no factor, and may want one of the same user under another name.
+_NO_FACTOR = frozenset({Reason.CLOUD_ALLOW, Reason.ENROLL_PROMPT, Reason.ENROLL_REQUIRED})
 
 Devices = tuple[Device, ...]
 
@@ -286,16 +282,12 @@ class SecondStep:
         return _without_name(decision, facts)
 
     async def _is_no_alias(self, request: AuthRequest, verified: Verified, decision: Decision) -> bool:
-        """A server takes `corp\\alice` for alice. A cloud that knows them apart would say so of the one, and ask the
-
-        other for a factor.
-        """
+        """A server takes `corp\\alice` for alice; a cloud that does not asks her for a factor, or denies her."""
         plain = account(verified.username)
-        expected = _SAID.get(decision.reason)
-        if expected is None or plain == verified.username:
+        if decision.reason not in _NO_FACTOR or plain == verified.username:
             return True
         try:
-            return isinstance(await self._cloud.preauth(request, plain), expected)
+            return isinstance(await self._cloud.preauth(request, plain), PreauthAllow | PreauthEnroll)
         except CloudFailure:
             return False  # it has answered: this is no outage
 

@@ -100,6 +100,20 @@ def test_a_name_that_a_directory_has_confirmed_is_what_it_is() -> None:
     assert cloud.preauths == ["alice@corp.example"]
 
 
+@pytest.mark.parametrize("plain", [PreauthFactors((PHONE,)), PreauthDeny("locked out")])
+def test_whoever_is_kept_out_or_asked_under_the_plain_name(plain: Preauth) -> None:
+    assert log_in(RADIUS, Literal(known={"alice": plain}), FORMS[1]) == Reject(Reason.CLOUD_DENY)
+
+
+@pytest.mark.parametrize("strangers", [PreauthAllow(), ENROLL])
+def test_a_cloud_that_knows_its_users_by_that_form(strangers: Preauth) -> None:
+    """The plain name is a stranger's there, and no factor is known under it that somebody could be getting round."""
+    named: dict[str, Preauth | FailureClass] = {FORMS[1]: PreauthAllow("bypass")}
+    assert log_in(RADIUS, Literal(strangers=strangers, known=named), FORMS[1]) == Accept(
+        Reason.CLOUD_ALLOW, "bypass"
+    )
+
+
 def test_a_challenge_is_put_to_nobody_under_another_form() -> None:
     policy = Policy(FailMode.SAFE, Mode.CHALLENGE, radius_primary=True)
     assert log_in(policy, Literal(strangers=ENROLL), FORMS[0]) == Reject(Reason.ENROLL_REQUIRED)
