@@ -11,8 +11,8 @@ import hashlib
 import math
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
@@ -74,6 +74,31 @@ class Seal(Protocol):
         """The length of a State that contains so many octets, in octets."""
 
 
+class Memory(Protocol):
+    """Which States were answered, over a restart."""
+
+    @property
+    def known(self) -> Mapping[bytes, int]:
+        """Identifiers, and when each expires."""
+
+    @property
+    def none_before(self) -> int:
+        """States that were made before it count as answered: what was known of them is lost."""
+
+    def add(self, identifier: bytes, expires: int) -> None:
+        """Raises nothing."""
+
+
+@dataclass(slots=True)
+class NoMemory:
+    """Nothing is known of what was before."""
+
+    known: Mapping[bytes, int] = field(default_factory=dict)
+    none_before: int = 0
+
+    def add(self, identifier: bytes, expires: int) -> None: ...
+
+
 class Challenges:
     """The challenges of one section."""
 
@@ -85,8 +110,10 @@ class Challenges:
         wall_clock: Callable[[], float],
         new_id: Callable[[], bytes],
         clock: Callable[[], float] = lambda: math.inf,
+        memory: Memory | None = None,
     ) -> None:
         """`lifetime`: seconds, at most 65,535; `new_id`: 8 random octets; `clock`: monotonic seconds."""
+        self._memory = NoMemory() if memory is None else memory
         self._seal = seal
         self._lifetime = int(lifetime)
         self._wall_clock = wall_clock
@@ -95,6 +122,9 @@ class Challenges:
         # Until when, by both clocks.
         self._answered: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
         self._held: OrderedDict[bytes, tuple[int, Pending]] = OrderedDict()
+        until = clock() + self._lifetime
+        for identifier, expires in sorted(self._memory.known.items(), key=lambda each: each[1]):
+            self._answered[identifier] = (expires, until)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -147,12 +177,13 @@ class Challenges:
             raise Forged("another_user")
         if now >= expires or issued > now + _SKEW:
             raise Forged("expired")
-        if identifier in self._answered:
+        if identifier in self._answered or issued < self._memory.none_before:
             raise Forged("answered")
         self._forget(now)
         if len(self._answered) >= _MOST_ANSWERED:
             raise Forged("too_many")  # forgetting one early would let it be answered twice
         self._answered[identifier] = (expires, self._clock() + self._lifetime)
+        self._memory.add(identifier, expires)
         _, held = self._held.pop(identifier, (0, None))
         if held is not None:
             return held

@@ -42,6 +42,9 @@ class Policy:
     mark: object = None  # on the session of whoever passes without a second factor (F9); the listener's
     carries: bool = False  # sessions get attributes of the primary's Accept
     grants: Grants = field(default_factory=Grants)
+    as_typed: bool = (
+        False  # the cloud hears a form of the name that was typed, though a directory confirms whose it is
+    )
     no_primary: bool = False  # nobody checks a password: what comes is a factor, or nothing
 
     def is_exempt(self, request: AuthRequest, verified: Verified) -> bool:
@@ -51,8 +54,8 @@ class Policy:
 
     @property
     def confirms_names(self) -> bool:
-        """A directory says what a user is called; else it is what was typed."""
-        return self.checks_passwords and not self.radius_primary
+        """A directory says what a user is called; else it is what was typed, in one of several forms."""
+        return self.checks_passwords and not self.radius_primary and not self.as_typed
 
     @property
     def checks_passwords(self) -> bool:

@@ -34,6 +34,7 @@ from authproxy.pipeline.prompt import ENTER_PASSCODE, menu, prompt, understand
 from authproxy.pipeline.push_limit import Prompts
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
+from authproxy.pipeline.username import account
 
 # R40: how often one login is asked; the answer `sms` asks again.
 MOST_ROUNDS = 3
@@ -47,6 +48,9 @@ _DENIALS = {
     "fraud": Reason.FRAUD,
     "locked_out": Reason.LOCKED_OUT,
 }
+
+# The cloud wants no factor, and may want one of the same user under another name.
+_NO_FACTOR = frozenset({Reason.CLOUD_ALLOW, Reason.ENROLL_PROMPT, Reason.ENROLL_REQUIRED})
 
 Devices = tuple[Device, ...]
 
@@ -162,7 +166,7 @@ class SecondStep:
             facts.factor = factor
             return await self._outage.behind(request, verified, facts, failure)
         if not isinstance(devices, tuple):
-            return devices if verified.proven else _without_name(devices, facts)
+            return await self._by_name(request, verified, devices, facts)
         pending = Pending(
             Kind.FACTOR,
             verified.username,
@@ -234,7 +238,7 @@ class SecondStep:
         except CloudFailure as failure:
             return await self._outage.alone(request, facts, failure)
         if not isinstance(devices, tuple):
-            return devices
+            return await self._by_name(request, verified, devices, facts)
         pending = Pending(Kind.ALONE, verified.username)
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
@@ -266,6 +270,26 @@ class SecondStep:
                 return self._enroll(request, verified, " ".join(filter(None, (message, portal_url))))
             case PreauthFactors(devices, _):
                 return devices
+
+    async def _by_name(
+        self, request: AuthRequest, verified: Verified, decision: Decision, facts: Facts
+    ) -> Decision:
+        """What the cloud says when it wants no factor, if the name is surely that of whose password it was (R33)."""
+        if verified.proven and (
+            self._policy.confirms_names or await self._is_no_alias(request, verified, decision)
+        ):
+            return decision
+        return _without_name(decision, facts)
+
+    async def _is_no_alias(self, request: AuthRequest, verified: Verified, decision: Decision) -> bool:
+        """A server takes `corp\\alice` for alice; a cloud that does not asks her for a factor, or denies her."""
+        plain = account(verified.username)
+        if decision.reason not in _NO_FACTOR or plain == verified.username:
+            return True
+        try:
+            return isinstance(await self._cloud.preauth(request, plain), PreauthAllow | PreauthEnroll)
+        except CloudFailure:
+            return False  # it has answered: this is no outage
 
     async def _ask(self, request: AuthRequest, call: FactorCall, pending: Pending, facts: Facts) -> Decision:
         """Raises CloudFailure."""

@@ -11,6 +11,11 @@ MAX_OCTETS = 253  # RFC 2865 §5: an attribute's value
 # Letters that nobody sees but two systems may see differently: format characters (bidi marks, zero
 # width joiners), controls, private use, surrogates, and line and paragraph separators.
 _FORBIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+# And of the other categories those that are Default_Ignorable_Code_Point (Unicode 15, DerivedCoreProperties).
+_UNSEEN_RANGES = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+_UNSEEN = frozenset((0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0)).union(*_UNSEEN_RANGES)
+# Marks on, in and around letters.
+_MARKS = frozenset({"Mn", "Me"})
 
 
 class MalformedUsername(ValueError):
@@ -65,7 +70,7 @@ def folded(name: str) -> str:
     if name.isascii():
         return " ".join(name.lower().split())
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
-    return " ".join("".join(letter for letter in plain if not unicodedata.combining(letter)).split())
+    return " ".join("".join(each for each in plain if unicodedata.category(each) not in _MARKS).split())
 
 
 def _parts(name: str) -> tuple[str, str, str]:
@@ -94,7 +99,7 @@ def read_username(octets: bytes, most: int = MAX_OCTETS) -> Username:
         raise MalformedUsername("user name is not UTF-8") from None
     if not (typed.isascii() and typed.isprintable()):  # most are, and ASCII that prints is none of these
         for character in typed:
-            if unicodedata.category(character) in _FORBIDDEN:
+            if unicodedata.category(character) in _FORBIDDEN or ord(character) in _UNSEEN:
                 raise MalformedUsername(f"user name has the character U+{ord(character):04X}")
     typed = typed.strip()
     if not typed:

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from authproxy.backends.allowance import Allowances
+from authproxy.backends.answered_states import AnsweredStates
 from authproxy.backends.primary_only import PrimaryOnly
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.seen_users import SeenUsers
@@ -60,7 +61,14 @@ def nobodys_world(reactor: Any) -> World:
         recent=Recent(),
         resolver=Resolver(reactor, log=log),
         certificates=ServerCertificates(),
-        state=State(nothing, nothing, key, Allowances(None, log), SeenUsers(None, key=bytes(32), log=log)),
+        state=State(
+            nothing,
+            nothing,
+            key,
+            Allowances(None, log),
+            SeenUsers(None, key=bytes(32), log=log),
+            AnsweredStates(None, log),
+        ),
         challenges=Challenges(StateSeal([key]), lifetime=1, wall_clock=time.time, new_id=lambda: bytes(8)),
         doors=DoorEvents(log),
         primary_only=PrimaryOnly(None, key=bytes(32), log=log, doors=DoorEvents(log)),

@@ -352,4 +352,5 @@ def _challenges(main: Main, state: State) -> Challenges:
         wall_clock=time.time,
         clock=time.monotonic,
         new_id=lambda: os.urandom(8),
+        memory=state.answered,
     )

@@ -46,6 +46,7 @@ def ldap_policy(options: LdapServerAuto) -> Policy:
         append=_append(options),
         factors=options.factors,
         exempts=_exemption(options),
+        as_typed=options.cloud_username is CloudUsername.TYPED,
     )
 
 

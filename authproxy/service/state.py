@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from authproxy.backends.allowance import Allowances
+from authproxy.backends.answered_states import AnsweredStates
 from authproxy.backends.seen_users import SeenUsers
 from authproxy.backends.state_dir import LastingSet, StateUnusable, lasting_key, open_state_dir
 from authproxy.listeners.radius.signers import Signers
@@ -57,6 +58,7 @@ class State:
     key: Secret = field(repr=False)  # of digests that are compared over restarts, and of sealed States
     allowances: Allowances  # what an open door has been used for (F7)
     seen: SeenUsers  # who passed both factors lately (F7)
+    answered: AnsweredStates  # challenges that are over (R40)
     # Who signs their requests: a report, saved now and then (service/keeping.py).
     signers: Signers = field(default_factory=Signers)
 
@@ -73,7 +75,7 @@ class State:
 
 
 LATCHES, PROVEN, KEY = "message-authenticator-seen.json", "proven-credentials.json", "key"
-ALLOWANCES, SEEN = "fail-open.json", "second-factor-seen"
+ALLOWANCES, SEEN, ANSWERED = "fail-open.json", "second-factor-seen", "challenges-answered"
 SIGNERS = "message-authenticator-report.json"
 
 
@@ -90,6 +92,7 @@ def open_state(folder: Path, log: Log) -> State:
         key=key,
         allowances=Allowances(folder / ALLOWANCES, log),
         seen=SeenUsers(folder / SEEN, key=key.reveal(), log=log),
+        answered=AnsweredStates(folder / ANSWERED, log),
         signers=read_signers(folder / SIGNERS, log),
     )
 
@@ -115,4 +118,4 @@ def look_at_state(folder: Path) -> State:
     log = NullLog()
     allowances = Allowances(folder / ALLOWANCES, log, read_only=True)
     seen = SeenUsers(folder / SEEN, key=key, log=log, read_only=True)
-    return State(latches, proven, Secret(key), allowances, seen)
+    return State(latches, proven, Secret(key), allowances, seen, AnsweredStates(None, log))

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from authproxy.pipeline.challenge import Challenges
+from authproxy.pipeline.challenge import Challenges, Memory
 from authproxy.pipeline.decision import Accept, Decision, Reason
 from authproxy.pipeline.ports import (
     AuditUnavailable,
@@ -171,7 +171,10 @@ class WallClock:
 
 
 def challenges(
-    seal: Seal | None = None, wall_clock: WallClock | None = None, clock: WallClock | None = None
+    seal: Seal | None = None,
+    wall_clock: WallClock | None = None,
+    clock: WallClock | None = None,
+    memory: Memory | None = None,
 ) -> Challenges:
     ids = itertools.count(1)
     return Challenges(
@@ -180,4 +183,5 @@ def challenges(
         wall_clock=wall_clock or WallClock(),
         new_id=lambda: next(ids).to_bytes(8, "big"),
         clock=clock or WallClock(),
+        memory=memory,
     )

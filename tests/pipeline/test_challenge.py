@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -141,3 +142,30 @@ def test_which_challenges_await_an_answer() -> None:
     assert not made.awaits(b"")
     clock.now += 100_000
     assert not made.awaits(late)
+
+
+# ---- over a restart
+
+
+def test_what_was_answered_before_the_start() -> None:
+    """R40: and what is not known to be."""
+    memory = Memory()
+    before = challenges(memory=memory)
+    answered, waiting = before.issue(request(), ALICE), before.issue(request(), ALICE)
+    before.take(answer(answered))
+    assert list(memory.known.values()) == [1_000_300]
+    after = challenges(memory=memory)
+    assert not after.awaits(answered)
+    assert after.awaits(waiting)
+    assert refused(after, answer(answered)) == "answered"
+    assert after.take(answer(waiting)).username == "alice"
+    assert refused(challenges(memory=Memory(none_before=1_000_001)), answer(waiting)) == "answered"
+
+
+@dataclass
+class Memory:
+    known: dict[bytes, int] = field(default_factory=dict)
+    none_before: int = 0
+
+    def add(self, identifier: bytes, expires: int) -> None:
+        self.known[identifier] = expires

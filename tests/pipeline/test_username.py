@@ -49,6 +49,10 @@ def test_canonical(octets: bytes, name: str) -> None:
         "al\u200bice".encode(),
         "al\u2028ice".encode(),
         b"al\x7fice",
+        *[
+            f"al{letter}ice".encode()
+            for letter in "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180f\u3164\ufe00\ufe0f\uffa0\U000e0100"
+        ],
     ],
 )
 def test_refused(octets: bytes) -> None:
@@ -112,7 +116,15 @@ def test_a_name_outside_that_is_anothers(outside: str, inside: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["alice", "ALICE", "\u00e1lice", "a\u0301lice", "\uff21\uff2c\uff29\uff23\uff25", "\u24d0lic\u0117"],
+    [
+        "alice",
+        "ALICE",
+        "\u00e1lice",
+        "a\u0301lice",
+        "\uff21\uff2c\uff29\uff23\uff25",
+        "\u24d0lic\u0117",
+        "al\u0488ice",
+    ],
 )
 def test_what_a_loose_directory_takes_a_name_for(name: str) -> None:
     assert folded(name) == "alice"

@@ -269,6 +269,26 @@ def test_an_answer_after_a_restart(world: World) -> None:
     assert codes([nas.ask(user.user, "1", state)]) == [ACCESS_REJECT]
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_an_answer_from_before_a_restart(world: World, crash: bool) -> None:
+    """R40: a State that was answered is no second time, with another passcode neither."""
+    wrong, right = world.canaries.passcode("wrong"), world.canaries.passcode("right")
+    world.add_section("vpn", kind="radius_server_challenge")
+    user = world.add_user("alice", passcodes={right})
+    world.start()
+    nas = world.nas()
+    state = state_of(nas.ask(user.user, user.password))
+    assert codes([nas.ask(user.user, wrong, state)]) == [ACCESS_REJECT]
+    if crash:
+        world.running.kill()
+    else:
+        assert world.running.stop() == 0
+    world.start()
+    assert codes([world.nas().ask(user.user, right, state)]) == [ACCESS_REJECT]
+    (event,) = world.wait_audit(reason="bad_state")
+    assert event["cause"] == "answered"
+
+
 @pytest.mark.parametrize(
     ("there", "taken"),
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from authproxy.backends.directory.memberships import GroupingDirectory
 from authproxy.config.model import LdapServerAuto, ServerSection
-from authproxy.config.model.ldap_server import CloudUsername
 from authproxy.observe.record import SectionRecorder
 from authproxy.pipeline.approvals import SectionApprovals
 from authproxy.pipeline.authenticate import Pipeline
@@ -105,7 +104,7 @@ class Deciding:
                 world.pushes,
                 push_rules(self._draft.config.main),
                 options.api_host,
-                confirmed=isinstance(part, DirectoryPart) and not _as_typed(options),
+                confirmed=policy.confirms_names,
             ),
             approvals,
             is_slow=lambda: cloud.slow.is_slow,
@@ -183,8 +182,3 @@ class Deciding:
 def _rules(options: ServerSection) -> dict[str, object]:
     """What logins are decided by; an option that nobody thought of is one of them."""
     return {option: value for option, value in options if option not in WAYS}
-
-
-def _as_typed(options: ServerSection) -> bool:
-    """Whether the cloud knows one entry by several names."""
-    return isinstance(options, LdapServerAuto) and options.cloud_username is CloudUsername.TYPED
