@@ -59,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(slots=True)
 class Case:
-    """What is known of the installation; each part may be missing, that is when bundles are made."""
+    """What is known about the installation. Each part may be missing; then a bundle is needed most."""
 
     file: Path | None = None
     tree: Entries | None = None
