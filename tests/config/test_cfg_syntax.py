@@ -168,8 +168,8 @@ def test_loading_text_needs_no_file() -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("radius_secret_2=0123456789abcdef ; the ASA", "that is no comment here, it is part of the value"),
-        ("radius_secret_2=0123456789abcdef  # the ASA", "that is no comment here, it is part of the value"),
+        ("radius_secret_2=0123456789abcdef ; the ASA", "this isn't a comment here, but part of the value"),
+        ("radius_secret_2=0123456789abcdef  # the ASA", "this isn't a comment here, but part of the value"),
         ('radius_secret_2="0123456789abcdef"', "is in quotes, which are part of the value"),
         ("radius_secret_2=0123456789abcdef#;'", ""),
     ],
