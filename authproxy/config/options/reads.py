@@ -65,7 +65,7 @@ def text_of(node: object, *, what: str = "one value") -> str:
         if node.text and (meaning := other_meaning(node.text)):
             wrong(f"put it in quotes: without them YAML takes it for {meaning}")
         if node.continued:
-            wrong("put it in quotes: it goes on in the next line, and YAML joins the two")
+            wrong("put it in quotes: it continues in the next line, and YAML joins the two")
     if not node.text:
         wrong("has no value")
     if not node.text.isprintable() and any(
