@@ -1,4 +1,4 @@
-"""Which file to read when several could be meant."""
+"""Which file to read if several are possible."""
 
 from __future__ import annotations
 
