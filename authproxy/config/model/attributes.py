@@ -40,7 +40,7 @@ def _read_settings(node: object, _: Reading) -> tuple[Any, ...]:
 
 Settings = Annotated[
     tuple[Annotated[Text, AfterValidator(_setting)], ...],
-    Reads(_read_settings, "`NAME = VALUE`, a list; in a .cfg with commas", items=settings_of),
+    Reads(_read_settings, "`NAME = VALUE`, a list (in a .cfg, separated by commas)", items=settings_of),
 ]
 
 

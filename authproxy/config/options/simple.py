@@ -133,7 +133,7 @@ def _listed_words(node: object, _: Reading) -> tuple[Any, ...]:
 
 
 Listed = Reads(_listed, "a list")
-ListedWords = Reads(_listed_words, "a list; in a .cfg with commas")
+ListedWords = Reads(_listed_words, "a list (in a .cfg, separated by commas)")
 
 
 def _codec(node: object, _: Reading) -> str:
