@@ -25,9 +25,9 @@ _HEARTBEAT = 15.0
 SAID = {
     "done": "Done.",
     "stale": "That page was out of date. Try again.",
-    "taken": "There is one of that name already.",
-    "name": "That is no name that works.",
-    "gone": "It isn’t there any more.",
+    "taken": "That name is taken.",
+    "name": "That name can’t be used.",
+    "gone": "It doesn’t exist any more.",
 }
 
 
