@@ -1,4 +1,4 @@
-"""The documents: links and anchors lead somewhere, commands can be typed, and each reason is explained."""
+"""The documents: links lead somewhere, commands can be typed, files are there, and each reason is explained."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 HEADING = re.compile(r"(?m)^#{1,6} (.+?) *$")
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:")
 COMMAND = re.compile(r"(?:`|^ {4})(?:\S*/)?authproxy (?=[-a-z])([^`#\n]*)", re.MULTILINE)
+NAMED_FILE = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|yaml|cfg|service|conf))(?=[`:])")
 CHALLENGES = {Reason.FACTOR_PROMPT, Reason.ENROLL_PROMPT, Reason.PRIMARY_CHALLENGE}
 
 
@@ -109,3 +110,16 @@ def test_every_command_can_be_typed(command: str) -> None:
         return  # its name, in a sentence
     parser = _verb_parser(verb, importlib.import_module(f"authproxy.cli.{verb.replace('-', '_')}"))
     parser.parse_args(words)
+
+
+@pytest.mark.parametrize("name", ["design.md", "develop.md", "standards.md"])
+def test_the_files_that_developers_are_sent_to_are_there(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    files = [
+        f"/{path.relative_to(ROOT)}"
+        for folder in ("authproxy", "tests", "conf", "systemd")
+        for path in (ROOT / folder).rglob("*.*")
+    ]
+    assert [
+        named for named in NAMED_FILE.findall(text) if not any(file.endswith(f"/{named}") for file in files)
+    ] == []

@@ -127,7 +127,7 @@ class DoorWatch:
                 self.answered()
             elif failure.failure not in OUTAGE:
                 self.met(failure)
-                self.shut(f"what the cloud meets us with is no outage: {failure.failure.value}")
+                self.shut(f"this failure of the cloud isn't an outage: {failure.failure.value}")
         except Exception as bug:  # noqa: BLE001 - whatever happens, it looks again: an open door is told closed once
             self._log.failure("door.bug", bug)
         finally:

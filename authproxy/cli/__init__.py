@@ -1,4 +1,4 @@
-"""The verbs, one module each. A verb has SUMMARY, EXAMPLE, `arguments(parser)` and `run(options) -> exit code`."""
+"""The commands, one module each, with SUMMARY, EXAMPLE, `arguments(parser)` and `run(options) -> exit code`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _overview() -> str:
 
 
 def shared_options() -> argparse.ArgumentParser:
-    """-c may stand anywhere, before and behind an action as well; SUPPRESS keeps the later parser from erasing it."""
+    """-c can stand anywhere, before or after an action; SUPPRESS keeps the later parser from erasing it."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "-c",
@@ -96,7 +96,7 @@ def _without_verb(words: list[str]) -> NoReturn:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb. Its exit code is the process's: 2 is always a usage or configuration error."""
+    """Run one command. Returns the process's exit code: 2 is always a usage or configuration error."""
     verb, words = _divided(list(sys.argv[1:] if argv is None else argv))
     if verb is None:
         _without_verb(words)

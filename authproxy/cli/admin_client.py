@@ -1,4 +1,4 @@
-"""Asks the running proxy's `main.admin`. Nothing in between: proxies of the environment are not used."""
+"""Asks the running proxy's `main.admin`, directly: proxies from the environment aren't used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 
 
 class NotAnswering(Exception):
-    """Nobody there, or not authproxy. The text says what was tried and what came of it."""
+    """Nothing answers there, or it isn't authproxy. The text says what was tried, and what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class AdminClient:
 
     @classmethod
     def of(cls, main: Main) -> AdminClient | None:
-        """None: main.admin is not configured."""
+        """None: main.admin isn't configured."""
         if main.admin is None:
             return None
         address = ip_address(main.admin.host)
@@ -38,7 +38,7 @@ class AdminClient:
         return cls(host, main.admin.port, main.admin_token, main.admin_tls_cert)
 
     def status(self) -> dict[str, Any]:
-        """All that the proxy tells of itself. Raises NotAnswering."""
+        """The contents of /status. Raises NotAnswering."""
         code, body = self._get("/status")
         if code != 200 or not isinstance(body, dict) or "sections" not in body:
             raise NotAnswering(f"{self} answered {code}, but not as authproxy does")

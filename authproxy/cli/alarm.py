@@ -1,4 +1,4 @@
-"""`authproxy alarm`: a test alarm through every way that the configuration names, and what came of it."""
+"""`authproxy alarm`: sends a test alarm by the program and the webhook in the configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 every way took it, 1 one did not, 2 invalid, or there is none."""
+    """0: all accepted it; 1: one didn't; 2: invalid, or there is none."""
     loaded = load_or_tell(options)
     if loaded is None:
         return INVALID

@@ -1,4 +1,4 @@
-"""`authproxy check`: everything that `run` would build, built and thrown away; binds nothing."""
+"""`authproxy check`: builds everything that `run` would build, and throws it away; opens no port."""
 
 from __future__ import annotations
 

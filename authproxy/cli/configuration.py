@@ -1,4 +1,4 @@
-"""The configuration that a verb works with, or every problem of it on standard error."""
+"""Loads the configuration for a command, or prints every problem to standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from authproxy.config.problems import InvalidConfig
 
 
 def load_or_tell(options: argparse.Namespace) -> Loaded | None:
-    """None: it is invalid, which has been said; the verb ends with 2."""
+    """None: it is invalid, and the problems were printed; the command ends with 2."""
     try:
         return load(find_config(options.config, os.environ, Path.cwd()))
     except InvalidConfig as invalid:

@@ -1,4 +1,4 @@
-"""`authproxy convert`: an existing file as YAML, and a report of what in it changed, is risky, isn't served."""
+"""`authproxy convert`: an existing file as YAML, with a report of what changed, is risky or isn't supported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`authproxy explain`: which rules a user meets in a section, now and in an outage. No password, no push."""
+"""`authproxy explain`: which rules apply to a user in a section, now and in an outage. No password, no push."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 told, 1 somebody who had to be asked did not answer, 2 invalid."""
+    """0: it could tell; 1: a server that had to be asked didn't answer; 2: invalid."""
     loaded = load_or_tell(options)
     if loaded is None:
         return INVALID

@@ -1,4 +1,4 @@
-"""What a probe found: a line each."""
+"""A finding of probe; one line each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`what` was tried, on `name`, with what outcome. `seconds`: how long the answer took, None if nobody was asked."""
+    """`what` was tried on `name`, and its outcome. `seconds`: how long the answer took, None if nothing was asked."""
 
     level: Level
     what: str

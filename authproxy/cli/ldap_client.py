@@ -1,4 +1,4 @@
-"""To an LDAP section as an application would be: one bind over TLS, and a look at the root DSE. It waits.
+"""An LDAP client like an application: one bind over TLS, and a look at the root DSE. It blocks.
 
 For the command line only; the daemon never blocks.
 """
@@ -45,12 +45,12 @@ _LOOK = 1.0  # seconds
 
 
 class NotThere(Exception):
-    """Nobody to ask, or not whom the configuration means; the text says what was found."""
+    """Nothing answers, or not the configured server; the text says what was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class LdapWay:
-    """`certificate`: what has to be shown, in DER; None: there is no TLS. `file`: where it is said to be."""
+    """`certificate`: the one that the server has to show, in DER; None: no TLS. `file`: where it comes from."""
 
     server: tuple[str, int]
     certificate: bytes | None
@@ -59,7 +59,7 @@ class LdapWay:
 
 
 def ldap_way(section: LdapServerAuto, server: tuple[str, int] | None = None) -> LdapWay:
-    """LDAPS where the section has a certificate. Raises NotThere."""
+    """How to reach the section, by LDAPS if it has a certificate. Raises NotThere."""
     certificate = None
     if section.ssl_cert_path is not None:
         try:
@@ -81,7 +81,7 @@ def ldap_way(section: LdapServerAuto, server: tuple[str, int] | None = None) -> 
 
 
 class LdapClient:
-    """One connection. It says nothing before the server has shown the certificate that it has to."""
+    """One connection. It sends nothing before the server has shown the right certificate."""
 
     def __init__(self, way: LdapWay) -> None:
         """Raises NotThere."""
@@ -123,7 +123,7 @@ class LdapClient:
     def bind(
         self, name: str, password: Secret, timeout: float, waiting: Callable[[float], None] = lambda _: None
     ) -> Result:
-        """`waiting` is told now and then for how many seconds. Raises NotThere."""
+        """`waiting` is called regularly with the seconds waited. Raises NotThere."""
         response = self._ask(BindRequest(name, Simple(password)), timeout, waiting)
         if not isinstance(response, BindResponse):
             raise NotThere("no answer to a bind came")
@@ -131,7 +131,7 @@ class LdapClient:
         return response.result
 
     def root(self, timeout: float) -> None:
-        """Reads the root DSE. Raises NotThere."""
+        """Read the root DSE. Raises NotThere."""
         request = SearchRequest("", Scope.BASE, attributes=("1.1",))
         response = self._ask(request, timeout, lambda _: None)
         if not isinstance(response, SearchResultDone):

@@ -1,4 +1,4 @@
-"""One bind at an LDAP section, as an application's."""
+"""One bind at an LDAP section, as an application would send it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from authproxy.secret import Secret
 
 
 class NotABindName(Exception):
-    """Whoever typed the command has to act."""
+    """Not a name with which an application binds; the user has to act."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What came of it, in words."""
+    """The outcome, in words."""
 
     accepted: bool
     message: str
 
 
 def check_name(user: str) -> None:
-    """Raises NotABindName: applications find the entry of a plain name, and bind by what they found."""
+    """Raises NotABindName for a plain name: applications find its entry, and bind with what they found."""
     if isinstance(read_name(user), PlainName):
         raise NotABindName(
             f"applications don't bind as {user}, but by a DN, {user}@corp.example or CORP\\{user}: give it so"

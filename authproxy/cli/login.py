@@ -1,4 +1,4 @@
-"""`authproxy login`: one login through the running proxy, as a client of a section would send it."""
+"""`authproxy login`: sends one login through the running proxy, as a client of a section would."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whom we asked, and as which of its clients ("" for an LDAP application: it has no name)."""
+    """Which server was asked, and as which client ("" for LDAP, where applications have no name)."""
 
     section: str
     server: tuple[str, int]

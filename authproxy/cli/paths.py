@@ -1,4 +1,4 @@
-"""`authproxy paths`: every way in without both factors that this configuration opens, for the auditor (F10)."""
+"""`authproxy paths`: lists every way in without both factors that this configuration allows (F10)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0, also when there are ways in; 2 invalid."""
+    """0, even if there are ways in; 2: invalid."""
     loaded = load_or_tell(options)
     if loaded is None:
         return INVALID

@@ -1,4 +1,4 @@
-"""Who holds a port on this machine, as far as this user may know. Linux's /proc tells."""
+"""Which process uses a port on this machine, from Linux's /proc, as far as this user may see."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Holder:
 
 
 def holder_of(port: int, transport: str) -> Holder | None:
-    """None: nobody, or a process that isn't this user's to look into."""
+    """None: no process, or one that this user can't look into."""
     inodes = set(_inodes(port, transport))
     for pid in _pids() if inodes else ():
         if inodes & set(_sockets(pid)):

@@ -1,4 +1,4 @@
-"""`authproxy primary-only`: switch the second factor off for a while, in safe sections of the running proxy."""
+"""`authproxy primary-only`: switches the second factor off for a while, in safe sections of the running proxy."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _status(folder: Path) -> int:
 
 
 def safe_sections(loaded: Loaded) -> list[str]:
-    """The names of those that it can be switched on for."""
+    """The names of the sections in which it can be switched off."""
     sections = loaded.config.sections
     return [
         section.name

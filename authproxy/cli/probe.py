@@ -1,4 +1,4 @@
-"""`authproxy probe`: try everything that the configuration names, before somebody logs in, and say what came of it."""
+"""`authproxy probe`: tests everything that the configuration names, and prints the outcome."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def probe(loaded: Loaded, reactor: Any, report: Report) -> None:
-    """Everything. Raises InvalidConfig: what shows only when it is built."""
+    """Test everything. Raises InvalidConfig: problems that only building shows."""
     # Only now: these bring all that the daemon is made of.
     from authproxy.cli.probe_backends import probe_backends  # noqa: PLC0415
     from authproxy.cli.probe_here import probe_here  # noqa: PLC0415
@@ -68,7 +68,7 @@ def _configuration(loaded: Loaded) -> Finding:
 
 @dataclass(slots=True)
 class Report:
-    """Prints a line as soon as it is known, or one object at the end."""
+    """Prints each line as soon as it is known, or one object at the end."""
 
     quiet: bool = False
     findings: list[Finding] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Report:
 
 
 def in_a_reactor(work: Callable[[Any], Any]) -> bool:
-    """Run a coroutine to its end; False when the user ended it sooner. Raises what it raises."""
+    """Run a coroutine to its end; False: the user interrupted it. Raises what it raises."""
     from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it installs it
     from twisted.internet.defer import Deferred  # noqa: PLC0415
     from twisted.python.failure import Failure  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The cloud and the primaries, asked by the daemon's own clients: what is probed is what runs."""
+"""Asks the cloud and the primaries with the daemon's own clients, so that what is tested is what runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Whether a RADIUS primary takes a NAS's own secret: then the NAS can log users in there, around us (F11)."""
+"""Whether a RADIUS primary accepts a NAS's own secret. The NAS could then log users in there, around
+the proxy (F11).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _TODO = "let the primary's firewall and client list accept requests only from th
 async def probe_bypass(
     name: str, part: RadiusPart, loaded: Loaded, world: World, silence: float
 ) -> list[Finding]:
-    """Asked from here, by Status-Server; `silence`: seconds for an answer. That there is none proves nothing."""
+    """Asks by Status-Server from this machine. `silence`: seconds to wait for an answer. No answer proves nothing."""
     settings = part.primary.settings
     if settings.trust is not None:
         return []  # over TLS a certificate is what lets anybody ask

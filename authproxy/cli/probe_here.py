@@ -1,4 +1,4 @@
-"""What the daemon needs of this machine: its folders, its ports, its own certificate. Nothing is made or changed."""
+"""Tests what the daemon needs on this machine: folders, ports, its own certificates. Nothing is created or changed."""
 
 from __future__ import annotations
 

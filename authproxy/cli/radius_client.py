@@ -1,4 +1,4 @@
-"""A RADIUS client that waits: one request, sent again until an answer to it comes (RFC 5080 §2.2.1).
+"""A RADIUS client that blocks: one request, repeated until it is answered (RFC 5080 §2.2.1).
 
 For the command line only; the daemon never blocks.
 """
@@ -30,7 +30,7 @@ _MAX_DATAGRAM = 65_535
 
 @dataclass(slots=True)
 class NoAnswer(Exception):
-    """Nobody answered in time. `dropped`: answers that didn't count, and why not."""
+    """No answer in time. `dropped`: answers that didn't count, and why."""
 
     sent: int
     seconds: float
@@ -39,7 +39,7 @@ class NoAnswer(Exception):
 
 
 class RadiusClient:
-    """One server, one secret; a connected socket, so that only the server's own answers come in (R35)."""
+    """One server and one secret; the socket is connected, so that only the server's answers arrive (R35)."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class RadiusClient:
 
 
 def own_address(server: tuple[str, int]) -> str:
-    """Where a packet to the server leaves from, as the server sees it. Raises OSError."""
+    """The address from which packets to the server leave, as the server sees it. Raises OSError."""
     with socket.socket(_family(server[0]), socket.SOCK_DGRAM) as probe:
         probe.connect(server)
         address: str = probe.getsockname()[0]

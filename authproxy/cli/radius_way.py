@@ -1,4 +1,4 @@
-"""To a section, as one of its clients: where it listens, from which of our addresses, with whose secret."""
+"""How to reach a section as one of its clients: its address, our address, and the client's secret."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 
 
 class Unusable(Exception):
-    """Whoever typed the command has to act; the text says what to do."""
+    """The user has to act; the text says how."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """To a section, as one of its clients."""
+    """How to reach a section as one of its clients."""
 
     section: str
     server: tuple[str, int]
@@ -40,7 +40,7 @@ def find_way(
     source: str,
     timeout: float | None,
 ) -> Way:
-    """What was not said, found out. Raises Unusable."""
+    """Fill in what wasn't given. Raises Unusable."""
     name, found = find_section(section, sections)
     if not found.clients:
         raise Unusable(f"{name} has clients over TLS only, and this command sends by UDP")
@@ -54,7 +54,7 @@ S = TypeVar("S", bound=ServerSection)
 
 
 def find_section(wanted: str | None, sections: Mapping[str, S]) -> tuple[str, S]:
-    """Raises Unusable."""
+    """The name and options of the wanted section, or of the only one. Raises Unusable."""
     found = [
         (name, section)
         for name, section in sections.items()
@@ -79,7 +79,7 @@ def _server(section: RadiusServer) -> tuple[str, int]:
 
 
 def server_given(given: str) -> tuple[str, int]:
-    """Raises Unusable."""
+    """The host and port in ADDRESS:PORT. Raises Unusable."""
     host, _, port = given.rpartition(":")
     try:
         address = ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))

@@ -26,7 +26,7 @@ _SHORTEST = 5  # octets; shorter ones would blot out half of every text
 
 @dataclass(slots=True)
 class Listing:
-    """A configuration's options, a line each. `hidden`: the texts that are not shown."""
+    """A configuration's options, a line each. `hidden`: the texts that aren't shown."""
 
     lines: list[str] = field(default_factory=list)
     hidden: set[bytes] = field(default_factory=set)
@@ -113,7 +113,7 @@ def _texts(node: Node) -> Iterator[str]:
 
 
 def secrets_in(models: Iterable[BaseModel]) -> Iterator[bytes]:
-    """Every secret that a configuration came to, files and sealed ones included."""
+    """Every secret of a configuration, including those from files and sealed ones."""
     for model in models:
         yield from _secrets(model)
 
@@ -130,7 +130,7 @@ def _secrets(value: object) -> Iterator[bytes]:
 
 
 class Blotter:
-    """Blots secrets out of anything: the last look before it leaves. Nothing should be left to find by then."""
+    """Removes secrets from any text, as a last check; by then there should be none left."""
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
         forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}

@@ -1,4 +1,4 @@
-"""`authproxy secret`: make good secrets, and seal existing ones for this machine. None is ever an argument."""
+"""`authproxy secret`: makes secrets, and seals existing ones for this machine. A secret is never an argument."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`authproxy status`: the status page in a terminal. Exit 0: ready; 1: not, or not running."""
+"""`authproxy status`: the status page in a terminal. Exit code 0: ready; 1: not ready, or not running."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show(body: dict[str, Any], terminal: Terminal, now: float, lines: int) -> None:
-    """The page from top to bottom; what can't be overlooked first."""
+    """The page from top to bottom; the most important first."""
     _head(body, terminal, now)
     for section in body["sections"]:
         _section(section, terminal, now)
@@ -105,7 +105,7 @@ _ADVICE = {
 
 
 def show_clients(clients: Sequence[dict[str, Any]], terminal: Terminal, now: float) -> None:
-    """A line each; `latched` clients are held to it already, until the state folder is emptied."""
+    """One line each. A `latched` client has to send a Message-Authenticator, until the state folder is emptied."""
 
     def ago(at: str | None) -> str:
         return f"{span(now - _at(at))} ago" if at else "never"

@@ -59,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(slots=True)
 class Case:
-    """What is known of the installation; each part may be missing, that is when bundles are made."""
+    """What is known about the installation. Each part may be missing; then a bundle is needed most."""
 
     file: Path | None = None
     tree: Entries | None = None
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"authproxy support: {output}: {error.strerror}", file=sys.stderr)
         return 1
     for name, octets in made.items():
-        print(f"  {name:<24} {len(octets):>9,} octets")
+        print(f"  {name:<24} {len(octets):>9,} bytes")
     print(f"{output}: secrets are left out; user names and addresses are in it, so look before you send it")
     return 0
 

@@ -1,4 +1,4 @@
-"""What the verbs print: columns, and colours where a person looks (https://no-color.org)."""
+"""The commands' output: columns, and colours on a terminal (https://no-color.org)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLOURS = {"good": "32", "warn": "33", "bad": "31", "quiet": "2", "strong": "1"
 
 
 class Terminal:
-    """Text for one stream. Where it isn't a terminal, text is all there is."""
+    """Output for one stream. If it isn't a terminal, only plain text."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = sys.stdout if stream is None else stream
@@ -24,16 +24,16 @@ class Terminal:
         return f"\033[{_COLOURS[kind]}m{text}\033[0m" if self._coloured else text
 
     def line(self, text: str = "", kind: str = "") -> None:
-        """One line, whatever the text has in it."""
+        """Print exactly one line, whatever the text contains."""
         shown = visible(text)
         print(self.paint(shown, kind) if kind else shown, file=self.stream)
 
     def marked(self, mark: str, text: str) -> None:
-        """A line behind a mark that is painted already."""
+        """Print a line after a mark that is coloured already."""
         print(f"{mark} {visible(text)}", file=self.stream)
 
     def table(self, rows: Iterable[Sequence[str]], indent: str = "  ") -> None:
-        """Columns as wide as they need to be; empty ones vanish."""
+        """Print columns as wide as needed; empty ones are left out."""
         cells = [[visible(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for row in cells:
@@ -46,6 +46,6 @@ class Terminal:
             print(f"\r{visible(text)}\033[K", end="", file=self.stream, flush=True)
 
     def passed(self) -> None:
-        """The passing line is over."""
+        """Clear the passing line."""
         if self.is_one:
             print("\r\033[K", end="", file=self.stream, flush=True)

@@ -20,7 +20,7 @@ def read_cfg(text: str) -> tuple[Entries, list[Flaw]]:
     for number, line in enumerate(text.split("\n"), start=1):
         reader.line(number, line.removesuffix("\r"))
     if not reader.tree and not reader.flaws:
-        raise Malformed(Flaw(0, (), "empty: no section, nothing to run"))
+        raise Malformed(Flaw(0, (), "empty: there is no section, so there is nothing to run"))
     return reader.tree, reader.flaws
 
 
@@ -62,22 +62,23 @@ class _Reader:
                 number, "", "not a section: a name in brackets is expected, such as [radius_server_auto]"
             )
         elif self._section in self.tree:
-            self._flaw(number, "", f"this section stands in line {self.tree.lines[self._section]} already")
+            self._flaw(number, "", f"this section is already in line {self.tree.lines[self._section]}")
         else:
             self.tree.put(self._section, self._options, number)
             self._keep_comments(self.tree, self._section)
 
     def _option(self, number: int, indent: int, name: str, value: str) -> None:
         if self._options is None:
-            self._flaw(number, name, "stands before the first [section]")
+            self._flaw(number, name, "is before the first [section]")
         elif 0 <= self._indent < indent:
             self._flaw(
                 number,
                 name,
-                "indented deeper than the line above, as if it went on there; a value is one line",
+                "indented more than the line above, as if the value went on here; a value has to be on "
+                "one line",
             )
         elif name in self._options:
-            self._flaw(number, name, f"stands in line {self._options.lines[name]} already")
+            self._flaw(number, name, f"is already in line {self._options.lines[name]}")
         else:
             self._indent = indent
             self._options.put(name, Scalar(value, number, Style.CFG), number)

@@ -28,7 +28,7 @@ _IN_EFFECT = frozenset({"service_account_username", "clients", "secret"})
 
 
 def reference_yaml() -> str:
-    """The whole file."""
+    """The whole file, as text."""
     blocks = [_HEAD]
     for name, kind in SERVED.items():
         lines = [*_wrapped(kind.__doc__ or "", ""), f"{name}:", *_options(kind, "  ", kind.SHOWN)]
@@ -67,14 +67,14 @@ def _wrapped(text: str, indent: str) -> Iterator[str]:
 
 
 def example(field: FieldInfo) -> Any:
-    """The default, or an example where there is none."""
+    """The default; an example if there is none."""
     if field.examples:
         return field.examples[0]
     return field.default
 
 
 def as_yaml(value: Any) -> str:
-    """A value on one line."""
+    """A value in YAML, on one line."""
     match value:
         case bool():
             return str(value).lower()

@@ -1,4 +1,4 @@
-"""An existing `.cfg` as YAML that means the same, and what its administrator should know about it."""
+"""Converts an existing `.cfg` to YAML with the same meaning, and says what its administrator should know."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from authproxy.config.source import is_cfg, read_text, read_tree
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """`yaml` holds the file's secrets; the rest never does."""
+    """`yaml` contains the file's secrets; the other texts never do."""
 
     yaml: str
     changed: tuple[str, ...]  # what is written otherwise and means the same
@@ -33,7 +33,7 @@ class Converted:
 
 
 def convert(path: Path, folder: Path) -> Converted:
-    """Convert a file whose YAML will lie in `folder`. Raises InvalidConfig: nothing is guessed."""
+    """Convert a file; the YAML will be in `folder`. Raises InvalidConfig: nothing is guessed."""
     if not is_cfg(path):
         raise InvalidConfig(
             [Problem(str(path), 0, "", "", "not a .cfg or .ini file, so there is nothing to convert")]

@@ -1,4 +1,4 @@
-"""The texts of `main.dictionary_dir`, for the parser that opens no files itself."""
+"""Reads the files of `main.dictionary_dir` for the parser, which opens no files itself."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Style(Enum):
-    """How a scalar was written: that decides what its text may stand for."""
+    """How a scalar was written, which decides what its text may mean."""
 
     CFG = "cfg"  # always text; what it means is the option's matter
     PLAIN = "plain"  # YAML without quotes: may be a number, true, a date, …
@@ -17,7 +17,7 @@ class Style(Enum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scalar:
-    """One value. It has no `repr` that shows it: it may be a secret."""
+    """One value. Its `repr` doesn't show it, because it may be a secret."""
 
     text: str
     line: int
@@ -28,7 +28,7 @@ class Scalar:
 
 
 class Items(list["Node"]):
-    """A list. `written`: the names its items had when they came from a numbered family."""
+    """A list. `written`: the names of its items, if they came from a numbered family."""
 
     def __init__(self, items: Iterable[Node], line: int, written: Iterable[str] = ()) -> None:
         super().__init__(items)
@@ -40,7 +40,7 @@ class Items(list["Node"]):
 
 
 class Entries(dict[str, "Node"]):
-    """A mapping. `lines` are its keys'; `written` the names they had when they came from a numbered family."""
+    """A mapping. `lines`: the lines of its keys; `written`: their names, if they came from a numbered family."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ Node = Scalar | Items | Entries
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A mistake of the syntax that left the rest readable."""
+    """A mistake in the syntax; the rest could be read."""
 
     line: int
     path: tuple[str, ...]
@@ -75,7 +75,7 @@ class Flaw:
 
 
 class Malformed(Exception):
-    """The administrator: nothing can be read behind this flaw."""
+    """Nothing after this flaw can be read; the administrator has to act."""
 
     def __init__(self, flaw: Flaw) -> None:
         super().__init__(flaw.what)
@@ -84,14 +84,14 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where something stands and what it is called there."""
+    """The line of an option, and its name there."""
 
     line: int
     path: str
 
 
 def locate(entries: Entries, location: Iterable[str | int]) -> Mark:
-    """The place of an option of a section: the deepest part of it that was written."""
+    """Where an option of a section is: the deepest part of it that was written."""
     node: Node | None = entries
     line, path = entries.line, ""
     for step in location:

@@ -1,4 +1,4 @@
-"""A tree as YAML that reads back the same. Secrets in it are the administrator's, and it is written for nobody else."""
+"""Writes a tree as YAML that reads back the same. It contains the administrator's secrets, and is only for them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def plain_or_quoted(text: str) -> str:
 def emit(
     sections: Iterable[tuple[str, Entries]], comments: dict[str, tuple[str, ...]], path: RenamePath
 ) -> str:
-    """The sections as YAML. `path` gives file names their new form."""
+    """The sections as YAML. `path` rewrites file names."""
     blocks = []
     for name, entries in sections:
         lines = [*_comment(comments.get(name, ()), ""), f"{name}:", *_options(name, entries, path)]

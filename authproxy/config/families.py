@@ -1,4 +1,4 @@
-"""Numbered families (`host_2`, `radius_ip_1` and `radius_secret_1`, …) become the lists that they stand for."""
+"""Turns numbered families (`host_2`, `radius_ip_1` and `radius_secret_1`, …) into the lists that they mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _PROTECTED = re.compile(r"(.+)_protected(_\d+)?")
 
 
 def gathered(section: Entries, kind: type[Section]) -> tuple[Entries, list[Flaw], list[Flaw]]:
-    """The section with its lists, aliases and protected secrets under the model's names; its flaws; what to warn of."""
+    """The section with lists, aliases and protected secrets under the model's names; its flaws; and
+    what to warn about.
+    """
     flaws: list[Flaw] = []
     notes: list[Flaw] = []
     entries = _renamed(section, kind, flaws, notes)

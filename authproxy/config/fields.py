@@ -1,4 +1,4 @@
-"""What the model says of each option: how it is written, what it defaults to. For the reference and for `convert`."""
+"""What the model says about each option: how it is written, and its default. For the reference and for `convert`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST = ("radsec_", "http_proxy_")
 
 
 def ranked(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
-    """Options by name: what is required first, what most never need last."""
+    """Options by name: the required ones first, rarely needed ones last."""
     return sorted(model.model_fields.items(), key=_rank)
 
 
@@ -51,7 +51,7 @@ def _inner(annotation: Any) -> Iterator[Reads]:
 
 
 def item_model(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a list option's items, when they are mappings."""
+    """The model of a list option's items, if they are mappings."""
     for argument in _leaves(field.annotation):
         if isinstance(argument, type) and issubclass(argument, BaseModel):
             return argument
@@ -68,7 +68,7 @@ def _leaves(annotation: Any) -> list[Any]:
 
 
 def default_of(field: FieldInfo) -> str:
-    """The default as a file would have it; '' when there is none, or none that can be written."""
+    """The default as in a file; '' if there is none, or it can't be written."""
     if field.is_required() or field.default is None:
         return ""
     match field.default:

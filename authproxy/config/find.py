@@ -1,4 +1,4 @@
-"""Which file to read when several could be meant."""
+"""Which file to read if several are possible."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def find_config(option: str | None, environ: Mapping[str, str], folder: Path, sy
 def _nothing(candidates: tuple[Path, ...]) -> str:
     for candidate in candidates:
         if _is_there(existing := candidate.with_suffix(".cfg")):
-            return f"not there; {existing} is: choose it with -c {existing}"
-    return f"not there, nor is {candidates[-1]}: name a file with -c, or try `authproxy demo`"
+            return f"doesn't exist, but {existing} does: choose it with -c {existing}"
+    return f"doesn't exist, and neither does {candidates[-1]}: name a file with -c, or try `authproxy demo`"
 
 
 def _is_there(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Folders that nobody named: systemd's, the system's for root, the user's own."""
+"""Default folders: systemd's, else the system's for root, else the user's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CFG_SUFFIXES = frozenset({".cfg", ".ini"})
 
 
 def state_dir_of(tree: Entries, folder: Path, environ: Mapping[str, str]) -> Path:
-    """`main.state_dir` before anything else is read: the key to sealed secrets is in there."""
+    """`main.state_dir`, found before anything else is read, because it contains the key to sealed secrets."""
     main = tree.get("main")
     given = main.get("state_dir") if isinstance(main, Entries) else None
     if isinstance(given, Scalar) and given.text and given.text.isprintable():
@@ -31,7 +31,7 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
 
 
 def log_folder_of(path: Path) -> Path:
-    """What a relative log_dir starts from: in the existing product, the folder above `conf`."""
+    """The folder to which a relative log_dir is relative: in the existing product, the one above `conf`."""
     folder = path.absolute().parent
     return folder.parent if path.suffix.lower() in CFG_SUFFIXES and folder.name == "conf" else folder
 

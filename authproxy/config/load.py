@@ -1,4 +1,4 @@
-"""A file in, a Config out, or InvalidConfig with every problem. The one way in, for all verbs and the daemon."""
+"""Reads a file into a Config, or raises InvalidConfig with every problem; used by all commands and the daemon."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from authproxy.config.source import is_cfg, read_text, read_tree
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration without a mistake, what to warn of, and where each option stands."""
+    """A valid configuration, its warnings, and where each option is."""
 
     path: Path
     config: Config
@@ -31,7 +31,7 @@ class Loaded:
     places: Mapping[str, Entries] = field(default_factory=dict, repr=False)
 
     def problem(self, section: str, option: str | tuple[str | int, ...], what: str) -> Problem:
-        """A problem that shows only when the service is built, at the option's place."""
+        """A problem that only building shows, with the option's line."""
         location = Finding(option, what).location
         if section not in self.places:
             return Problem(str(self.path), 0, section, ".".join(map(str, location)), what)
@@ -48,7 +48,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
 def load_text(
     text: str, path: Path, environ: Mapping[str, str] = os.environ, *, touch: bool = True
 ) -> Loaded:
-    """As load, of a text that path would hold. Without `touch` no other file and no sealed secret is opened."""
+    """Like `load`, for the text of a file at `path`. Without `touch`, no other file and no sealed secret is opened."""
     report = Report(str(path))
     return load_tree(read_tree(text, path, report), path, environ, report, touch=touch)
 
@@ -56,7 +56,7 @@ def load_text(
 def load_tree(
     tree: Entries, path: Path, environ: Mapping[str, str], report: Report, *, touch: bool
 ) -> Loaded:
-    """The part of loading behind the syntax. Raises InvalidConfig with all that is in the report."""
+    """The part of loading after the syntax. Raises InvalidConfig with everything in the report."""
     reading = _reading(path, tree, environ, touch=touch)
     sections = read_sections(tree, reading, report, cfg=is_cfg(path))
     main = _main(sections, environ)

@@ -1,4 +1,4 @@
-"""Who else can read or write the files that logins depend on (S4)."""
+"""Who else can read or write the files on which logins depend (S4)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Exposed:
 
 
 def exposures(path: Path, *, secret: bool) -> Iterator[Exposed]:
-    """What is wrong with a file's permissions and with those of the folders above it. `secret`: reading it matters."""
+    """What is wrong with the permissions of a file and of the folders above it. `secret`: reading it matters."""
     try:
         resolved = path.resolve(strict=True)
         status = resolved.stat()

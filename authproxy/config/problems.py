@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, and where. The administrator has to act: never a secret, always a place."""
+"""What is wrong with a configuration, and where. The administrator has to act. Never a secret, always a place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST = 1000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """A mistake or a warning. `line` counts from 1; 0: the file as a whole. `option` may be empty: the section."""
+    """A mistake or a warning. `line` counts from 1; 0: the file as a whole. `option` '': the section."""
 
     file: str
     line: int
@@ -35,7 +35,7 @@ class Problem:
 
 
 class InvalidConfig(Exception):
-    """The administrator: every problem at once, in the order of the file."""
+    """Every problem at once, in the order of the file; the administrator has to act."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
@@ -44,7 +44,7 @@ class InvalidConfig(Exception):
 
 @dataclass(slots=True)
 class Report:
-    """Problems and warnings of one file, as they are found."""
+    """Collects the problems and warnings of one file."""
 
     file: str
     problems: list[Problem] = field(default_factory=list)
@@ -58,12 +58,12 @@ class Report:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """` (did you mean …?)`, or nothing when no known word is near."""
+    """` (did you mean …?)`; '' if no known word is similar."""
     near = difflib.get_close_matches(word.lower()[:64], list(known), n=1, cutoff=0.6)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def printable(text: str) -> str:
-    """Without controls, and not longer than a terminal can bear."""
+    """Without control characters, and limited in length."""
     clean = "".join(c if c.isprintable() else f"\\u{{{ord(c):x}}}" for c in text)
     return clean if len(clean) <= _LONGEST else f"{clean[:_LONGEST]}…"

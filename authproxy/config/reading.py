@@ -1,4 +1,4 @@
-"""What a configuration is read with: the folder it lies in, the environment, and what was seen on the way."""
+"""What reading a configuration needs: its folder, the environment, and a list of the files that it names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from authproxy.secret import Secret
 
 
 class SecretUnavailable(Exception):
-    """The administrator: a secret's source can't be read. The text never holds the secret."""
+    """A secret can't be read from its source; the administrator has to act. The text never contains the secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file or a secret that an option led to."""
+    """A file or a secret that an option names."""
 
     node: Node
     path: Path | None  # None: the secret stands in the configuration itself, or in the environment
@@ -25,7 +25,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The context of a validation. `folder`: what relative file names start from; `log_folder`: a relative log_dir."""
+    """The context of validation. `folder`: for relative file names; `log_folder`: for a relative log_dir."""
 
     folder: Path
     log_folder: Path

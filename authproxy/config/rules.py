@@ -27,7 +27,7 @@ from authproxy.pipeline.fail_mode import FailMode
 
 
 def client_of(section: ServerSection, main: Main, names: Iterable[str]) -> str | Finding:
-    """The client section of a server section: its own word, main's, or the only one there is. "": it needs none."""
+    """The client section of a server section: its own, main's, or the only one. "": it needs none."""
     if isinstance(section, RadiusServerDuoOnly):
         return ""
     primaries = [name for name in names if kind_of(name) in PRIMARIES]
@@ -69,7 +69,7 @@ def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
 
 
 def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
-    """`main.server` names a section that is there."""
+    """`main.server` has to name an existing section."""
     servers = [name for name in names if kind_of(name) not in PRIMARIES and name != "main"]
     if main.server and main.server not in servers:
         yield Finding("server", f"there is no section {main.server}{suggestion(main.server, servers)}")
@@ -112,7 +112,7 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
 
 
 def checks_no_password(section: ServerSection, sections: Mapping[str, Section]) -> bool:
-    """Its logins have no primary: nothing opens, and nobody is exempt."""
+    """Whether its logins have no primary; then no outage lets anyone in, and nobody is exempt."""
     alone = isinstance(section, RadiusServerDuoOnly)
     return alone or isinstance(sections.get(section.client), DuoOnlyClient)
 

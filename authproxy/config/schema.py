@@ -1,4 +1,4 @@
-"""The configuration's JSON Schema: for editors, which complete and check YAML by it. `authproxy check` knows more."""
+"""The configuration's JSON Schema, with which editors complete and check YAML. `authproxy check` checks more."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ NOT_OURS = (
 
 @dataclass(frozen=True, slots=True)
 class SealingKey:
-    """`source` says where it came from, for messages."""
+    """`source`: where the key comes from, for messages."""
 
     octets: Secret = field(repr=False)
     source: str
@@ -47,14 +47,14 @@ class SealingKey:
 
 
 def seal(secret: Secret, key: SealingKey) -> str:
-    """A token for `{protected: …}`."""
+    """The token for `{protected: …}`."""
     nonce = secrets.token_bytes(_NONCE)
     sealed = AESGCM(key.octets.reveal()).encrypt(nonce, secret.reveal(), key.id)
     return "v1." + base64.urlsafe_b64encode(key.id + nonce + sealed).decode().rstrip("=")
 
 
 def is_sealed(token: str) -> bool:
-    """Whether it has the form of our tokens; the existing product's have another."""
+    """Whether it has the form of our tokens; those of the existing product look different."""
     return _TOKEN.fullmatch(token) is not None
 
 

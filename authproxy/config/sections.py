@@ -83,7 +83,7 @@ def _suspicious(written: Entries) -> Iterator[tuple[str, str]]:
         if not isinstance(node, Scalar):
             continue
         if re.search(r"\s[#;]", node.text):
-            yield option, "holds a # or ; behind a space: that is no comment here, it is part of the value"
+            yield option, "contains a # or ; after a space: this isn't a comment here, but part of the value"
         if len(node.text) > 1 and node.text[0] == node.text[-1] and node.text[0] in "\"'":
             yield option, "is in quotes, which are part of the value"
 

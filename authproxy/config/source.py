@@ -24,13 +24,13 @@ def is_cfg(path: Path) -> bool:
 def read_text(path: Path) -> str:
     """The text of a configuration file. Raises InvalidConfig."""
     if path.suffix.lower() not in YAML_SUFFIXES | CFG_SUFFIXES:
-        _refuse(path, 0, "its name ends in none of .yaml, .yml, .cfg, .ini, and that says the syntax")
+        _refuse(path, 0, "its name has to end in .yaml, .yml, .cfg or .ini, which says its syntax")
     try:
         octets = read_regular(path, MOST_OCTETS + 1)
     except OSError as error:
         _refuse(path, 0, error.strerror or "can't be read")
     if len(octets) > MOST_OCTETS:
-        _refuse(path, 0, f"over {MOST_OCTETS} octets, hardly a configuration")
+        _refuse(path, 0, f"longer than {MOST_OCTETS} bytes, so hardly a configuration")
     return decoded(octets, path)
 
 
@@ -54,7 +54,7 @@ def decoded(octets: bytes, path: Path) -> str:
         )
     if found := _UNPRINTABLE.search(text):
         line = text.count("\n", 0, found.start()) + 1
-        _refuse(path, line, f"the character U+{ord(found[0]):04X} has no place in a configuration")
+        _refuse(path, line, f"the character U+{ord(found[0]):04X} isn't allowed in a configuration")
     return text
 
 

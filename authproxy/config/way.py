@@ -1,4 +1,4 @@
-"""A way to an Accept without both factors, and what kinds of it there are (F10)."""
+"""A way to an Accept without both factors, and the kinds of such ways (F10)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """`option` "" is the section itself. `reason`: the audit's word when somebody takes it; "" when it has none."""
+    """`option` "": the section itself. `reason`: the audit's word when somebody uses it; "" if there is none."""
 
     section: str
     kind: Kind

@@ -295,8 +295,8 @@ def _outer_name(name: str, section: RadiusClient) -> Found:
         name,
         Kind.FORGERY,
         "eap_outer_name",
-        "who has a password and logs in by EAP in a tunnel with another name outside than inside, unless the server "
-        f"refuses that or says who is inside: the second factor is that of the name outside{or_none}",
+        "whoever knows a password, and logs in by EAP in a tunnel with another name outside than inside, unless the "
+        f"server refuses that or names the user inside: the second factor is that of the user outside{or_none}",
         "both_factors",
     )
 

@@ -1,4 +1,4 @@
-"""Which options open no way in (F10): the other half of ways_in, which tells what each of the others opens."""
+"""Which options let nobody in (F10). The others are in ways_in, which says whom each lets in."""
 
 from __future__ import annotations
 

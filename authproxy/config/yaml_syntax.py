@@ -76,12 +76,14 @@ class _Composer:
     def document(self) -> Node:
         next(self._events)  # the stream's start
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            raise Malformed(Flaw(0, (), "empty: no section, nothing to run"))
+            raise Malformed(Flaw(0, (), "empty: there is no section, so there is nothing to run"))
         tree = self._node(next(self._events))
         next(self._events)  # the document's end
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            raise Malformed(Flaw(_line(after), (), "a second document begins: one file is one document"))
+            raise Malformed(
+                Flaw(_line(after), (), "a second document begins here; a file can contain only one")
+            )
         return tree
 
     def _node(self, event: yaml.Event) -> Node:
@@ -103,10 +105,10 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             self._flaw(
                 line,
-                "& and * make YAML anchors and aliases, which are not read here; put the value in quotes",
+                "& and * are YAML anchors and aliases, which are not supported; put the value in quotes",
             )
         elif getattr(event, "tag", None):
-            self._flaw(line, "! makes a YAML tag, which is not read here; put the value in quotes")
+            self._flaw(line, "! is a YAML tag, which is not supported; put the value in quotes")
 
     def _flaw(self, line: int, what: str) -> None:
         self.flaws.append(Flaw(line, tuple(self._path), what))
@@ -129,7 +131,7 @@ class _Composer:
             self._refuse_indirection(event)
             value = self._node(next(self._events))
             if key in entries:
-                self._flaw(_line(event), f"stands in line {entries.lines[key]} already")
+                self._flaw(_line(event), f"is already in line {entries.lines[key]}")
             else:
                 entries.put(key, value, _line(event))
             self._path.pop()

@@ -1,1 +1,1 @@
-"""What makes authproxy run with nothing else installed: a directory and a second-factor service of its own."""
+"""A small directory and a second-factor service, so that authproxy can run with nothing else installed."""

@@ -28,12 +28,12 @@ _RENEWED_BEFORE = 30 * _DAY
 
 
 class CertificateUnusable(Exception):
-    """The administrator has to act: a file is missing, not ours, or can't be written."""
+    """A file is missing, isn't ours, or can't be written; the administrator has to act."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """PEM files. `authority` is what clients trust; `certificate` has the chain in it."""
+    """PEM files. `authority`: what clients have to trust; `certificate`: with its chain."""
 
     authority: Path
     certificate: Path
@@ -41,7 +41,7 @@ class ServerFiles:
 
 
 def server_files(folder: Path, names: Sequence[str]) -> ServerFiles:
-    """The files in this folder, made or renewed as needed. Raises CertificateUnusable."""
+    """The files in this folder, created or renewed if needed. Raises CertificateUnusable."""
     files = ServerFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def server_files(folder: Path, names: Sequence[str]) -> ServerFiles:
 
 
 def server_context(files: ServerFiles) -> ssl.CertificateOptions:
-    """What a TLS server takes: TLS 1.2 or newer. Raises CertificateUnusable."""
+    """The context for a TLS server, TLS 1.2 or newer. Raises CertificateUnusable."""
     try:
         own, *chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
         key = serialization.load_pem_private_key(files.key.read_bytes(), None)

@@ -1,4 +1,4 @@
-"""Listening sockets whose number is known before anybody answers on them: pages print their own address."""
+"""Listening sockets that are bound before they are served, because pages contain their own address."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _BACKLOG = 1024
 
 
 class PortUnusable(Exception):
-    """The administrator has to act: taken, not allowed, or no address of this machine."""
+    """The port is in use, not allowed, or not of this machine; the administrator has to act."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Port 0: any free one. Raises PortUnusable."""
+    """A bound socket. Port 0: any free one. Raises PortUnusable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -31,7 +31,7 @@ def number_of(bound: socket.socket) -> int:
 
 
 def serve(reactor: Any, bound: socket.socket, factory: Any, tls: Any = None) -> IListeningPort:
-    """Answer on a bound socket from now on; `tls`: a context factory."""
+    """Answer on a bound socket. `tls`: a context factory."""
     inner = factory if tls is None else TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=factory)
     listening: IListeningPort = reactor.adoptStreamPort(bound.fileno(), bound.family, inner)
     bound.close()

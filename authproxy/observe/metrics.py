@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import platform
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CONTENT_TYPE_PLAIN_0_0_4,
@@ -19,12 +18,11 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from authproxy import __version__
 from authproxy.observe.durations import Durations
 from authproxy.observe.process import ProcessCollector
-from authproxy.observe.udp_drops import SocketInodes, read_drops
+from authproxy.observe.scraped import Scraped
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.patience import ClientPatience
 
@@ -83,7 +81,7 @@ class Metrics:
         )
         self.fail_open = Counter(
             "authproxy_fail_open_total",
-            "Logins let in without a second factor because the cloud was out of reach, by section and cause.",
+            "Logins let in without a second factor because the cloud couldn't be reached, by section and cause.",
             ("section", "cause"),
             registry=registry,
         )
@@ -114,7 +112,7 @@ class Metrics:
         )
         self._disconnected = Counter(
             "authproxy_ldap_disconnected_total",
-            "LDAP connections that were ended from here, by cause.",
+            "LDAP connections that the proxy closed, by cause.",
             ("cause",),
             registry=registry,
         )
@@ -123,7 +121,7 @@ class Metrics:
         )
         self._radsec_disconnected = Counter(
             "authproxy_radsec_disconnected_total",
-            "RadSec connections that were refused or ended from here, by cause.",
+            "RadSec connections that the proxy refused or closed, by cause.",
             ("cause",),
             registry=registry,
         )
@@ -132,7 +130,7 @@ class Metrics:
         )
         self._tunnels_refused = Counter(
             "authproxy_http_proxy_refused_total",
-            "Tunnels that somebody did not get from http_proxy, by cause.",
+            "Tunnels that http_proxy refused, by cause.",
             ("cause",),
             registry=registry,
         )
@@ -141,19 +139,19 @@ class Metrics:
         )
         self._breaker = Gauge(
             "authproxy_breaker_open",
-            "1 while the breaker of this cloud service is open: nobody is asked, the fail mode decides.",
+            "1 while the breaker of this cloud service is open: it isn't asked, and failmode decides.",
             ("api_host",),
             registry=registry,
         )
         self._slow = Gauge(
             "authproxy_cloud_slow",
-            "1 while this cloud service answers too slowly, and a probe finds it slow as well.",
+            "1 while this cloud service answers too slowly, and a probe finds it slow too.",
             ("api_host",),
             registry=registry,
         )
         self._latency = Gauge(
             "authproxy_cloud_latency_seconds",
-            "How long an answer of this cloud service takes of late, without its users' time.",
+            "How long answers of this cloud service took lately, without the time of its users.",
             ("api_host",),
             registry=registry,
         )
@@ -165,7 +163,7 @@ class Metrics:
         )
         self._primary_only = Gauge(
             "authproxy_primary_only",
-            "1 while by order this section asks for no second factor.",
+            "1 while primary-only is on in this section: it asks for no second factor.",
             ("section",),
             registry=registry,
         )
@@ -177,21 +175,21 @@ class Metrics:
         )
         lag = Histogram(
             "authproxy_event_loop_lag_seconds",
-            "How much too late the event loop came back.",
+            "How late the event loop was.",
             buckets=_LAG_BUCKETS,
             registry=registry,
         )
         self.loop_lag: Callable[[float], None] = lag.observe
         build = Gauge(
             "authproxy_build_info",
-            "Always 1; what runs is in the labels.",
+            "Always 1; the labels say which version runs.",
             ("version", "python"),
             registry=registry,
         )
         build.labels(__version__, platform.python_version()).set(1)
         self._by_cause: dict[str, Counter] = {}
         self._causes: set[str] = set()
-        self._scraped = _Scraped()
+        self._scraped = Scraped()
         registry.register(self._scraped)
         registry.register(ProcessCollector())
 
@@ -289,104 +287,3 @@ class Metrics:
     def render(self) -> bytes:
         """The page of GET /metrics."""
         return generate_latest(self.registry)
-
-
-class _Scraped:
-    """Series that are read from elsewhere at the moment they are asked for."""
-
-    def __init__(self) -> None:
-        self.expiries: Callable[[], Iterable[tuple[str, float]]] = tuple
-        self.patiences: Callable[[], Iterable[ClientPatience]] = tuple
-        self.writers: list[LineWriter] = []
-        self.hooks: Callable[[], Iterable[tuple[str, int, int]]] = tuple
-        self.clients: Callable[[], Iterable[tuple[str, str, int, int, bool]]] = tuple
-        self.held_back: Callable[[], int] = lambda: 0
-        self.sockets = SocketInodes()
-
-    def collect(self) -> Iterator[Metric]:
-        certificates = GaugeMetricFamily(
-            "authproxy_certificate_expiry_seconds",
-            "Seconds until this certificate expires; negative: it has.",
-            labels=("name",),
-        )
-        now = time.time()
-        for name, not_after in self.expiries():
-            certificates.add_metric((name,), not_after - now)
-        yield certificates
-        yield from self._of_clients()
-        lost = CounterMetricFamily(
-            "authproxy_log_lines_lost", "Lines of a log or the audit that were lost.", labels=("outlet",)
-        )
-        failing = GaugeMetricFamily(
-            "authproxy_log_outlet_failing",
-            "1 while a log or the audit can't be written.",
-            labels=("outlet",),
-        )
-        for writer in self.writers:
-            lost.add_metric((writer.name,), writer.lost)
-            failing.add_metric((writer.name,), 1 if writer.problem else 0)
-        yield lost
-        yield failing
-        yield from self._alarms()
-        yield from self._clients()
-        drops = CounterMetricFamily(
-            "authproxy_udp_dropped",
-            "Datagrams that the kernel dropped because this socket's buffer was full.",
-            labels=("address",),
-        )
-        for address, count in read_drops(self.sockets).items():
-            drops.add_metric((address,), count)
-        yield drops
-
-    def _alarms(self) -> Iterator[Metric]:
-        sent = CounterMetricFamily(
-            "authproxy_alarms_delivered",
-            "Alarms that a hook took, and that were lost.",
-            labels=("hook", "outcome"),
-        )
-        for name, delivered, lost in self.hooks():
-            sent.add_metric((name, "delivered"), delivered)
-            sent.add_metric((name, "lost"), lost)
-        yield sent
-        held_back = CounterMetricFamily(
-            "authproxy_alarms_held_back", "Alarms that no hook was given, because there were too many."
-        )
-        held_back.add_metric((), self.held_back())
-        yield held_back
-
-    def _clients(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "authproxy_radius_client_requests",
-            "Access-Requests (but EAP's) of a client with and without Message-Authenticator, believed or not.",
-            labels=("section", "client", "message_authenticator"),
-        )
-        latched = GaugeMetricFamily(
-            "authproxy_radius_client_latched",
-            "1 once a client has sent a Message-Authenticator, and is held to it.",
-            labels=("section", "client"),
-        )
-        for section, client, signed, unsigned, held in self.clients():
-            requests.add_metric((section, client, "yes"), signed)
-            requests.add_metric((section, client, "no"), unsigned)
-            latched.add_metric((section, client), held)
-        yield requests
-        yield latched
-
-    def _of_clients(self) -> Iterator[Metric]:
-        gap = GaugeMetricFamily(
-            "authproxy_client_asks_every_seconds",
-            "How long this RADIUS client waits before it asks again.",
-            labels=("client",),
-        )
-        gives_up = GaugeMetricFamily(
-            "authproxy_client_gives_up_seconds",
-            "After how long this RADIUS client was seen to give up; below 60 pushes are answered too late for it.",
-            labels=("client",),
-        )
-        for client in self.patiences():
-            if client.gap is not None:
-                gap.add_metric((client.client,), client.gap)
-            if client.gives_up is not None:
-                gives_up.add_metric((client.client,), client.gives_up)
-        yield gap
-        yield gives_up

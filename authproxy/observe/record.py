@@ -72,7 +72,7 @@ _MESSAGES = {
     Reason.ENROLL_REQUIRED: "This user has to enroll first",
     Reason.NO_USABLE_FACTOR: "No factor that can be used here",
     Reason.FAIL_CLOSED: "The cloud can't be asked, and the door stays shut",
-    Reason.CLOUD_REFUSED: "The cloud's answer is no outage, and opens nothing",
+    Reason.CLOUD_REFUSED: "The cloud's answer is not an outage, so it lets nobody in",
     Reason.BAD_STATE: "Not an answer to an open challenge",
     Reason.RATE_LIMITED: "Too many attempts",
     Reason.PUSH_LIMIT: "Too many prompts",

@@ -182,7 +182,7 @@ async def _cloud(section: Section, findings: Findings, world: World) -> Rule:
             return Rule(
                 "cloud",
                 Word.YES,
-                f"wants a factor; {len(devices)} devices can give: {', '.join(able) or 'none'}",
+                f"asks for a factor (devices: {len(devices)}; possible: {', '.join(able) or 'none'})",
             )
 
 

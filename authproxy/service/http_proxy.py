@@ -62,7 +62,7 @@ def _dial(options: HttpProxy, reactor: Any, resolver: Resolver) -> Dial:
             addresses = await resolver.addresses(options.api_host, _PATIENCE)
             if not options.allow_local_api and not all(map(is_public, addresses)):
                 # F5: a name that was turned to this network must not turn us into the way into it.
-                what = f"{options.api_host} is {', '.join(addresses)}, which is no public address"
+                what = f"{options.api_host} is {', '.join(addresses)}, which isn't a public address"
                 raise NoTunnel(HTTPStatus.FORBIDDEN, "untrusted", what)
             return await connect(reactor, addresses, options.api_port, max(0.0, until - reactor.seconds()))
         except (NameUnresolved, NotConnected) as problem:

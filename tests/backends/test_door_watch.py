@@ -14,7 +14,7 @@ from authproxy.observe.log import NullLog
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 
 DOWN = CloudFailure(FailureClass.UNREACHABLE, "refused")
-FORGED = CloudFailure(FailureClass.UNTRUSTED, "api is 127.0.0.1, which is no public address")
+FORGED = CloudFailure(FailureClass.UNTRUSTED, "api is 127.0.0.1, which isn't a public address")
 OPENED, CLOSED, TAMPERED = DoorEventKind.OPENED, DoorEventKind.CLOSED, DoorEventKind.TAMPERED
 
 

@@ -30,7 +30,7 @@ def test_options_stand_before_the_verb_or_behind_it(
 
 def test_a_file_may_be_called_like_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-c", "run", "check"]) == 2
-    assert capsys.readouterr().out.startswith("run: its name ends in none of ")
+    assert capsys.readouterr().out.startswith("run: its name has to end in ")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_comments_stand_on_lines_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("x=1\n" + CFG_WHOLE, "authproxy.cfg:1: x: stands before the first [section]"),
+        ("x=1\n" + CFG_WHOLE, "authproxy.cfg:1: x: is before the first [section]"),
         ("[main\n" + CFG_WHOLE, "authproxy.cfg:1: not a section: a name in brackets is expected"),
         ("[]\n" + CFG_WHOLE, "authproxy.cfg:1: not a section: a name in brackets is expected"),
         ("[main] debug=true\n" + CFG_WHOLE, "authproxy.cfg:1: not a section: a name in brackets is expected"),
@@ -77,15 +77,15 @@ def test_comments_stand_on_lines_of_their_own() -> None:
         ),
         (
             CFG_WHOLE + "  more=1\n",
-            "authproxy.cfg:12: radius_server_auto.more: indented deeper than the line above, as if it went on there",
+            "authproxy.cfg:12: radius_server_auto.more: indented more than the line above, as if the value went on",
         ),
         (
             CFG_WHOLE + "FAILMODE=safe\nfailmode=safe\n",
-            "authproxy.cfg:13: radius_server_auto.failmode: stands in line 12",
+            "authproxy.cfg:13: radius_server_auto.failmode: is already in line 12",
         ),
-        (CFG_WHOLE + "[AD_Client]\n", "authproxy.cfg:12: ad_client: this section stands in line 1 already"),
-        ("", "authproxy.cfg: empty: no section, nothing to run"),
-        ("; nothing\n", "authproxy.cfg: empty: no section, nothing to run"),
+        (CFG_WHOLE + "[AD_Client]\n", "authproxy.cfg:12: ad_client: this section is already in line 1"),
+        ("", "authproxy.cfg: empty: there is no section, so there is nothing to run"),
+        ("; nothing\n", "authproxy.cfg: empty: there is no section, so there is nothing to run"),
     ],
 )
 def test_what_is_no_line_of_it(tmp_path: Path, text: str, expected: str) -> None:
@@ -168,8 +168,8 @@ def test_loading_text_needs_no_file() -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("radius_secret_2=0123456789abcdef ; the ASA", "that is no comment here, it is part of the value"),
-        ("radius_secret_2=0123456789abcdef  # the ASA", "that is no comment here, it is part of the value"),
+        ("radius_secret_2=0123456789abcdef ; the ASA", "this isn't a comment here, but part of the value"),
+        ("radius_secret_2=0123456789abcdef  # the ASA", "this isn't a comment here, but part of the value"),
         ('radius_secret_2="0123456789abcdef"', "is in quotes, which are part of the value"),
         ("radius_secret_2=0123456789abcdef#;'", ""),
     ],

@@ -90,8 +90,8 @@ def test_whatever_pyyaml_takes_for_something_else_is_known(text: str) -> None:
 @pytest.mark.parametrize(
     ("written", "what"),
     [
-        ("correct horse # battery", "put it in quotes: a # follows, and YAML drops what comes after it"),
-        ("correct horse\n        battery staple", "put it in quotes: it goes on in the next line"),
+        ("correct horse # battery", "put it in quotes: a # follows, and YAML ignores everything after it"),
+        ("correct horse\n        battery staple", "put it in quotes: it continues in the next line"),
         ("", "has no value"),
         ('""', "has no value"),
         ("[a, b]", "a secret is expected here, not a list"),
@@ -126,10 +126,10 @@ def test_what_yaml_cannot_read_is_told_with_the_remedy_and_without_the_text(
 @pytest.mark.parametrize(
     ("written", "what"),
     [
-        ("!tagged", "! makes a YAML tag, which is not read here; put the value in quotes"),
-        ("!!python/object/apply:os.system [ls]", "! makes a YAML tag"),
-        ("&anchor text-behind-it", "& and * make YAML anchors and aliases"),
-        ("*alias", "& and * make YAML anchors and aliases"),
+        ("!tagged", "! is a YAML tag, which is not supported; put the value in quotes"),
+        ("!!python/object/apply:os.system [ls]", "! is a YAML tag"),
+        ("&anchor text-behind-it", "& and * are YAML anchors and aliases"),
+        ("*alias", "& and * are YAML anchors and aliases"),
         (r'"\ud800 half a character"', ""),  # libyaml and PyYAML have their own words for it
     ],
 )
@@ -156,8 +156,8 @@ def test_deep_nesting_is_refused(tmp_path: Path, opening: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "authproxy.yaml: empty: no section, nothing to run"),
-        ("# only a comment\n", "authproxy.yaml: empty: no section, nothing to run"),
+        ("", "authproxy.yaml: empty: there is no section, so there is nothing to run"),
+        ("# only a comment\n", "authproxy.yaml: empty: there is no section, so there is nothing to run"),
         (
             "- a\n- b\n",
             "authproxy.yaml:1: sections are expected: a name, a colon, its options indented below",
@@ -166,7 +166,10 @@ def test_deep_nesting_is_refused(tmp_path: Path, opening: str) -> None:
             "just text\n",
             "authproxy.yaml:1: sections are expected: a name, a colon, its options indented below",
         ),
-        (WHOLE + "---\na: b\n", "authproxy.yaml:12: a second document begins: one file is one document"),
+        (
+            WHOLE + "---\na: b\n",
+            "authproxy.yaml:12: a second document begins here; a file can contain only one",
+        ),
         ("main: 7\n", "authproxy.yaml:1: main: options are expected below it: a name, a colon, a value"),
         ("? [a]\n: b\n", "authproxy.yaml:1: a name is expected before the colon"),
         ("a:\n\tb: c\n", "authproxy.yaml:2: not YAML: "),
@@ -181,8 +184,8 @@ def test_what_is_no_configuration(tmp_path: Path, text: str, expected: str) -> N
 def test_what_comes_twice_is_told_each_time(tmp_path: Path) -> None:
     text = WHOLE + "  failmode: safe\n  failmode: secure\nad_client:\n  host: other\n"
     assert problems(tmp_path, text) == [
-        "authproxy.yaml:13: radius_server_auto.failmode: stands in line 12 already",
-        "authproxy.yaml:14: ad_client: stands in line 1 already",
+        "authproxy.yaml:13: radius_server_auto.failmode: is already in line 12",
+        "authproxy.yaml:14: ad_client: is already in line 1",
     ]
 
 
@@ -195,9 +198,12 @@ def test_what_comes_twice_is_told_each_time(tmp_path: Path) -> None:
             "main:\n".encode("utf-16"),
             "authproxy.yaml:1: not UTF-8 (octet 1): save the file as UTF-8, it looks like UTF-16",
         ),
-        (b"main:\n  a: \0\n", "authproxy.yaml:2: the character U+0000 has no place in a configuration"),
-        (b"main:\n  a: \x1b[31m\n", "authproxy.yaml:2: the character U+001B has no place in a configuration"),
-        (b"a: b\n" * 300_000, "authproxy.yaml: over 1048576 octets"),
+        (b"main:\n  a: \0\n", "authproxy.yaml:2: the character U+0000 isn't allowed in a configuration"),
+        (
+            b"main:\n  a: \x1b[31m\n",
+            "authproxy.yaml:2: the character U+001B isn't allowed in a configuration",
+        ),
+        (b"a: b\n" * 300_000, "authproxy.yaml: longer than 1048576 bytes"),
     ],
 )
 def test_octets_that_are_no_text(tmp_path: Path, octets: bytes, expected: str) -> None:
@@ -214,7 +220,7 @@ def test_a_mark_at_the_beginning_and_windows_line_ends_are_fine(tmp_path: Path) 
 @pytest.mark.usefixtures("parser")
 def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
     assert problems(tmp_path, DIRECTORY, "authproxy.txt") == [
-        "authproxy.txt: its name ends in none of .yaml, .yml, .cfg, .ini, and that says the syntax"
+        "authproxy.txt: its name has to end in .yaml, .yml, .cfg or .ini, which says its syntax"
     ]
     (tmp_path / "folder.yaml").mkdir()
     for name, what in (("none.yaml", "No such file or directory"), ("folder.yaml", "Is a directory")):

@@ -51,7 +51,7 @@ async def _must_be_there(connection: LdapConnection, option: str, dn: str, deadl
     )
     if found.result.code != ResultCode.SUCCESS or not found.entries:
         code = code_name(found.result.code)
-        raise Unusable(f"{option} {dn}: not there, or the service account can't see it ({code})")
+        raise Unusable(f"{option} {dn}: doesn't exist, or the service account can't see it ({code})")
 
 
 async def _doubts(
@@ -60,9 +60,9 @@ async def _doubts(
     attribute = settings.username_attribute
     if not root.active_directory:
         if attribute.lower() in _AD_NAMES:
-            yield f"username_attribute {attribute}: this is no Active Directory; OpenLDAP's is uid"
+            yield f"username_attribute {attribute}: this isn't Active Directory; for OpenLDAP set it to uid"
         if settings.auth_type is AuthType.NTLM2:
-            yield "auth_type ntlm2: this is no Active Directory; set it to plain"
+            yield "auth_type ntlm2: this isn't Active Directory; set it to plain"
     found = await connection.search(
         SearchRequest(settings.search_dn, Scope.SUBTREE, Present(attribute), NO_ATTRIBUTES, size_limit=1),
         deadline,

@@ -1,4 +1,4 @@
-"""`authproxy cloud`: the embedded second-factor service, and all that it keeps."""
+"""`authproxy cloud`: the embedded second-factor service and its data."""
 
 from __future__ import annotations
 

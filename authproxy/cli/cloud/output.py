@@ -1,4 +1,4 @@
-"""How `authproxy cloud` speaks: tables for people, JSON for programs, one line when something can't be done."""
+"""The output of `authproxy cloud`: tables for people, JSON for programs, one line for an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from authproxy.pipeline.username import MalformedUsername, read_username
 
 
 class Failed(Exception):
-    """What was asked for can't be done; the text says why."""
+    """The command can't be carried out; the text says why."""
 
 
 def complain(problem: str) -> int:
@@ -29,7 +29,7 @@ def complain(problem: str) -> int:
 
 @contextmanager
 def opened(options: argparse.Namespace) -> Iterator[Store]:
-    """The service's store; it may be running meanwhile."""
+    """The service's store; the service may be running."""
     try:
         store = open_store(options.data, time.time)
     except (DatabaseUnusable, KeyUnusable) as unusable:
@@ -41,7 +41,7 @@ def opened(options: argparse.Namespace) -> Iterator[Store]:
 
 
 def show(options: argparse.Namespace, rows: Sequence[Mapping[str, object]], nothing: str) -> int:
-    """Rows of the same columns; `nothing` is said when there are none."""
+    """Print rows with the same columns; print `nothing` if there are none."""
     if options.json:
         print(json.dumps(list(rows), indent=2, default=list))
         return 0
@@ -59,7 +59,7 @@ def show(options: argparse.Namespace, rows: Sequence[Mapping[str, object]], noth
 
 
 def tell(options: argparse.Namespace, facts: Mapping[str, object], *hints: str) -> int:
-    """One thing and its facts; the hints are for people only."""
+    """Print one thing and its facts; hints are only for people."""
     if options.json:
         print(json.dumps(facts, indent=2, default=list))
         return 0
@@ -101,7 +101,7 @@ def known_user(store: Store, name: str) -> User:
 
 
 def default_folder() -> Path:
-    """$AUTHPROXY_CLOUD_DATA, else beside the other state of this user."""
+    """$AUTHPROXY_CLOUD_DATA, else a folder beside this user's other state."""
     if named := os.environ.get("AUTHPROXY_CLOUD_DATA"):
         return Path(named)
     if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""Log lines on a terminal: the event, then its fields as JSON writes them, so that nothing can draw on it."""
+"""A log on a terminal: the event, then its fields as JSON, so that a value can't control the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PlainLog:
         self._quiet = quiet
 
     def debug(self, event: str, /, **fields: object) -> None:
-        """Not on a terminal."""
+        """Not shown on a terminal."""
 
     def info(self, event: str, /, **fields: object) -> None:
         if not self._quiet:

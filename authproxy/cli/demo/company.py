@@ -1,4 +1,4 @@
-"""The demo's company: who works there, with which password, and how the directory's file says it."""
+"""The demo's company: its people, their passwords, and the directory's LDIF file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PEOPLE = (ALICE, BOB, CAROL)
 
 
 def ldif(service_password: Secret) -> str:
-    """The directory, as Active Directory would name things."""
+    """The directory, with names as in Active Directory."""
     entries = [
         f"dn: {BASE}\nobjectClass: domain\ndc: demo",
         f"dn: OU=Service,{BASE}\nobjectClass: organizationalUnit\nou: Service",

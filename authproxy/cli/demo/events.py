@@ -1,4 +1,4 @@
-"""The proxy's record (authevents.log), read as it grows."""
+"""Reads the proxy's audit file (authevents.log) as it grows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Event = Mapping[str, Any]
 
 
 class EventReader:
-    """Each line once; a line that is still being written waits for its end."""
+    """Returns each line once; an incomplete line is left for later."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._at = 0
 
     def new(self) -> Sequence[Event]:
-        """The decisions since the last look."""
+        """The decisions since the last call."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)
@@ -39,7 +39,7 @@ def _decision(line: bytes) -> Event | None:
 
 
 def in_words(event: Event) -> str:
-    """One line for a person who watches."""
+    """One line for people."""
     factor = f" by {event['factor']}" if event.get("factor") else ""
     cause = f" ({event['cause']})" if event.get("cause") else ""
     open_door = "  OPEN DOOR" if event.get("fail_open") else ""

@@ -1,4 +1,4 @@
-"""What stands for the VPN in the demo: real RADIUS requests over UDP, as any NAS sends them."""
+"""The demo's VPN: sends real RADIUS requests over UDP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AGAIN = 5.0  # seconds until the same octets are sent again
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`code` None: nobody answered."""
+    """`code` None: there was no answer."""
 
     code: int | None
     message: str
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Nas:
-    """One login at a time, each from a port of its own."""
+    """One login at a time, each from its own port."""
 
     def __init__(self, reactor: Any, secret: Secret) -> None:
         self._reactor = reactor

@@ -1,4 +1,4 @@
-"""The demo from start to end: up, the tour or the watching, down again whatever happens."""
+"""The demo from start to end: start everything, play the tour or watch, and remove everything in any case."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GLANCE = 0.25  # seconds
 
 
 def play(*, once: bool, as_json: bool) -> int:
-    """The exit code."""
+    """Returns the exit code."""
     from twisted.internet import reactor as imported  # noqa: PLC0415
 
     reactor: Any = imported

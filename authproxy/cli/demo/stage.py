@@ -1,4 +1,4 @@
-"""What the demo sets up, in a folder that goes again: directory, cloud and pages here, the proxy as a process."""
+"""The parts of the demo, in a temporary folder: directory, cloud and pages in this process, the proxy as another."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _NOT_INHERITED = (
 
 
 class NotStarted(Exception):
-    """A part did not come up; the text says which, and what it said."""
+    """A part didn't start; the text says which, and its own message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """Somebody's phone, and the link that makes a browser it."""
+    """A user's phone, and the link that turns a browser into it."""
 
     device: Device
     link: str
 
 
 class Stage:
-    """Everything that has to go again when the demo ends, however it ends."""
+    """Everything that has to be removed at the end."""
 
     def __init__(self, reactor: Any, log: Log) -> None:
         self._reactor = reactor
@@ -218,7 +218,7 @@ ad_client:
     # ---- the outage
 
     def connect_cloud(self) -> None:
-        """The API answers from now on, on the port that it had."""
+        """Let the API answer, on the same port as before."""
         bound = bind("127.0.0.1", self._api_port)
         self._api_port = number_of(bound)
         self._api_sockets = [serve(self._reactor, bound, self._api_factory, server_context(self._files))]
@@ -229,7 +229,7 @@ ad_client:
         self._api_sockets.append(serve(self._reactor, also, self._api_factory, server_context(self._files)))
 
     async def disconnect_cloud(self) -> None:
-        """As if the service were gone: connections end, new ones are refused."""
+        """Behave as if the service were gone: close connections, and refuse new ones."""
         for port in self._api_sockets:
             await _stopped(port)
         self._api_sockets = []
@@ -242,7 +242,7 @@ ad_client:
     # ---- down
 
     async def stop(self) -> None:
-        """Everything, in the other order; what can't be stopped doesn't keep the rest."""
+        """Stop everything, in reverse order; a part that can't be stopped doesn't hinder the others."""
         try:
             if self._proxy is not None:
                 await self._proxy.stop()

@@ -1,4 +1,4 @@
-"""The tour: six logins through real RADIUS, each with the answer and the reason that it has to have."""
+"""The tour: six logins by real RADIUS, each with the answer and reason that it has to have."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A step and what came of it; `differed` is empty when all is as it has to be."""
+    """A step and its outcome; `differed` is empty if it went as it should."""
 
     title: str
     expected: str
@@ -87,7 +87,7 @@ class Tour:
         )
 
     async def play(self, step: Step) -> Played:
-        """Never raises for what the proxy does: that is what the result tells."""
+        """Never raises because of what the proxy does; the result says that."""
         self._events.new()
         began = self._count_pushes()
         answer = await step.play()
@@ -101,7 +101,7 @@ class Tour:
         )
 
     def leaks(self) -> Played:
-        """Last: nothing that was typed may stand in a log."""
+        """The last step: nothing that was typed may be in a log."""
         typed = [person.password for person in PEOPLE] + ["wonderwall", self._passcode]
         found = [
             path.name

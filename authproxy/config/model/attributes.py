@@ -28,7 +28,7 @@ def _setting(text: str) -> str:
 
 
 def settings_of(node: object) -> tuple[Any, ...]:
-    """As one_or_more; in a .cfg each part of the line, at the commas outside of quotes."""
+    """Like one_or_more; in a .cfg, the parts of the line between commas outside quotes."""
     if isinstance(node, Scalar) and node.style is Style.CFG:
         return tuple(Scalar(part, node.line, Style.CFG) for part in split_settings(node.text))
     return one_or_more(node)
@@ -40,7 +40,7 @@ def _read_settings(node: object, _: Reading) -> tuple[Any, ...]:
 
 Settings = Annotated[
     tuple[Annotated[Text, AfterValidator(_setting)], ...],
-    Reads(_read_settings, "`NAME = VALUE`, a list; in a .cfg with commas", items=settings_of),
+    Reads(_read_settings, "`NAME = VALUE`, a list (in a .cfg, separated by commas)", items=settings_of),
 ]
 
 
@@ -78,7 +78,7 @@ ATTRIBUTES = GroupFamily(
 
 
 def rule_faults(rules: Sequence[AttributeRule]) -> Iterator[Finding]:
-    """Entries that say two things, or nothing that ever happens."""
+    """Entries that contradict themselves, or never apply."""
     seen: dict[tuple[str, str], int] = {}
     for index, rule in enumerate(rules):
         if rule.group is not None and rule.user is not None:

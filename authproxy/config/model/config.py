@@ -1,4 +1,4 @@
-"""The whole configuration, as the service takes it."""
+"""The whole configuration, as the service uses it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ S = TypeVar("S", bound=Section)
 class Config:
     """`sections`: all but main, by name, in the order of the file.
 
-    Defaults, what sections inherit from main, and the choice of each server's client are worked in already.
+    Defaults, what sections inherit from main, and each server's client are filled in already.
     """
 
     main: Main

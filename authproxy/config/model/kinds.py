@@ -1,4 +1,4 @@
-"""Which kinds of section there are: served, and never to be served. A new kind is a line in SERVED."""
+"""The kinds of sections that are supported, and those that never will be. A new kind is a line in SERVED."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from authproxy.config.options.simple import Port, Text
 
 
 class Outbound(Section):
-    """T7: CONNECT through a named proxy, or directly; the environment's proxy variables are never looked at."""
+    """T7: calls go through the named proxy, or directly; proxy variables of the environment are ignored."""
 
     http_proxy_host: Host | None = Field(
         default=None,

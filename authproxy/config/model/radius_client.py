@@ -1,4 +1,4 @@
-"""`radius_client` and `duo_only_client`: the primary is a RADIUS server, or nobody."""
+"""`radius_client` and `duo_only_client`: the primary is a RADIUS server, or there is none."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class RadiusClient(Section):
 
     @property
     def shared_secret(self) -> Secret:
-        """RFC 6614 §2.3: over TLS everybody has the same, and it protects nothing."""
+        """RFC 6614 §2.3: over TLS the secret is always the same, and protects nothing."""
         return self.secret or Secret(b"radsec")
 
     def faults(self) -> Iterator[Finding]:

@@ -49,7 +49,7 @@ _FILES = ("radsec_certificate_file", "radsec_key_file", "radsec_client_ca_file")
 
 
 class RadSecServer(ServerSection):
-    """What a section needs to answer over TLS, too."""
+    """The options with which a section also answers over TLS."""
 
     radsec_clients: Annotated[tuple[RadSecClient, ...], Listed] = Field(
         default=(),

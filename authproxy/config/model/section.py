@@ -1,4 +1,4 @@
-"""What all sections have in common: a strict frozen model, its numbered families, its own rules and risks."""
+"""What all sections have in common: a strict frozen model, numbered families, rules and risks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about an option, to be shown where the option stands. '' is the section itself."""
+    """A remark about an option, to be shown with its line. Option '': the section itself."""
 
     option: str | tuple[str | int, ...]
     what: str
@@ -29,9 +29,9 @@ Between = tuple[str, Finding]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """`stem_1`, `stem_2`, … as items of the list `option`. `bare`: the first may be written `stem` alone.
+    """`stem_1`, `stem_2`, … are items of the list `option`. `bare`: the first may be written `stem` alone.
 
-    `each`: in a `.cfg` there is one for each item of that list, and one that isn't given is `default`.
+    `each`: in a `.cfg` there is one for each item of that list; if it isn't set, it is `default`.
     """
 
     option: str
@@ -43,7 +43,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class GroupFamily:
-    """`stem_1` and its companions as mappings in the list `option`: each stem with its key there."""
+    """`stem_1` and its companions are mappings in the list `option`; each stem has its key there."""
 
     option: str
     stems: Mapping[str, str]
@@ -51,7 +51,7 @@ class GroupFamily:
 
 
 class Options(BaseModel):
-    """A mapping of options: frozen, strict, nothing unknown, and no values in its errors."""
+    """A mapping of options: frozen, strict, without unknown options, and with no values in its errors."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -81,13 +81,13 @@ class Section(Options):
     REFUSED: ClassVar[Mapping[str, str]] = {}
 
     def faults(self) -> Iterator[Finding]:
-        """What contradicts itself between options; nothing starts with one."""
+        """Contradictions between options; nothing starts with one."""
         yield from ()
 
     def assumptions(self, options: frozenset[str]) -> Iterator[Finding]:
-        """What to say of options that stand at a default of the `.cfg` syntax."""
+        """Remarks about options that have a default of the `.cfg` syntax."""
         yield from ()
 
     def risks(self) -> Iterator[Finding]:
-        """What works and may not be what anyone wants; `check` warns of it."""
+        """What works but is risky; `check` warns about it."""
         yield from ()

@@ -1,4 +1,4 @@
-"""What every server section has: an application at the cloud, its outage rule, its primary."""
+"""What every server section has: an application at the cloud, its rules for outages, its primary."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _secret_key(skey: Secret) -> Secret:
 
 
 class ServerSection(Outbound):
-    """Answers clients, with an application at the cloud behind it."""
+    """Answers clients, and asks an application at the cloud for the second factor."""
 
     name: Text = Field(
         default="",
@@ -219,7 +219,7 @@ class ServerSection(Outbound):
 
 
 def is_local(host: str) -> bool:
-    """A name or address that can only be this machine or a private network (F5, T10)."""
+    """Whether this name or address can only be this machine or a private network (F5, T10)."""
     if is_address(host):
         return not ip_address(host).is_global
     return host == "localhost" or host.endswith((".localhost", ".localdomain")) or host == "ip6-localhost"

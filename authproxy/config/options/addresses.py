@@ -67,7 +67,7 @@ Address = Annotated[str, Reads(_address, "an IP address", NAMED)]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to listen."""
+    """An address and port to listen on."""
 
     host: str
     port: int
@@ -97,7 +97,7 @@ EndpointOption = Annotated[
 
 
 def read_networks(text: str) -> tuple[Network, ...]:
-    """The networks that an address, a CIDR, IP/mask or a-b stands for. Raises ValueError, which says why."""
+    """The networks that an address, a CIDR, IP/mask or a-b means. Raises ValueError, whose text says why."""
     if "%" in text:
         raise ValueError("a scope (%…) is not part of an address here; leave it out")
     first, dash, last = (part.strip() for part in text.partition("-"))
@@ -146,7 +146,7 @@ def _networks(node: object, _: Reading) -> tuple[Network, ...]:
 
 
 def named_after_first(given: Entries, option: str) -> Mapping[str, object]:
-    """A client without a name gets its first address as it is written."""
+    """Gives a client without a name its first address, as written, as its name."""
     ip = given.get(option)
     first = ip[0] if isinstance(ip, Items) and ip else ip
     if "name" in given or not isinstance(first, Scalar):

@@ -48,7 +48,7 @@ def _folder(node: object, reading: Reading) -> Path:
 
 
 PathOption = Annotated[Path, Reads(_path, "a path", NAMED, is_path=True)]
-FileOption = Annotated[Path, Reads(_file, "a file, which has to be there", NAMED, is_path=True)]
-KeyFileOption = Annotated[Path, Reads(_key_file, "a file, which has to be there", NAMED, is_path=True)]
+FileOption = Annotated[Path, Reads(_file, "an existing file", NAMED, is_path=True)]
+KeyFileOption = Annotated[Path, Reads(_key_file, "an existing file", NAMED, is_path=True)]
 LogFolderOption = Annotated[Path, Reads(_log_folder, "a folder", NAMED, is_path=True)]
-FolderOption = Annotated[Path, Reads(_folder, "a folder, which has to be there", NAMED, is_path=True)]
+FolderOption = Annotated[Path, Reads(_folder, "an existing folder", NAMED, is_path=True)]

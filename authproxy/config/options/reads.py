@@ -21,13 +21,15 @@ NAMED: Mapping[str, Any] = {"type": "string", "minLength": 1}
 
 
 def wrong(what: str) -> NoReturn:
-    """Raise what pydantic carries on as this option's problem."""
+    """Raise an error that pydantic reports as this option's problem."""
     raise PydanticCustomError("option", "{what}", {"what": what})
 
 
 @dataclass(frozen=True, eq=False)
 class Reads:
-    """`read(node, reading)` gives the value or calls `wrong`; `written` says in the reference what may stand there."""
+    """`read(node, reading)` returns the value or calls `wrong`; `written` describes for the reference what can be
+    written.
+    """
 
     read: Callable[[Any, Reading], object]
     written: str
@@ -58,14 +60,14 @@ class Reads:
 
 
 def text_of(node: object, *, what: str = "one value") -> str:
-    """The text of a scalar that may stand for text and nothing else."""
+    """The text of a scalar that can't mean anything but text."""
     if not isinstance(node, Scalar):
         wrong(f"{what} is expected here, not a {'list' if isinstance(node, Items) else 'mapping'}")
     if node.style is Style.PLAIN:
         if node.text and (meaning := other_meaning(node.text)):
             wrong(f"put it in quotes: without them YAML takes it for {meaning}")
         if node.continued:
-            wrong("put it in quotes: it goes on in the next line, and YAML joins the two")
+            wrong("put it in quotes: it continues in the next line, and YAML joins the two")
     if not node.text:
         wrong("has no value")
     if not node.text.isprintable() and any(
@@ -76,7 +78,7 @@ def text_of(node: object, *, what: str = "one value") -> str:
 
 
 def word_of(node: object) -> str:
-    """The text of a scalar out of a fixed set of words, where `no` and `yes` are as good as others."""
+    """The text of a scalar from a fixed set of words, in which `no` and `yes` are allowed."""
     if not isinstance(node, Scalar):
         wrong("one word is expected here")
     return node.text.strip().lower() or wrong("has no value")
@@ -90,7 +92,7 @@ def one_or_more(node: object) -> tuple[Any, ...]:
 
 
 def words_of(node: object) -> tuple[Any, ...]:
-    """As one_or_more; in a .cfg, whose lists are written with commas, each part of the line."""
+    """Like one_or_more; in a .cfg, whose lists are written with commas, each part of the line."""
     if isinstance(node, Scalar) and node.style is Style.CFG:
         return tuple(Scalar(part.strip(), node.line, Style.CFG) for part in node.text.split(","))
     return one_or_more(node)

@@ -24,7 +24,7 @@ def _secret(node: object, reading: Reading) -> Secret:
     text = text_of(node, what="a secret")
     if isinstance(node, Scalar):
         if node.commented:
-            wrong("put it in quotes: a # follows, and YAML drops what comes after it")
+            wrong("put it in quotes: a # follows, and YAML ignores everything after it")
         reading.saw(node, None, secret=True)
     return Secret.of(text)
 

@@ -98,7 +98,7 @@ MaybeText = Annotated[str, Reads(_maybe_text, "text, or empty", {"type": "string
 
 
 def matching(pattern: str, problem: str, written: str, *, any_case: bool = False) -> Reads:
-    """Text of one form; `problem` says what it isn't. `any_case`: of a `.cfg`, capitals count as small letters."""
+    """Text of one form; `problem` is the error. `any_case`: in a `.cfg`, capital letters count as small ones."""
 
     def read(node: object, _: Reading) -> str:
         text = text_of(node)
@@ -110,7 +110,7 @@ def matching(pattern: str, problem: str, written: str, *, any_case: bool = False
 
 
 def one_of(kind: type[E], refused: Mapping[str, str] | None = None) -> Reads:
-    """A word of an enumeration. `refused`: words that are known elsewhere, and what to do instead."""
+    """A word of an enumeration. `refused`: words of existing files that aren't supported, with what to do instead."""
     words = [str(member.value) for member in kind]
 
     def read(node: object, _: Reading) -> E:
@@ -133,7 +133,7 @@ def _listed_words(node: object, _: Reading) -> tuple[Any, ...]:
 
 
 Listed = Reads(_listed, "a list")
-ListedWords = Reads(_listed_words, "a list; in a .cfg with commas")
+ListedWords = Reads(_listed_words, "a list (in a .cfg, separated by commas)")
 
 
 def _codec(node: object, _: Reading) -> str:

@@ -1,4 +1,4 @@
-"""Who waits for something to change: a held poll for its login, a live page for its device."""
+"""Wakes what waits for a change: a held poll for its login, a live page for its device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ ANY = "*"
 
 
 class Changes:
-    """Waiters by key (a txid, a device's id). Telling wakes them; they look for themselves what has changed."""
+    """Waiters by key (a txid, or a device's id). They are only woken; they have to look for themselves what has
+    changed.
+    """
 
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
@@ -22,7 +24,7 @@ class Changes:
         return sum(map(len, self._waiting.values()))
 
     async def wait(self, keys: tuple[str, ...], seconds: float) -> bool:
-        """True when one of these changed, False when the time was over first."""
+        """True: one of these has changed. False: the time is over."""
         woken: Deferred[None] = Deferred()
         for key in keys:
             self._waiting[key].append(woken)
@@ -42,7 +44,7 @@ class Changes:
                     woken.callback(None)
 
     def tell_all(self) -> None:
-        """Somebody else changed the file: nobody knows what."""
+        """Another process has changed the database; it isn't known what."""
         self.tell(*list(self._waiting))
 
     def _forget(self, keys: tuple[str, ...], woken: Deferred[None]) -> None:

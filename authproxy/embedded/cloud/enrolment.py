@@ -28,7 +28,7 @@ _NONCE_OCTETS = 6
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """A link that can be used: whose phone the browser will be."""
+    """A valid link: for which user's phone it is."""
 
     code: Secret
     username: str
@@ -39,7 +39,7 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class NewPhone:
-    """`token` is the browser's secret from now on."""
+    """`token`: the browser's secret from now on."""
 
     device: Device
     username: str
@@ -59,18 +59,18 @@ class Enrolment:
     # ---- links
 
     def invite(self, user: User, life: float, device_id: str | None = None) -> Secret:
-        """The code of a link for this user; with `device_id` that phone moves to the browser that opens it."""
+        """The code of a link for this user. With `device_id`, that phone moves to the browser that opens the link."""
         return self._store.activations.add(user.user_id, device_id, life)
 
     def sign(self, username: str) -> Secret:
-        """The code of a link for somebody who has no device. Short: it has to fit in a RADIUS Reply-Message."""
+        """The code of a link for a user without a device; short enough for a RADIUS Reply-Message."""
         head = struct.pack("!I", int(self._clock() + PORTAL_LIFE)) + secrets.token_bytes(_NONCE_OCTETS)
         told = head + username.encode()
         packed = base64.urlsafe_b64encode(self._store.seal.sign(b"portal" + told) + told)
         return Secret(b"~" + packed.rstrip(b"="))
 
     def read(self, code: Secret) -> Invitation | None:
-        """None: unknown, used, or its time is over."""
+        """The invitation of this code. None: unknown, used or expired."""
         if code.reveal().startswith(b"~"):
             return self._signed(code)
         activation = self._store.activations.find(code)
@@ -82,7 +82,7 @@ class Enrolment:
         return Invitation(code, user.username, user.user_id, activation.device_id, activation.expires)
 
     def state(self, code: Secret) -> ActivationState:
-        """What became of a link: for the page that shows it, and for `enroll_status`."""
+        """What has become of a link, for the page that shows it and for `enroll_status`."""
         activation = self._store.activations.find(code)
         if activation is not None:
             return activation.state
@@ -111,7 +111,7 @@ class Enrolment:
     # ---- the phone
 
     def activate(self, code: Secret, name: str) -> NewPhone | None:
-        """Make the caller's browser the phone that the link is for. None: too late, or not the first."""
+        """Turn the caller's browser into the phone. None: the link has expired, or was used before."""
         try:
             with self._store.database.change():
                 return self._activate(code, name)
@@ -148,7 +148,7 @@ class Enrolment:
     # ---- authenticator apps
 
     def new_authenticator(self, user_id: str) -> OtpSecret:
-        """A second device whose secret is shown until it has proved that the app read it right."""
+        """A new device. Its secret is shown until a passcode has proved that the app has it."""
         for device in self._store.devices.of(user_id):
             if not device.confirmed:
                 self._store.devices.remove(device.device_id)
@@ -172,7 +172,7 @@ class Enrolment:
         return None
 
     def confirm_authenticator(self, user_id: str, typed: Secret) -> bool:
-        """The app shows the right code, so it may be used."""
+        """The app has shown the right passcode, so the device may be used."""
         pending = self.pending_authenticator(user_id)
         if pending is None or not self._passcodes.check_otp(pending, typed):
             return False

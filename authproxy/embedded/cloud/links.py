@@ -1,4 +1,4 @@
-"""The addresses that set phones up, as a browser reaches them."""
+"""The addresses of the pages that set phones up."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class Links:
     base: str
 
     def portal(self, code: Secret) -> str:
-        """The page for a computer: it shows a code to scan."""
+        """The page for a computer, which shows a code to scan."""
         return f"{self.base}/enroll/{code.reveal().decode()}"
 
     def activation(self, code: Secret) -> str:
-        """The page for the phone itself, where the code to scan leads."""
+        """The page for the phone, to which the code leads."""
         return f"{self.base}/activate/{code.reveal().decode()}"
 
     def barcode(self, code: Secret) -> str:
-        """The picture of that code alone."""
+        """The picture of that code."""
         return f"{self.base}/frame/qr?value={quote(code.reveal().decode())}"
 
     def reach_no_phone(self) -> bool:
-        """Whether they lead nowhere but to the computer that they are opened on."""
+        """Whether the links work only on this computer."""
         host = urlsplit(self.base).hostname or ""
         try:
             return ipaddress.ip_address(host).is_loopback

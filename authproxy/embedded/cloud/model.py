@@ -1,4 +1,4 @@
-"""The words of the service: applications, users, devices, logins. Values only."""
+"""The service's values: applications, users, devices, logins."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Factor(StrEnum):
 
 
 class Result(StrEnum):
-    """Only this decides; the status is for texts and logs."""
+    """Only the result decides; the status is for texts and logs."""
 
     WAITING = "waiting"
     ALLOW = "allow"
@@ -71,7 +71,7 @@ class Status(StrEnum):
 
 
 class NewUsers(StrEnum):
-    """What an application does with somebody who isn't known, or has no device."""
+    """What an application does with users who are unknown or have no device."""
 
     ENROLL = "enroll"
     ALLOW = "allow"
@@ -80,7 +80,7 @@ class NewUsers(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """An application's rules."""
+    """The rules of an application."""
 
     new_users: NewUsers = NewUsers.ENROLL
     factors: frozenset[Factor] = frozenset(Factor)
@@ -145,18 +145,20 @@ class Device:
 
     @property
     def display_name(self) -> str:
-        """What a user tells their devices apart by; only the last digits of a number (it goes to applications)."""
+        """The name by which a user tells devices apart. Of a number, only the last digits: the name goes to
+        applications.
+        """
         shown = self.name or ("Phone" if self.kind is DeviceKind.PHONE else "Token")
         return f"{shown} ({masked(self.number)})" if self.number else shown
 
     @property
     def is_usable(self) -> bool:
-        """Whether any factor can come from it: a phone that was announced, but never activated, has none."""
+        """Whether it can give any factor; a phone that was never activated can't."""
         return self.confirmed and bool(self.otp or self.has_page or self.number)
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """As preauth lists them for a phone; a token has none but its passcodes."""
+        """The capabilities in preauth's answer for a phone; a token has none but its passcodes."""
         if self.kind is DeviceKind.TOKEN:
             return ()
         able = []
@@ -178,7 +180,7 @@ def masked(number: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One request for a factor, from the call to its end. `details` is what the application told about it."""
+    """One request for a factor, from the call to its end. `details`: what the application said about it."""
 
     txid: str
     ikey: str
@@ -193,7 +195,7 @@ class Login:
     expires: float
 
     def at(self, now: float) -> tuple[Result, Status]:
-        """What it is now: nobody has to come by for it to run out."""
+        """Its state at this moment; it expires by itself."""
         if self.result is Result.WAITING and now >= self.expires:
             return Result.DENY, Status.TIMEOUT
         return self.result, self.status

@@ -1,4 +1,4 @@
-"""One-time passwords (RFC 4226, RFC 6238): which one belongs to which moment. No store, no clock."""
+"""One-time passwords (RFC 4226, RFC 6238): the passcode of a moment. No store, no clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOK_AHEAD = 10  # RFC 4226 §7.4: a token whose button was pressed for nothing
 
 @dataclass(frozen=True, slots=True)
 class OtpSecret:
-    """What an authenticator counts with. `next`: the first time step or counter that isn't used up."""
+    """An authenticator's secret and counter. `next`: the first time step or counter that hasn't been used."""
 
     device_id: str
     kind: Otp
@@ -41,7 +41,7 @@ def current_step(now: float) -> int:
 
 
 def matching_step(otp: OtpSecret, typed: Secret, now: float) -> int | None:
-    """The step or counter, not used up, that this is the passcode of. Every candidate is compared."""
+    """The unused step or counter with this passcode; None: there is none. Every candidate is compared."""
     match = None
     for counter in _candidates(otp, now):
         if hmac.compare_digest(otp_at(otp, counter).reveal(), typed.reveal()):

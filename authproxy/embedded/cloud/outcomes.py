@@ -1,4 +1,4 @@
-"""What is asked of the service and what can come of it. Values only."""
+"""Requests to the service and their possible outcomes, as values."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ Preauth = PreauthAllow | PreauthDeny | PreauthEnroll | PreauthFactors
 
 
 class Invalid(Exception):
-    """The call asks for what can't be. The text names it and is for the caller."""
+    """The call asks for something impossible. The text says what, for the caller."""
 
 
 class TooMany(Exception):
-    """The user has too many logins open, or had too many in the last minute."""
+    """The user has too many logins waiting, or had too many in the last minute."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"again in {retry_after} s")
@@ -73,7 +73,7 @@ class TooMany(Exception):
 
 
 class Verdict(StrEnum):
-    """What a person says to a push or a call."""
+    """A person's answer to a push or a call."""
 
     APPROVE = "approve"
     DENY = "deny"
@@ -88,7 +88,7 @@ class Decided(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request for a factor. `factor` None: the best that needs no typing."""
+    """One request for a factor. `factor` None: the best one that needs no typing."""
 
     factor: Factor | None
     device_id: str = "auto"

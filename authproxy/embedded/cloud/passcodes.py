@@ -1,4 +1,4 @@
-"""What was typed, checked against everything that a user has. Nothing counts twice."""
+"""Checks what was typed against all passcodes of a user. Each is accepted once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Matched:
 
 
 class Passcodes:
-    """Checks what was typed against everything that the user has. Counting failures is the caller's."""
+    """Checks what was typed. The caller counts failures."""
 
     def __init__(self, devices: Devices, codes: Codes, clock: WallClock) -> None:
         self._devices = devices
@@ -28,7 +28,7 @@ class Passcodes:
         self._clock = clock
 
     def check(self, user_id: str, typed: Secret) -> Matched | None:
-        """Use the passcode up. None: wrong, or used before."""
+        """Use the passcode up. None: it is wrong, or was used before."""
         for otp in self._devices.otp_secrets(user_id):
             if self.check_otp(otp, typed):
                 return Matched(otp.kind.value, otp.device_id)
@@ -36,6 +36,6 @@ class Passcodes:
         return None if kind is None else Matched(kind.value)
 
     def check_otp(self, otp: OtpSecret, typed: Secret) -> bool:
-        """Whether it is this device's, now, for the first time."""
+        """Whether it is this device's passcode now, and wasn't used before."""
         step = matching_step(otp, typed, self._clock())
         return step is not None and self._devices.use_up(otp.device_id, step)

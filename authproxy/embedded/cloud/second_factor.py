@@ -1,4 +1,4 @@
-"""What the service decides: whether a factor is due, which, and what becomes of it. No HTTP, no words of the API."""
+"""What the service decides: whether a factor is due, which one, and its outcome. No HTTP, no API terms."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TEXTED_CODES = 5
 
 
 class SecondFactor:
-    """The service's core. Whoever calls has proved who they are."""
+    """The core of the service. The caller has proved who they are."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class SecondFactor:
         trusted: Secret | None = None,
         can_show_number: bool = False,
     ) -> Preauth:
-        """`user`: a name when nobody is known by it. `trusted`: the token of an earlier allow."""
+        """`user`: a name if there is no such user. `trusted`: the token of an earlier success."""
         if isinstance(user, str):
             return _newcomer(application, user)
         if (settled := self._settled(application, user)) is not None:
@@ -128,7 +128,7 @@ class SecondFactor:
     # ---- a factor is asked for
 
     def ask(self, application: Application, user: User | str, ask: Ask) -> Login:
-        """The login that begins, or is over already. Raises Invalid, TooMany."""
+        """The login, which begins or is already over. Raises Invalid, TooMany."""
         if isinstance(user, str):
             raise Invalid("username")
         self._count(user)
@@ -218,7 +218,7 @@ class SecondFactor:
     # ---- how it ends
 
     async def settled(self, txid: str, hold: float) -> Login | None:
-        """The login when something happened to it, or after `hold` seconds as it is. None: there is none."""
+        """The login when its state has changed, or unchanged after `hold` seconds. None: there is none."""
         login = self._store.logins.find(txid)
         now = self._clock()
         if login is None or login.at(now)[0] is not Result.WAITING or hold <= 0:
@@ -227,7 +227,7 @@ class SecondFactor:
         return self._store.logins.find(txid)
 
     def decide(self, devices: Iterable[Device], txid: str, verdict: Verdict, number: str = "") -> Decided:
-        """A person's word at one of these devices."""
+        """A person's answer on one of these devices."""
         login = self._store.logins.find(txid)
         own = {device.device_id for device in devices}
         if login is None or login.device_id not in own:
@@ -241,7 +241,7 @@ class SecondFactor:
                 return self._approve(login, number)
 
     def answer(self, devices: Iterable[Device], txid: str) -> Decided:
-        """The call was picked up; it isn't decided by that."""
+        """The call was picked up, which doesn't decide it."""
         login = self._store.logins.find(txid)
         own = {device.device_id for device in devices}
         if login is None or login.device_id not in own or login.factor is not Factor.PHONE:
@@ -279,7 +279,7 @@ class SecondFactor:
         return Decided.DONE
 
     def remember(self, application: Application, login: Login) -> Secret | None:
-        """What lets this client skip the factor for a while, where the application's policy has that."""
+        """A token with which this client needs no factor for a while, if the application's policy allows that."""
         hours = application.policy.remember_hours
         if not hours or login.result is not Result.ALLOW or login.status is Status.BYPASS:
             return None

@@ -1,4 +1,4 @@
-"""How texts and calls leave: by default they don't, and stand in the outbox and on the phone's page."""
+"""Sends text messages and calls. By default nothing is sent; they appear in the outbox and on the phone's page."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from authproxy.secret import Secret
 
 
 class Sender(Protocol):
-    """Hands a message to whatever carries it; a failure is logged, and the login runs out by itself."""
+    """Sends a message. A failure is logged, and the login expires by itself."""
 
     def send(self, kind: str, number: str, message: Secret) -> None:
         """`kind`: sms or phone."""
 
 
 class PageOnly:
-    """Nothing leaves the machine."""
+    """Sends nothing."""
 
     def send(self, kind: str, number: str, message: Secret) -> None: ...
 
 
 class Command:
-    """A program of the administrator's, started once for each message with JSON on its standard input.
+    """Runs the administrator's program for each message, with JSON on standard input.
 
-    `{"kind": "sms", "number": "+49…", "message": "…"}`; codes never stand in the arguments.
+    `{"kind": "sms", "number": "+49…", "message": "…"}`; codes are never in the arguments.
     """
 
     def __init__(self, program: str, reactor: Any, log: Log) -> None:

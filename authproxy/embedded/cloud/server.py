@@ -1,4 +1,4 @@
-"""The service put together: one store, its API and its pages, and what keeps it tidy."""
+"""The whole service: one store, its API and pages, and its regular clean-up."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ _CONNECTIONS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`names`: the hosts that this service answers to. `pages`: the address of the pages as browsers reach them."""
+    """`names`: the host names to which the service answers. `pages`: the address of the pages, as
+    browsers reach them.
+    """
 
     names: frozenset[str]
     pages: str
@@ -54,7 +56,7 @@ class Settings:
 
 
 class CloudService:
-    """Serves any number of ports; `start` before, `stop` after."""
+    """Serves any number of ports. Call `start` before, and `stop` after."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class CloudService:
         sender: Sender | None = None,
         around: Callable[[Handler], Handler] = lambda handler: handler,
     ) -> None:
-        """`around` is for tests that make the API fail; nothing that can be configured sets it."""
+        """`around` lets tests make the API fail; it can't be configured."""
         self._store = store
         self._clock = clock
         self._settings = settings
@@ -119,7 +121,7 @@ class CloudService:
     # ---- ports
 
     def factory(self, *, secure: bool) -> WebFactory:
-        """For a listening port: with TLS API and pages, without it the pages alone (loopback)."""
+        """For a listening port: with TLS, API and pages; without TLS, only the pages (loopback)."""
         handler: Handler = self._everything if secure else self._pages_only
         return WebFactory(
             self._around(handler),

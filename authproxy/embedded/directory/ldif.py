@@ -1,4 +1,4 @@
-"""Entries out of LDIF (RFC 2849): content records only. A value is text, Base64 or continued; never a file."""
+"""Reads entries from LDIF (RFC 2849): content records only. A value is text, Base64 or continued, never a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST_ENTRIES = 100_000
 
 
 class MalformedLdif(ValueError):
-    """The administrator's file is wrong; the text begins with the line."""
+    """The file is wrong; the text begins with the line."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(f"line {line}: {problem}")
@@ -18,14 +18,14 @@ class MalformedLdif(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LdifEntry:
-    """`attributes`: names as they are first written, values in the file's order."""
+    """`attributes`: names as first written, values in the file's order."""
 
     dn: str
     attributes: tuple[tuple[str, tuple[bytes, ...]], ...] = field(repr=False)
 
 
 def read_ldif(text: str) -> list[LdifEntry]:
-    """Raises MalformedLdif."""
+    """The entries in this text. Raises MalformedLdif."""
     entries: list[LdifEntry] = []
     record: list[tuple[int, str]] = []
     for number, line in [*_unfolded(text), (0, "")]:

@@ -1,4 +1,4 @@
-"""Whether an entry is what a filter asks for (RFC 4511 §4.5.1.7): true, false, or None for undefined."""
+"""Whether an entry matches a filter (RFC 4511 §4.5.1.7): true, false, or None for undefined."""
 
 from __future__ import annotations
 

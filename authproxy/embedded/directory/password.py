@@ -1,4 +1,4 @@
-"""`userPassword` values: plain, or hashed as directories do it. One comparison takes as long as another."""
+"""`userPassword` values, in plain text or hashed. Every comparison takes the same time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCHEMES = {
 
 
 def hashed(password: Secret) -> bytes:
-    """As {SSHA512}: for files that are made here."""
+    """As {SSHA512}, for files that are made here."""
     salt = os.urandom(16)
     digest = hashlib.sha512(password.reveal() + salt).digest()
     return b"{SSHA512}" + base64.b64encode(digest + salt)
@@ -34,7 +34,7 @@ _NOBODY = (hashed(Secret(os.urandom(16))),)
 
 
 def matches(kept: Iterable[bytes], typed: Secret) -> bool:
-    """Whether the password is one of these; false for none, and for an empty password always."""
+    """Whether the password is one of these; always false without values and for an empty password."""
     values = tuple(kept)
     right = [_is(value, typed) for value in values or _NOBODY]
     return any(right) and bool(values) and bool(typed)

@@ -67,7 +67,7 @@ class Limits:
 
 
 class DirectoryFactory(protocol.ServerFactory):
-    """`tls`: a context factory that StartTLS uses; None: there is no StartTLS here."""
+    """`tls`: a context factory for StartTLS; None: there is no StartTLS."""
 
     def __init__(
         self, tree: Tree, *, reactor: IReactorTime, log: Log, limits: Limits | None = None, tls: Any = None
@@ -119,14 +119,14 @@ class DirectoryConnection(protocol.Protocol):
             self._alarm.cancel()
 
     def pauseProducing(self) -> None:  # noqa: N802 - twisted's name
-        """The client doesn't read: then it isn't read from."""
+        """The client doesn't read, so stop reading from it."""
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:  # noqa: N802 - twisted's name
         self.transport.resumeProducing()
 
     def stopProducing(self) -> None:  # noqa: N802 - twisted's name
-        """It is gone; connectionLost follows."""
+        """The connection is lost; connectionLost follows."""
 
     def abort(self) -> None:
         self._closed = True

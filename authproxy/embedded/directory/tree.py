@@ -1,4 +1,4 @@
-"""The entries, by their names (RFC 4514): who is below whom, who is a member of what."""
+"""The entries by name (RFC 4514): their order, and memberships."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def read_dn(text: str) -> Dn:
 
 
 def folded(text: str) -> str:
-    """RFC 4518, nearly: case and repeated spaces don't count."""
+    """Approximately RFC 4518: case and repeated spaces don't count."""
     return " ".join(text.casefold().split())
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`attributes` by lower-case name: the name as it is shown, and the values."""
+    """`attributes` by lower-case name: the name as shown, and the values."""
 
     dn: str
     name: Dn
@@ -44,7 +44,7 @@ class Entry:
 
 
 class Tree:
-    """Read only. Raises MalformedDN, and KeyError for a name that is there twice."""
+    """Read-only. Raises MalformedDN, and KeyError if a name is there twice."""
 
     def __init__(self, entries: Iterable[LdifEntry]) -> None:
         self._entries: dict[Dn, Entry] = {}
@@ -58,7 +58,7 @@ class Tree:
 
     @property
     def suffixes(self) -> Sequence[str]:
-        """The entries that are below no other."""
+        """The entries that aren't below another."""
         return [entry.dn for entry in self._entries.values() if entry.name[1:] not in self._entries]
 
     def find(self, name: Dn) -> Entry | None:
@@ -77,7 +77,7 @@ class Tree:
                 yield entry
 
     def account(self, typed: str) -> Entry | None:
-        """Whom a bind names: a DN, or as Active Directory takes it a user principal name or DOMAIN\\user."""
+        """The entry that a bind names: by DN or, as in Active Directory, by user principal name or DOMAIN\\user."""
         if "=" in typed:
             try:
                 return self.find(read_dn(typed))

@@ -8,11 +8,11 @@ from functools import lru_cache
 
 
 class MalformedDate(ValueError):
-    """No date that can be placed in time."""
+    """Not a date that can be placed in time."""
 
 
 def write_date(now: float) -> str:
-    """`now` is in Unix seconds; the date has whole ones."""
+    """The header value for `now`, in Unix seconds; fractions are dropped."""
     return _written(int(now))
 
 
@@ -22,7 +22,7 @@ def _written(second: int) -> str:
 
 
 def read_date(text: str) -> float:
-    """Unix seconds. Raises MalformedDate."""
+    """The date in Unix seconds. Raises MalformedDate."""
     try:
         date = parsedate_to_datetime(text)
         # RFC 5322 §3.3: -0000 is universal time, too, and says nothing of a zone. To Python that is no zone at all,
@@ -33,7 +33,7 @@ def read_date(text: str) -> float:
 
 
 def read_retry_after(text: str, now: float) -> float | None:
-    """Seconds to wait, never negative; None when nothing of use is said. `now` is in Unix seconds."""
+    """Seconds to wait, never negative; None if the header says nothing usable. `now`: Unix seconds."""
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text) if len(text) <= 9 else None

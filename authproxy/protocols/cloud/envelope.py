@@ -19,12 +19,12 @@ _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u20
 
 
 class MalformedAnswer(ValueError):
-    """The peer did not speak the protocol."""
+    """The answer breaks the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """`stat: OK`; what is in `response` is for the endpoint to say."""
+    """`stat: OK`. What `response` contains depends on the endpoint."""
 
     response: object
 
@@ -42,7 +42,7 @@ Envelope = Success | Failure
 
 
 def decode(body: bytes) -> Envelope:
-    """Raises MalformedAnswer."""
+    """The envelope of an answer's octets: Success or Failure. Raises MalformedAnswer."""
     content = _load(body)
     if not isinstance(content, dict):
         raise MalformedAnswer("not an object")
@@ -74,7 +74,7 @@ def encode(envelope: Envelope) -> bytes:
 
 
 def clean_text(value: object, limit: int = MAX_TEXT) -> str:
-    """A text that can be shown and logged; '' for anything else. Control characters become one space."""
+    """A text that can be shown and logged, '' for anything else. Control characters become one space."""
     if not isinstance(value, str):
         return ""
     if value.isprintable():  # most are; what turns the direction of a text is none of it

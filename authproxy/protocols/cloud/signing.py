@@ -38,7 +38,7 @@ class Version(IntEnum):
 
 
 class Refusal(IntEnum):
-    """The service's own codes for a request that it doesn't believe."""
+    """The service's codes for a request whose signature it doesn't accept."""
 
     MISSING_CREDENTIALS = 40101
     UNKNOWN_KEY = 40102
@@ -48,7 +48,7 @@ class Refusal(IntEnum):
 
 
 class Unsigned(Exception):
-    """The peer is not who it says, or can't be told from another."""
+    """The signature doesn't prove who the peer is."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.name.lower())
@@ -59,13 +59,15 @@ class Unsigned(Exception):
 
 
 def canonical_params(pairs: Iterable[tuple[str, str]]) -> str:
-    """Line 5: RFC 3986 encoding with space as %20, sorted by encoded name, then by encoded value."""
+    """Line 5 of the signed text: RFC 3986 encoding with %20 for spaces, sorted by encoded name, then
+    by encoded value.
+    """
     encoded = sorted((quote(name, safe="~"), quote(value, safe="~")) for name, value in pairs)
     return "&".join(f"{name}={value}" for name, value in encoded)
 
 
 def canonical_headers(headers: Iterable[tuple[str, str]]) -> str:
-    """What line 7 is the hash of: the X-Duo- headers, NUL between names and values."""
+    """What line 7 hashes: the X-Duo- headers, with NUL between names and values."""
     vendor = sorted((name.lower(), value) for name, value in headers if name.lower().startswith("x-duo-"))
     return "\0".join(part for pair in vendor for part in pair)
 
@@ -81,7 +83,7 @@ def canonical(
     body: bytes = b"",
     headers: str = "",
 ) -> bytes:
-    """The text that the digest is of. `params` and `headers` are canonical already."""
+    """The text that is signed. `params` and `headers` are canonical already."""
     lines = [method.upper(), host.lower(), path, params]
     if version is not Version.V1:
         lines.insert(0, date)
@@ -128,7 +130,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it came. `host` without port, `path` without query."""
+    """A request as it arrived. `host` without port, `path` without query."""
 
     method: str
     host: str
@@ -138,7 +140,7 @@ class Received:
     body: bytes = field(default=b"", repr=False)
 
     def header(self, name: str) -> str:
-        """'' when it isn't there."""
+        """The header's value; '' if there is none."""
         return next((value for found, value in self.headers if found.lower() == name), "")
 
 
@@ -238,7 +240,7 @@ def _canonical_of(encoded: str) -> str | None:
 
 
 def parse_params(encoded: str) -> list[tuple[str, str]] | None:
-    """The pairs of a query or a form; blank values stay. None when it can't be read."""
+    """The pairs of a query or a form; blank values are kept. None if it can't be parsed."""
     try:
         return parse_qsl(encoded, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
     except ValueError:

@@ -20,7 +20,9 @@ class Avp:
 
 
 def read_avps(octets: bytes) -> list[Avp]:
-    """Raises MalformedEap. The last one may lack its padding: peers differ."""
+    """The attributes in these octets, in order. Raises MalformedEap. The last one may lack its padding, because peers
+    differ.
+    """
     found: list[Avp] = []
     at = 0
     while at < len(octets):
@@ -47,7 +49,9 @@ def write_avp(avp: Avp) -> bytes:
 
 
 def read_pap(octets: bytes) -> tuple[bytes, bytes]:
-    """User-Name and User-Password (§11.2.5). Raises MalformedEap: other methods, two of one, one missing."""
+    """User-Name and User-Password (§11.2.5). Raises MalformedEap for other methods, and if one is missing or there
+    twice.
+    """
     values: dict[int, bytes] = {}
     for avp in read_avps(octets):
         if avp.vendor is None and avp.code in (USER_NAME, USER_PASSWORD):

@@ -38,14 +38,14 @@ MOST_ROUNDS = 200  # packets of one conversation; a login has some ten, small fr
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A Request for the peer."""
+    """A Request to send to the peer."""
 
     message: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What the user typed, the password first: to be decided, then `accept`, `ask` or `refuse`."""
+    """What the user typed, the password first. Decide it, then call `accept`, `ask` or `refuse`."""
 
     username: bytes
     secret: Secret
@@ -54,7 +54,7 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """`message` and `keys` of a success; None both of a failure."""
+    """`message` and `keys` after a success; both None after a failure."""
 
     message: bytes | None = None
     keys: Secret | None = field(default=None, repr=False)
@@ -78,7 +78,9 @@ class _Phase(Enum):
 
 class Conversation:
     def __init__(self, connect: Callable[[], SSL.Connection], *, prompt: str, fragment: int) -> None:
-        """`connect`: a server's TLS connection without a socket; `prompt`: for the password; `fragment`: octets."""
+        """`connect`: a server's TLS connection without a socket; `prompt`: the question for the password; `fragment`:
+        octets.
+        """
         self._connect = connect
         self._prompt = prompt
         self._phase = _Phase.BEGIN
@@ -96,11 +98,13 @@ class Conversation:
 
     @property
     def has_tunnel(self) -> bool:
-        """The handshake is over."""
+        """Whether the TLS handshake is complete."""
         return self._phase not in (_Phase.BEGIN, _Phase.PROPOSED, _Phase.HANDSHAKE)
 
     def receive(self, octets: bytes) -> Step:
-        """Raises MalformedEap or TunnelFailed: it is over, and nobody comes in."""
+        """What to do after the peer's packet. Raises MalformedEap or TunnelFailed: the conversation is over, without
+        success.
+        """
         try:
             return self._receive(read_response(octets))
         except (MalformedEap, TunnelFailed):
@@ -212,7 +216,7 @@ class Conversation:
     # ---- what was decided
 
     def ask(self, text: str) -> Send:
-        """Ask for something else to type; PEAP only."""
+        """Ask the user to type something else; PEAP only."""
         self._phase = _Phase.GTC
         return self._say(inner_request(Type.GTC, text.encode()))
 

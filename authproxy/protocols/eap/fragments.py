@@ -16,14 +16,14 @@ ACKNOWLEDGE = b"\0"
 
 
 class Incoming:
-    """A message of the peer's as its pieces come."""
+    """A message of the peer's, assembled from its fragments."""
 
     def __init__(self) -> None:
         self._pieces = bytearray()
         self._expected: int | None = None
 
     def add(self, data: bytes) -> bytes | None:
-        """The whole message, b"" for an acknowledgement; None: more is to come. Raises MalformedEap."""
+        """The whole message, b"" for an acknowledgement; None: more fragments are to come. Raises MalformedEap."""
         if not data:
             raise MalformedEap("no flags")
         flags, at = data[0], 1
@@ -58,7 +58,7 @@ class Incoming:
 
 
 class Outgoing:
-    """A message of ours, piece by piece. `size`: octets of an EAP packet at most."""
+    """A message of ours, fragment by fragment. `size`: the maximum length of an EAP packet, in octets."""
 
     def __init__(self, size: int) -> None:
         self._room = max(size, MIN_FRAGMENT) - OVERHEAD
@@ -69,7 +69,7 @@ class Outgoing:
         return bool(self._rest)
 
     def begin(self, message: bytes) -> bytes:
-        """Flags and the first piece; an empty message is an acknowledgement."""
+        """Flags and the first fragment; an empty message is an acknowledgement."""
         self._rest = message
         if len(message) <= self._room:
             return self.next()

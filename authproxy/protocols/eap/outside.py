@@ -17,12 +17,12 @@ _NAME = 1 + 1 + 2 + 1 + 49
 
 
 def is_by_the_name_outside(message: bytes) -> bool:
-    """Whether the peer's last word is of a method that leaves a server no other name to go by."""
+    """Whether the peer's last packet is of a method in which the server can use no name but the one outside."""
     return len(message) >= _HEAD and message[0] == Code.RESPONSE and message[4] in _BARE
 
 
 def name_inside(message: bytes) -> bytes | None:
-    """The name in a proof by MS-CHAPv2 without a tunnel; None: there is none in this packet."""
+    """The name in an MS-CHAPv2 response without a tunnel; None: the packet contains none."""
     data = message[_HEAD:]
     if message[:1] != bytes((Code.RESPONSE,)) or message[4:5] != bytes((Type.MSCHAP,)):
         return None

@@ -16,7 +16,7 @@ class Code(IntEnum):
 
 
 class Type(IntEnum):
-    """RFC 3748 §5, the methods spoken here, and those that pass through without a tunnel."""
+    """RFC 3748 §5: the methods handled here, and those that pass through without a tunnel."""
 
     IDENTITY = 1
     NAK = 3
@@ -29,12 +29,12 @@ class Type(IntEnum):
 
 
 class MalformedEap(Exception):
-    """The peer sent what its method forbids. The text has numbers, never values."""
+    """The peer sent what its method forbids. The text contains numbers, never values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a peer answers. `data` may be a password."""
+    """A peer's answer. `data` may be a password."""
 
     identifier: int
     type: int
@@ -42,7 +42,7 @@ class Response:
 
 
 def read_response(octets: bytes) -> Response:
-    """Raises MalformedEap. Octets behind Length are padding (§4.1)."""
+    """The Response in these octets. Octets after Length are padding (§4.1). Raises MalformedEap."""
     if len(octets) <= HEADER:
         raise MalformedEap(f"an EAP packet of {len(octets)} octets")
     length = int.from_bytes(octets[2:4], "big")
@@ -71,7 +71,7 @@ def inner_request(type: Type, data: bytes) -> bytes:
 
 
 def read_inner(octets: bytes) -> Response:
-    """With or without its header: peers differ. Raises MalformedEap."""
+    """A packet inside PEAP, with or without its header, because peers differ. Raises MalformedEap."""
     if not octets:
         raise MalformedEap("nothing in the tunnel")
     whole = len(octets) > HEADER and octets[0] == Code.RESPONSE
@@ -84,12 +84,12 @@ _RESULT = bytes((0x80, 3, 0, 2))  # a mandatory TLV of type 3: Result
 
 
 def result_request(identifier: int, *, accepted: bool) -> bytes:
-    """What PEAP ends with inside the tunnel: both sides have to say so."""
+    """The result with which PEAP ends inside the tunnel; the peer has to confirm it."""
     return request(identifier, Type.EXTENSIONS, _RESULT + bytes((0, 1 if accepted else 2)))
 
 
 def is_success(response: Response) -> bool:
-    """Whether the peer agrees that it has been let in."""
+    """Whether the peer confirms the success."""
     if response.type != Type.EXTENSIONS:
         return False
     at, data = 0, response.data

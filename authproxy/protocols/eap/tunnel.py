@@ -16,12 +16,12 @@ _LABEL_13 = b"EXPORTER_EAP_TLS_Key_Material"
 
 
 class TunnelFailed(Exception):
-    """TLS with this peer came to nothing. The text is OpenSSL's."""
+    """TLS with this peer failed. The text is OpenSSL's."""
 
 
 class Tunnel:
     def __init__(self, connection: SSL.Connection) -> None:
-        """`connection`: without a socket."""
+        """`connection`: TLS without a socket."""
         self._tls = connection
         self._tls.set_accept_state()
         self.is_established = False
@@ -31,7 +31,7 @@ class Tunnel:
         return self._tls.get_protocol_version() >= SSL.TLS1_3_VERSION
 
     def receive(self, octets: bytes) -> None:
-        """Raises TunnelFailed."""
+        """Take octets from the peer. Raises TunnelFailed."""
         if not octets:
             return
         try:
@@ -45,7 +45,7 @@ class Tunnel:
             raise TunnelFailed(_text(error)) from None
 
     def read(self) -> bytes:
-        """What the peer has said inside. Raises TunnelFailed."""
+        """What the peer has sent inside the tunnel. Raises TunnelFailed."""
         found = bytearray()
         while self.is_established:
             try:
@@ -57,14 +57,14 @@ class Tunnel:
         return bytes(found)
 
     def write(self, octets: bytes) -> None:
-        """Raises TunnelFailed."""
+        """Send octets inside the tunnel. Raises TunnelFailed."""
         try:
             self._tls.sendall(octets)
         except SSL.Error as error:
             raise TunnelFailed(_text(error)) from None
 
     def outgoing(self) -> bytes:
-        """What there is to send."""
+        """The octets to send to the peer."""
         found = bytearray()
         while True:
             try:
@@ -73,7 +73,7 @@ class Tunnel:
                 return bytes(found)
 
     def master_session_key(self, method: Type) -> Secret:
-        """MSK. RFC 9427 §2.1: with TLS 1.3 the method's number is the exporter's context."""
+        """The MSK. RFC 9427 §2.1: with TLS 1.3, the method's number is the exporter's context."""
         if self.is_tls13:
             keys = self._tls.export_keying_material(_LABEL_13, _KEYS, bytes((method,)))
         else:

@@ -1,4 +1,4 @@
-"""What asks an HTTP proxy for a tunnel: CONNECT (RFC 9110 §9.3.6), and what refuses it. Nothing else is read."""
+"""Requests to an HTTP proxy for a tunnel: CONNECT (RFC 9110 §9.3.6), and refusals. Nothing else is parsed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AUTHORITY = re.compile(rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_.-]{1,254}))
 
 
 class NoTunnel(Exception):
-    """The client, or who configured us: it gets this status. `cause` is a word for logs and counters."""
+    """The client gets no tunnel, but this status. `cause`: a word for logs and counters."""
 
     def __init__(self, status: HTTPStatus, cause: str, detail: str = "") -> None:
         super().__init__(cause)
@@ -25,7 +25,7 @@ class NoTunnel(Exception):
 
 
 def read_request(head: bytes) -> tuple[str, int]:
-    """Where a request leads, as (host, port), the host in small letters. `head`: without its END. Raises NoTunnel."""
+    """Where a request leads: (host, port), the host in small letters. `head`: without its END. Raises NoTunnel."""
     line = _LINE.fullmatch(head.partition(b"\r\n")[0])
     if line is None:
         raise NoTunnel(HTTPStatus.BAD_REQUEST, "malformed")
@@ -38,7 +38,7 @@ def read_request(head: bytes) -> tuple[str, int]:
 
 
 def refusal(status: HTTPStatus) -> bytes:
-    """The whole answer to who gets no tunnel."""
+    """The complete answer to a client that gets no tunnel."""
     allow = "Allow: CONNECT\r\n" if status is HTTPStatus.METHOD_NOT_ALLOWED else ""
     head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{allow}Content-Length: 0\r\nConnection: close\r\n\r\n"
     return head.encode("ascii")

@@ -20,7 +20,7 @@ _HIGH_TAG = 0x1F
 
 
 class MalformedMessage(Exception):
-    """The peer sent octets that are not LDAP. `cause` is a stable word for the counters; no octets in the text."""
+    """The octets aren't LDAP. `cause`: a stable word for the counters. The text contains no octets."""
 
     def __init__(self, cause: str, problem: str) -> None:
         super().__init__(problem)
@@ -28,9 +28,9 @@ class MalformedMessage(Exception):
 
 
 def read_header(octets: bytes | bytearray, at: int, end: int) -> tuple[int, int, int] | None:
-    """(tag, where the content starts, its length) of the element at `at`; None when the header isn't all there.
+    """(tag, start of the content, its length) of the element at `at`; None if the header isn't complete.
 
-    Whether the content is there is for the caller to say. Raises MalformedMessage.
+    The caller has to check that the content is there. Raises MalformedMessage.
     """
     if end - at < 2:
         return None
@@ -138,7 +138,7 @@ class Cursor:
         return self._octets[start] != 0
 
     def finish(self) -> None:
-        """Nothing may stand behind what was read: inner lengths fill the outer one exactly."""
+        """Raise MalformedMessage unless everything was read: inner lengths have to fill the outer one exactly."""
         if self._at != self._end:
             raise MalformedMessage("trailing", f"{self._end - self._at} octets behind the last element")
 

@@ -47,7 +47,7 @@ class PasswordPolicy:
 
 
 def decode_controls(frame: Frame) -> tuple[Control, ...]:
-    """Raises MalformedMessage."""
+    """The controls of a message. Raises MalformedMessage."""
     if frame.stop == len(frame.octets):
         return ()
     cursor = Cursor(frame.octets, frame.stop, len(frame.octets)).enter(CONTROLS)
@@ -66,7 +66,7 @@ def _decode_control(cursor: Cursor) -> Control:
 
 
 def encode_controls(controls: tuple[Control, ...]) -> bytes:
-    """The element that stands behind the operation; nothing when there are none."""
+    """The element that follows the operation; b"" if there are no controls."""
     if not controls:
         return b""
     return ber.tlv(CONTROLS, b"".join(_encode_control(control) for control in controls))
@@ -82,7 +82,7 @@ def _encode_control(control: Control) -> bytes:
 
 
 def password_policy(controls: tuple[Control, ...]) -> PasswordPolicy | None:
-    """The policy's answer among these; None when the server has none to give. Raises MalformedMessage."""
+    """The password policy's answer among these controls; None if there is none. Raises MalformedMessage."""
     value = next((control.value for control in controls if control.oid == PASSWORD_POLICY), None)
     if value is None:
         return None
@@ -104,7 +104,7 @@ def password_policy(controls: tuple[Control, ...]) -> PasswordPolicy | None:
 
 
 def encode_password_policy(policy: PasswordPolicy) -> Control:
-    """The server's side of it."""
+    """The control as a server sends it."""
     content = b""
     if policy.seconds_to_expiry is not None:
         content += ber.tlv(_WARNING, ber.integer(policy.seconds_to_expiry, _SECONDS_TO_EXPIRY))

@@ -47,7 +47,7 @@ _SAME_TYPE = {
 
 
 class MalformedDN(ValueError):
-    """The text is no DN. `position` counts characters from 0; the message counts them from 1."""
+    """The text isn't a DN. `position` counts characters from 0; the message counts them from 1."""
 
     def __init__(self, position: int, problem: str) -> None:
         super().__init__(f"character {position + 1}: {problem}")
@@ -56,7 +56,7 @@ class MalformedDN(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Ava:
-    """One `attribute=value`. `ber`: the value is BER that stands for no string, written as #hex."""
+    """One `attribute=value`. `ber`: the value is BER that isn't a string, written as #hex."""
 
     attribute: str
     value: bytes
@@ -64,7 +64,7 @@ class Ava:
 
     @property
     def key(self) -> tuple[str, bytes, bool]:
-        """What is equal when the two are."""
+        """A value that is equal if two of these are equal."""
         name = self.attribute.lower().removeprefix("oid.")
         return _SAME_TYPE.get(name, name), self.value if self.ber else _comparable(self.value), self.ber
 
@@ -75,7 +75,7 @@ Key = frozenset[tuple[str, bytes, bool]]
 
 @dataclass(frozen=True, eq=False)
 class DN:
-    """The empty one is the root. Equality and hash are of what it names, not of how it was written."""
+    """The empty DN is the root. Equality and hash depend on what it names, not on how it was written."""
 
     rdns: tuple[Rdn, ...] = ()
 
@@ -93,13 +93,13 @@ class DN:
         return ",".join("+".join(map(_format_ava, rdn)) for rdn in self.rdns)
 
     def is_within(self, base: DN) -> bool:
-        """This is base, or below it. Compared RDN by RDN: `OU=notsvc` is not within `OU=svc`."""
+        """Whether this is `base`, or below it. RDNs are compared one by one: `OU=notsvc` is not within `OU=svc`."""
         depth = len(base.rdns)
         return len(self.rdns) >= depth and self.key[len(self.rdns) - depth :] == base.key
 
 
 class Subtree:
-    """A base and everything below it, as `name in subtree`. A name that is no DN is in none."""
+    """A base and everything below it: `name in subtree`. A name that isn't a DN is in none."""
 
     def __init__(self, base: str) -> None:
         """Raises MalformedDN."""
@@ -127,7 +127,7 @@ class Subtree:
 # A login asks five times about one name. The names are anybody's, so few are kept: a long one is a hundred kilobytes.
 @lru_cache(maxsize=64)
 def parse_dn(text: str) -> DN:
-    """Raises MalformedDN."""
+    """The DN that this text names. Raises MalformedDN."""
     if not text.strip():
         return DN()
     if _PLAIN.fullmatch(text):

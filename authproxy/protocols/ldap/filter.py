@@ -23,14 +23,14 @@ _RULE, _TYPE, _VALUE, _DN_ATTRIBUTES = 0x81, 0x82, 0x83, 0x84
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Of none: always true (RFC 4526)."""
+    """Without parts: always true (RFC 4526)."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Of none: always false (RFC 4526)."""
+    """Without parts: always false (RFC 4526)."""
 
     parts: tuple[Filter, ...]
 
@@ -71,7 +71,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Substrings:
-    """At least one of the three is there; none of them is empty octets."""
+    """At least one of the three is given, and none is empty."""
 
     attribute: str
     initial: bytes | None = None
@@ -81,7 +81,7 @@ class Substrings:
 
 @dataclass(frozen=True, slots=True)
 class Extensible:
-    """A rule, an attribute or both; `dn_attributes`: the entry's DN counts too."""
+    """A rule, an attribute or both. `dn_attributes`: the attributes in the entry's DN count too."""
 
     rule: str | None
     attribute: str | None
@@ -142,7 +142,7 @@ def _encode_extensible(wanted: Extensible) -> bytes:
 
 
 def decode_filter(cursor: Cursor, depth: int = 1) -> Filter:  # noqa: PLR0911 - a case each
-    """The filter that comes next. Raises MalformedMessage, also for one nested deeper than MAX_DEPTH."""
+    """The next filter. Raises MalformedMessage, also if it is nested deeper than MAX_DEPTH."""
     if depth > MAX_DEPTH:
         raise MalformedMessage("depth", f"a filter nested deeper than {MAX_DEPTH}")
     match cursor.peek():

@@ -30,7 +30,7 @@ _SPECIAL = re.compile(r"[\0()*\\]")
 
 
 class MalformedFilter(ValueError):
-    """The text is no filter. `position` counts characters from 0; the message counts them from 1."""
+    """The text isn't a filter. `position` counts characters from 0; the message counts them from 1."""
 
     def __init__(self, position: int, problem: str) -> None:
         super().__init__(f"character {position + 1}: {problem}")
@@ -38,7 +38,7 @@ class MalformedFilter(ValueError):
 
 
 def parse_filter(text: str) -> Filter:
-    """The filter that this text is. White space around parentheses is tolerated. Raises MalformedFilter."""
+    """The filter in this text. White space around parentheses is allowed. Raises MalformedFilter."""
     return _Parser(text).whole()
 
 
@@ -178,7 +178,7 @@ class _Parser:
 
 
 def format_filter(wanted: Filter) -> str:  # noqa: PLR0911 - a case each
-    """The text that parses to this filter."""
+    """The text of this filter, which parses to the same filter."""
     match wanted:
         case And(parts):
             return f"(&{''.join(map(format_filter, parts))})"

@@ -41,11 +41,11 @@ class Framer:
 
     @property
     def pending(self) -> int:
-        """Octets of a message that is not complete."""
+        """How many octets of an incomplete message have arrived."""
         return len(self._pending)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The messages that are complete now. Raises MalformedMessage, also for what comes behind good ones."""
+        """The messages that are complete now. Raises MalformedMessage, also if bad octets follow good messages."""
         if self._pending:
             self._pending += data
             if len(self._pending) < self._needed:
@@ -83,7 +83,7 @@ class Framer:
 
 
 def frame_of(octets: bytes, *, unsolicited: bool = False) -> Frame:
-    """Exactly one message. Raises MalformedMessage."""
+    """The one message in these octets. Raises MalformedMessage."""
     outer = Cursor(octets, 0, len(octets))
     start, _ = outer.expect(SEQUENCE)
     outer.finish()

@@ -45,7 +45,7 @@ class Scope(IntEnum):
 
 
 class Dereference(IntEnum):
-    """Of aliases."""
+    """How aliases are followed."""
 
     NEVER = 0
     IN_SEARCHING = 1
@@ -60,7 +60,7 @@ class Simple:
 
 @dataclass(frozen=True, slots=True)
 class Sasl:
-    """`credentials` None: the field is absent, which is not the same as empty (§4.2)."""
+    """`credentials` None: the field is absent, which isn't the same as empty (§4.2)."""
 
     mechanism: str
     credentials: Secret | None = field(default=None, repr=False)
@@ -68,7 +68,7 @@ class Sasl:
 
 @dataclass(frozen=True, slots=True)
 class OtherChoice:
-    """An authentication choice that RFC 4511 doesn't have, such as Active Directory's [9] to [11]."""
+    """An authentication choice outside RFC 4511, such as Active Directory's [9] to [11]."""
 
     tag: int
 
@@ -87,7 +87,7 @@ class UnbindRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """Limits: 0 is none; `time_limit` in seconds. No attributes: all user attributes (see NO_ATTRIBUTES)."""
+    """Limits: 0 means none; `time_limit` in seconds. Without attributes: all user attributes (see NO_ATTRIBUTES)."""
 
     base: str
     scope: Scope
@@ -101,7 +101,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class EncodedSearch:
-    """A SearchRequest that is octets already."""
+    """A SearchRequest, encoded already."""
 
     octets: bytes
     size_limit: int = 0
@@ -126,11 +126,11 @@ class RepeatedSearch:
         self._size_limit = request.size_limit
 
     def at(self, base: str) -> EncodedSearch:
-        """The same elsewhere."""
+        """The same search with another base."""
         return self._encoded(ber.text(base), self._filter)
 
     def asking(self, term: Filter) -> EncodedSearch:
-        """The same with this term, too."""
+        """The same search with this term added."""
         return self._encoded(self._base, ber.tlv(AND, encode_filter(term) + self._always))
 
     def _encoded(self, base: bytes, wanted: bytes) -> EncodedSearch:
@@ -151,7 +151,7 @@ class ExtendedRequest:
 
 @dataclass(frozen=True, slots=True)
 class OtherRequest:
-    """An operation that is not decoded here; its octets are in the frame."""
+    """An operation that isn't decoded here; its octets are in the frame."""
 
     tag: int
 
@@ -162,7 +162,7 @@ Sendable = Request | EncodedSearch
 
 
 def encode_request(message_id: int, request: Sendable, controls: tuple[Control, ...] | bytes = ()) -> bytes:
-    """A whole message. `controls` may be octets already (encode_controls)."""
+    """The octets of a message. `controls` may be encoded already (encode_controls)."""
     content = ber.integer(message_id) + _encode(request)
     if controls:
         content += controls if isinstance(controls, bytes) else encode_controls(controls)
@@ -215,7 +215,7 @@ def _encode_around_filter(request: SearchRequest) -> tuple[bytes, bytes]:
 
 
 def decode_request(frame: Frame) -> AnyRequest:
-    """The operation inside. Raises MalformedMessage."""
+    """The operation in this frame. Raises MalformedMessage."""
     cursor = Cursor(frame.octets, frame.start, frame.stop)
     match frame.tag:
         case 0x60:

@@ -33,7 +33,7 @@ _INTERMEDIATE_VALUE = 0x81
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """LDAPResult. `code` may be one that ResultCode doesn't have; `diagnostic` is for logs, never for users."""
+    """LDAPResult. `code` may be one that isn't in ResultCode; `diagnostic` is for logs, never for users."""
 
     code: int
     diagnostic: str = ""
@@ -59,7 +59,9 @@ class SearchResultEntry:
     attributes: tuple[Attribute, ...] = ()
 
     def values(self, name: str) -> tuple[bytes, ...]:
-        """Of this attribute. Names compare without case (RFC 4512 §2.5), and one may be sent in several pieces."""
+        """The values of this attribute. Case doesn't matter in its name (RFC 4512 §2.5), and it may be sent in several
+        parts.
+        """
         wanted = name.lower()
         found = [each.values for each in self.attributes if each.name.lower() == wanted]
         return found[0] if len(found) == 1 else tuple(value for values in found for value in values)
@@ -90,7 +92,7 @@ class IntermediateResponse:
 
 @dataclass(frozen=True, slots=True)
 class OtherResult:
-    """The answer to an operation that has nothing but a result: Modify, Add, Delete, ModifyDN, Compare."""
+    """The answer to an operation with nothing but a result: Modify, Add, Delete, ModifyDN, Compare."""
 
     tag: int
     result: Result
@@ -112,7 +114,7 @@ _RESULTS_ALONE = frozenset(
 
 
 def encode_response(message_id: int, response: Response, controls: tuple[Control, ...] = ()) -> bytes:
-    """A whole message."""
+    """The octets of a message."""
     content = ber.integer(message_id) + _encode(response)
     if controls:
         content += encode_controls(controls)
@@ -120,7 +122,7 @@ def encode_response(message_id: int, response: Response, controls: tuple[Control
 
 
 def notice_of_disconnection(code: int, diagnostic: str = "") -> bytes:
-    """§4.4.1: said before closing a connection that nobody asked to close."""
+    """§4.4.1: sent before a connection is closed without the client's wish."""
     return encode_response(0, ExtendedResponse(Result(code, diagnostic), NOTICE_OF_DISCONNECTION))
 
 
@@ -176,7 +178,7 @@ _SUCCESSES: dict[int, Response] = {
 
 
 def decode_response(frame: Frame) -> Response:
-    """The operation inside. Raises MalformedMessage."""
+    """The operation in this frame. Raises MalformedMessage."""
     success = _SUCCESSES.get(frame.tag)
     if success is not None and frame.octets[frame.start : frame.stop] == _SUCCESS:
         return success

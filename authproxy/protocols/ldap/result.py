@@ -87,7 +87,7 @@ _POLICY_CAUSES: dict[int, str] = {
 
 
 def code_name(code: int) -> str:
-    """`invalid_credentials` for 49; `result_4096` for a code that has no name."""
+    """`invalid_credentials` for 49; `result_4096` for a code without a name."""
     try:
         return ResultCode(code).name.lower()
     except ValueError:
@@ -95,14 +95,14 @@ def code_name(code: int) -> str:
 
 
 def policy_cause(policy: PasswordPolicy | None) -> str | None:
-    """Why the policy says no; None when it doesn't."""
+    """Why the password policy refuses; None if it doesn't."""
     if policy is None or policy.error is None:
         return None
     return _POLICY_CAUSES.get(policy.error, "policy")
 
 
 def refusal_cause(code: int, diagnostic: str, policy: PasswordPolicy | None = None) -> str:
-    """Why a bind was refused, for the audit. Never for the user: it tells accounts apart."""
+    """Why a bind was refused, for the audit. Never show it to the user: it would tell accounts apart."""
     if (cause := policy_cause(policy)) is not None:
         return cause
     if found := _AD_DATA.search(diagnostic):

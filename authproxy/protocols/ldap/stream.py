@@ -19,7 +19,7 @@ _APPLICATION, _CLASS = 0x40, 0xC0
 
 
 class Piece(NamedTuple):
-    """Octets of one message. `first` and `last`: where in it they are; both: they are all of it."""
+    """Octets of one message. `first`, `last`: whether they begin and end it; both: they are the whole message."""
 
     message_id: int
     tag: int
@@ -40,11 +40,11 @@ class Stream:
 
     @property
     def inside(self) -> bool:
-        """A message has been given out in part."""
+        """Whether part of a message has been given out, but not its end."""
         return self._left > 0
 
     def feed(self, data: bytes) -> list[Piece]:
-        """What can be passed on now. Raises MalformedMessage, also for what comes behind good messages."""
+        """What can be passed on now. Raises MalformedMessage, also if bad octets follow good messages."""
         pieces: list[Piece] = []
         if self._left:
             part = data[: self._left]

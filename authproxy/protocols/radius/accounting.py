@@ -23,7 +23,7 @@ _OWN = frozenset((PROXY_STATE, MESSAGE_AUTHENTICATOR))
 
 
 def is_from_who_knows(packet: Packet, secret: Secret) -> bool:
-    """Whether the Request Authenticator of an Accounting-Request is right. RFC 2866 §3: without it, discard."""
+    """Whether the Request Authenticator of an Accounting-Request is right (RFC 2866 §3: otherwise discard it)."""
     return hmac.compare_digest(
         _authenticator(packet.octets[:4], packet.octets[HEADER:], secret), packet.authenticator
     )
@@ -56,13 +56,13 @@ def accounting_request(
 
 
 def relayed_request(packet: Packet, proxy_state: bytes) -> list[Attribute]:
-    """What goes on of a NAS's request: all of it in its order, and our Proxy-State last (RFC 2866 §2.3, R34)."""
+    """The attributes to forward: all of the NAS's request in their order, then our Proxy-State (RFC 2866 §2.3, R34)."""
     kept = [attribute for attribute in packet.attributes if attribute.type != MESSAGE_AUTHENTICATOR]
     return [*kept, Attribute(PROXY_STATE, proxy_state)]
 
 
 def relayed_response(reply: Packet) -> list[Attribute]:
-    """What goes back of a server's response; the request's Proxy-State is put in with the encoding."""
+    """The attributes to return of a server's response; encoding adds the request's Proxy-State."""
     return [attribute for attribute in reply.attributes if attribute.type not in _OWN]
 
 

@@ -1,4 +1,4 @@
-"""Message-Authenticator (RFC 3579 §3.2): the only proof that a request comes from who shares the secret."""
+"""Message-Authenticator (RFC 3579 §3.2): the only proof that a request comes from who knows the secret."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Code(IntEnum):
 
 
 class Malformed(StrEnum):
-    """Which rule the datagram broke: a metric's label."""
+    """Which rule the datagram broke; a label of a metric."""
 
     LENGTH = "length"
     ATTRIBUTE = "attribute"
@@ -65,7 +65,7 @@ class Malformed(StrEnum):
 
 
 class MalformedPacket(Exception):
-    """The peer sent what RADIUS forbids: discard. The text has numbers, never values."""
+    """The peer sent what RADIUS forbids: discard it. The text contains numbers, never values."""
 
     def __init__(self, cause: Malformed, problem: str) -> None:
         super().__init__(problem)
@@ -82,7 +82,7 @@ class Attribute(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """`octets` are those that count: without padding behind Length (R1)."""
+    """`octets`: those that count, without padding after Length (R1)."""
 
     code: int
     identifier: int
@@ -91,14 +91,14 @@ class Packet(NamedTuple):
     octets: bytes
 
     def first(self, type: int) -> bytes | None:
-        """The value of the first attribute of this type."""
+        """The value of the first attribute of this type; None: there is none."""
         for found, value in self.attributes:
             if found == type:
                 return value
         return None
 
     def all(self, type: int) -> list[bytes]:
-        """The values of this type, in order; they need not stand together (R5)."""
+        """The values of all attributes of this type, in order; they needn't be adjacent (R5)."""
         return [value for found, value in self.attributes if found == type]
 
     def __repr__(self) -> str:
@@ -106,7 +106,7 @@ class Packet(NamedTuple):
 
 
 def decode(datagram: bytes) -> Packet:
-    """Raises MalformedPacket. Takes time in proportion to the datagram, whatever is in it."""
+    """The packet in this datagram, in time proportional to its length. Raises MalformedPacket."""
     if len(datagram) < HEADER:
         raise MalformedPacket(Malformed.LENGTH, f"a datagram of {len(datagram)} octets")
     length = datagram[2] << 8 | datagram[3]
@@ -154,7 +154,7 @@ def _attributes(octets: bytes, end: int) -> tuple[Attribute, ...]:
 
 
 def encode_attributes(attributes: Iterable[Attribute]) -> bytes:
-    """Raises ValueError: our bug, a value that no attribute can hold."""
+    """The octets of these attributes. Raises ValueError if a value is too long, which is our bug."""
     parts: list[bytes] = []
     for type, value in attributes:
         if not 0 < type < 256 or len(value) > MAX_VALUE:

@@ -106,7 +106,7 @@ def decrypt_password(sent: bytes, secret: Secret, authenticator: bytes) -> Secre
 
 
 def encrypt_password(password: Secret, secret: Secret, authenticator: bytes) -> bytes:
-    """Raises ValueError when it is longer than 128 octets. An empty one is a block of padding."""
+    """The hidden password. An empty one is a block of padding. Raises ValueError if it is longer than 128 octets."""
     octets = password.reveal()
     if len(octets) > MAX_PASSWORD:
         raise ValueError(f"a password of {len(octets)} octets; RADIUS carries {MAX_PASSWORD}")

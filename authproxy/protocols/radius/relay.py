@@ -52,7 +52,7 @@ _REFUSES = frozenset[Key]({(None, REPLY_MESSAGE), (None, ERROR_CAUSE), (None, EA
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """Which attributes may go over. `everything`: all but those that are each hop's own."""
+    """Which attributes may be passed on. `everything`: all but those that belong to each hop."""
 
     keys: frozenset[Key] = frozenset()
     everything: bool = False
@@ -66,7 +66,7 @@ _NO = Allowed(_REFUSES)
 
 @dataclass(frozen=True, slots=True)
 class FromNas:
-    """A NAS's request, as a RADIUS primary wants to see it."""
+    """A NAS's request, for a RADIUS primary."""
 
     packet: Packet
     kind: CredentialKind
@@ -76,7 +76,7 @@ class FromNas:
 
 @dataclass(frozen=True, slots=True)
 class FromPrimary:
-    """A primary's reply. `allowed` is for Accepts."""
+    """A primary's reply. `allowed` applies to Accepts."""
 
     reply: Packet
     hop: Hop
@@ -85,7 +85,7 @@ class FromPrimary:
 
 
 def towards_primary(asked: FromNas) -> list[Attribute]:
-    """What a request carries over beside User-Name and User-Password, which the caller writes."""
+    """The attributes to pass on to the primary; the caller adds User-Name and User-Password."""
     packet = asked.packet
     carried = [attribute for attribute in packet.attributes if attribute.type == STATE]
     match asked.kind:
@@ -121,7 +121,9 @@ def _is_of_the_house(port_type: bytes | None) -> bool:
 
 
 def accepted(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:
-    """Of an Accept: what is allowed, and what the credential can't do without. Raises UnreadableValue."""
+    """The attributes of an Accept to pass on: those that are allowed, and those that the credential needs. Raises
+    UnreadableValue.
+    """
     return _over(answered, _with_needed(answered.allowed), towards, salts)
 
 
@@ -131,12 +133,14 @@ def _with_needed(allowed: Allowed) -> Allowed:
 
 
 def challenged(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attribute]:
-    """Of a Challenge: all of it, its State above all (RFC 2865 §5.24). Raises UnreadableValue."""
+    """The attributes of a Challenge to pass on: all of them, its State above all (RFC 2865 §5.24). Raises
+    UnreadableValue.
+    """
     return _over(answered, _EVERYTHING, towards, salts)
 
 
 def rejected(answered: FromPrimary) -> list[Attribute]:
-    """Of the primary's own Reject: its words, no more (R42)."""
+    """The attributes of the primary's own Reject to pass on: only its text (R42)."""
     return _chosen(answered.reply.attributes, _NO)
 
 

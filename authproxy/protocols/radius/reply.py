@@ -23,7 +23,7 @@ _OWN = frozenset((PROXY_STATE, MESSAGE_AUTHENTICATOR))
 
 
 class ReplyTooLong(Exception):
-    """It has more than 4096 octets, and must be neither cut nor sent (R6)."""
+    """The reply has more than 4096 octets; it must be neither cut nor sent (R6)."""
 
 
 def encode_reply(

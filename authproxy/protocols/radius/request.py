@@ -31,7 +31,7 @@ from authproxy.secret import Secret
 
 
 class ReplyProblem(StrEnum):
-    """Why a reply doesn't count: a metric's label."""
+    """Why a reply doesn't count; a label of a metric."""
 
     MALFORMED = "malformed"
     IDENTIFIER = "identifier"
@@ -43,7 +43,7 @@ class ReplyProblem(StrEnum):
 
 
 class UnacceptableReply(Exception):
-    """Not an answer to our request: drop it and keep waiting for one (RFC 5080 §2.2.2)."""
+    """Not an answer to our request: drop it, and keep waiting (RFC 5080 §2.2.2)."""
 
     def __init__(self, problem: ReplyProblem, detail: str = "") -> None:
         super().__init__(f"{problem}: {detail}" if detail else str(problem))
@@ -86,7 +86,7 @@ def pap_request(
 def status_server(
     *, identifier: int, authenticator: bytes, secret: Secret, attributes: Iterable[Attribute] = ()
 ) -> Packet:
-    """RFC 5997 §2: is the server there, and is the secret right? Raises ValueError."""
+    """RFC 5997 §2: a request that asks whether the server is there and the secret is right. Raises ValueError."""
     return signed_request(
         Code.STATUS_SERVER, attributes, identifier=identifier, authenticator=authenticator, secret=secret
     )

@@ -26,7 +26,7 @@ _SALT = 2  # octets
 
 
 class Hiding(Enum):
-    """How a value is hidden: `encrypt=` and `has_tag` of a dictionary."""
+    """How a value is encrypted: `encrypt=` and `has_tag` of a dictionary."""
 
     PASSWORD = "encrypt=1"
     SALTED = "encrypt=2"
@@ -47,12 +47,12 @@ STANDARD_HIDDEN: Mapping[Key, Hiding] = {
 
 
 class UnreadableValue(Exception):
-    """A hidden value doesn't open into one: the secret is another, or the peer is broken. Drop the packet (R31)."""
+    """A value can't be decrypted: the secret is another, or the peer is broken. Drop the packet (R31)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A secret, and the Authenticator of the request that went over this hop."""
+    """A shared secret, and the Authenticator of the request on this hop."""
 
     secret: Secret
     authenticator: bytes
@@ -80,7 +80,7 @@ class Salts:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """From the hop where a packet was received to the one where it is sent on."""
+    """Carries attributes from the hop on which they arrived to the one on which they are sent."""
 
     received: Hop
     sent: Hop
@@ -149,7 +149,7 @@ def decrypt_salted(value: bytes, hop: Hop) -> Secret:
 
 
 def encrypt_salted(secret_value: Secret, salt: bytes, hop: Hop) -> bytes:
-    """Salt and String. Raises ValueError: the value is too long for an attribute, or this is no salt."""
+    """Salt and String. Raises ValueError if the value is too long for an attribute, or the salt is invalid."""
     octets = secret_value.reveal()
     if len(salt) != _SALT or not salt[0] & 0x80:
         raise ValueError("a Salt has two octets, and its first bit is set")

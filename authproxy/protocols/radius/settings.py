@@ -37,12 +37,12 @@ _NOT_IN_AN_ACCEPT = frozenset(
 
 
 class MalformedSetting(ValueError):
-    """The administrator: this is no attribute that can be sent. The text says why."""
+    """Not an attribute that can be sent; the administrator has to act. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`adds`: written with +=, it goes beside others of its name rather than in their place."""
+    """`adds`: written with +=, so it is added to others of its name instead of replacing them."""
 
     name: str
     value: str
@@ -52,7 +52,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A setting in octets."""
+    """A setting, encoded."""
 
     key: Key
     attribute: Attribute
@@ -60,7 +60,7 @@ class Granted:
 
 
 def split_settings(text: str) -> list[str]:
-    """`A = 1, B = "2, 3"` at the commas outside of quotes."""
+    """The parts of `A = 1, B = "2, 3"`, split at commas outside quotes."""
     parts, quoted, escaped, begin = [], False, False, 0
     for at, character in enumerate(text):
         if escaped:
@@ -76,7 +76,7 @@ def split_settings(text: str) -> list[str]:
 
 
 def read_setting(text: str) -> Setting:
-    """Raises MalformedSetting."""
+    """The setting in this text. Raises MalformedSetting."""
     found = _SETTING.fullmatch(text.strip())
     if found is None:
         raise MalformedSetting("NAME = VALUE is expected here, such as Class = admins")
@@ -94,7 +94,7 @@ def read_setting(text: str) -> Setting:
 
 
 def encode_setting(setting: Setting, definition: Definition, values: Mapping[str, int]) -> Granted:
-    """`values`: the attribute's named ones, in small letters. Raises MalformedSetting."""
+    """The setting in octets. `values`: the attribute's named values, in small letters. Raises MalformedSetting."""
     name = definition.name
     if definition.encrypt:
         raise MalformedSetting(f"{name} is hidden anew for each reply and can't be written here")
@@ -117,7 +117,9 @@ def encode_setting(setting: Setting, definition: Definition, values: Mapping[str
 
 
 def granted_over(attributes: Sequence[Attribute], granted: Sequence[Granted]) -> list[Attribute]:
-    """The attributes of an Accept with what is granted: in the place of those of the same name, or beside them."""
+    """An Accept's attributes with those that are granted, which replace others of the same name or are
+    added to them.
+    """
     if not granted:
         return list(attributes)
     replaced = frozenset(each.key for each in granted if not each.adds)
@@ -126,7 +128,7 @@ def granted_over(attributes: Sequence[Attribute], granted: Sequence[Granted]) ->
 
 
 def silent(granted: Iterable[Granted]) -> list[Granted]:
-    """RFC 3579 §2.6.5: without words, which have no place beside EAP."""
+    """RFC 3579 §2.6.5: without Reply-Message, which isn't sent with EAP."""
     return [each for each in granted if each.key != (None, REPLY_MESSAGE)]
 
 

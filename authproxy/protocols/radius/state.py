@@ -33,11 +33,11 @@ class StateSeal:
         self._first = _mark(keys[0])
 
     def is_own(self, token: bytes) -> bool:
-        """Whether a key of ours is said to have sealed it."""
+        """Whether it claims to be sealed with one of our keys."""
         return token[:_MARK] in self._ciphers
 
     def length(self, octets: int) -> int:
-        """Of the State in which so many octets are sealed."""
+        """The length of a State that contains so many octets, in octets."""
         return _MARK + -(-(_NONCE + octets + _TAG) * 4 // 3)
 
     def seal(self, octets: bytes) -> bytes:
@@ -45,7 +45,7 @@ class StateSeal:
         return self._first + _text(nonce + self._ciphers[self._first].encrypt(nonce, octets, self._first))
 
     def open(self, token: bytes) -> bytes | None:
-        """What was sealed; None when it wasn't by us, or isn't as it was."""
+        """What was sealed; None if it wasn't sealed by us, or was changed."""
         mark, text = token[:_MARK], token[_MARK:]
         cipher, sealed = self._ciphers.get(mark), _octets(text)
         if cipher is None or sealed is None or len(sealed) < _NONCE + _TAG:

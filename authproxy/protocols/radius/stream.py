@@ -10,14 +10,14 @@ _HEAD = 4  # octets, up to the end of Length
 
 
 class PacketStream:
-    """What has come of a stream. It never holds more than what was fed at once and one packet."""
+    """What has arrived of a stream. It holds at most what was fed at once, and one packet."""
 
     def __init__(self) -> None:
         self._octets = bytearray()
 
     @property
     def partial(self) -> bool:
-        """A packet has begun that isn't complete."""
+        """Whether a packet has begun that isn't complete."""
         return bool(self._octets)
 
     def feed(self, octets: bytes) -> None:

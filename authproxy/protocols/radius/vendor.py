@@ -10,7 +10,7 @@ Key = tuple[int | None, int]
 
 
 def sub_attributes(value: bytes) -> list[tuple[int, bytes]]:
-    """Types and values, in order; none when they don't fill the attribute exactly."""
+    """Types and values, in order; none if they don't fill the attribute exactly."""
     found: list[tuple[int, bytes]] = []
     at, end = VENDOR_ID, len(value)
     while at < end:
@@ -23,7 +23,7 @@ def sub_attributes(value: bytes) -> list[tuple[int, bytes]]:
 
 
 def first(packet: Packet, key: Key) -> bytes | None:
-    """The value of the first attribute of this vendor and type."""
+    """The value of the first attribute of this vendor and type; None: there is none."""
     vendor, type = key
     if vendor is None:
         return packet.first(type)

@@ -593,7 +593,7 @@ def test_what_isnt_there_is_a_problem(changes: dict[str, Any], says: str) -> Non
 def test_options_of_another_directory_are_doubtful() -> None:
     _, warnings, active = examined(with_base(desk()))
     assert not active
-    assert "OpenLDAP's is uid" in warnings[0]
+    assert "for OpenLDAP set it to uid" in warnings[0]
     _, warnings, _ = examined(with_base(active_directory(username_attribute="uid")))
     assert "no entry below search_dn has it" in warnings[0]
 

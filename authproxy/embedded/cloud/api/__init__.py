@@ -1,1 +1,3 @@
-"""The API's words: parameters, signatures, envelopes, error codes. Auth API v2; the legacy one behind a switch."""
+"""The HTTP side of the API: parameters, signatures, envelopes, error codes; Auth API v2, and the legacy one if it is
+switched on.
+"""

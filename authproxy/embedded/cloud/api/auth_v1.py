@@ -115,7 +115,7 @@ class AuthV1:
 
 
 def name_of(path: str) -> str:
-    """The endpoint, whatever form its answer is to have."""
+    """The endpoint's name, without the suffix for the form of its answer."""
     return path.removeprefix(PREFIX).removesuffix(".json").removesuffix(".bson")
 
 

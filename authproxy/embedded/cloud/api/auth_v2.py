@@ -53,7 +53,7 @@ _DAY = 86400
 
 
 class AuthV2:
-    """Each endpoint takes who calls and what they sent, and raises ApiError."""
+    """Each endpoint gets the caller and the parameters, and raises ApiError."""
 
     def __init__(self, behind: Behind) -> None:
         self._store = behind.store
@@ -73,7 +73,7 @@ class AuthV2:
         }
 
     def ping(self) -> Reply:
-        """Not signed: it is how a client learns that its clock is wrong."""
+        """Not signed, so that a client can find out that its clock is wrong."""
         return succeeded({"time": int(self._clock())})
 
     async def _check(self, application: Application, sent: Parameters) -> Reply:

@@ -1,4 +1,4 @@
-"""Who calls: the signature of a request, checked over what was received."""
+"""Who calls: verifies a request's signature over what was received."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from authproxy.secret import Secret
 
 
 class Authenticity:
-    """Checks each call. It keeps no memory of signatures: clients send the same one again when they try again."""
+    """Verifies each call. Signatures aren't remembered, because clients send the same one again when they retry."""
 
     def __init__(self, applications: Applications, clock: WallClock, *, legacy: bool) -> None:
-        """`legacy`: signatures without a date or with SHA-1 count, too."""
+        """`legacy`: also accept signatures without a date or with SHA-1."""
         self._applications = applications
         self._clock = clock
         self._legacy = legacy
 
     def check(self, call: Call) -> Application:
-        """The application that signed this. Raises ApiError."""
+        """The application that signed this request. Raises ApiError."""
         received = Received(call.method, call.host, call.path, call.query, call.headers, call.body)
         found: dict[str, Credentials | None] = {}
 

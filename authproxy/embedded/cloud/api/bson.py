@@ -1,4 +1,4 @@
-"""The little BSON that old clients read: strings, documents, 32-bit numbers. Written only."""
+"""The small part of BSON that old clients read: strings, documents, 32-bit numbers. Only for writing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API's generations share: whose login, what is told about it, beginning it, waiting for it."""
+"""What the versions of the API share: whose login it is, what is known about it, beginning it, waiting for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DETAILS = {"ipaddr": 64, "hostname": 255, "type": 64, "display_username": 253, 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What the API's generations stand in front of."""
+    """The parts of the service that the API uses."""
 
     store: Store
     core: SecondFactor
@@ -47,7 +47,7 @@ def username_of(name: str) -> str:
 
 
 def named(store: Store, name: str) -> User | str:
-    """The user, or the canonical name of nobody. Raises ApiError."""
+    """The user; or the canonical name, if there is no such user. Raises ApiError."""
     username = username_of(name)
     return store.users.named(username) or username
 
@@ -69,7 +69,7 @@ def begin(core: SecondFactor, application: Application, user: User | str, ask: A
 
 
 def chosen(store: Store, user: User | str, typed: str, details: Mapping[str, str]) -> Ask:
-    """What was typed at a menu, as a request. Raises ApiError."""
+    """The request that an answer to the menu means. Raises ApiError."""
     devices = [] if isinstance(user, str) else store.devices.of(user.user_id)
     try:
         return read_choice(typed, devices, details)
@@ -78,7 +78,9 @@ def chosen(store: Store, user: User | str, typed: str, details: Mapping[str, str
 
 
 async def until_decided(core: SecondFactor, login: Login, clock: WallClock) -> Login:
-    """For callers that wait in one call. Raises ApiError when it is gone, with its user."""
+    """The login once it is decided, for callers that wait in one call. Raises ApiError if it is removed together with
+    its user.
+    """
     decided: Login | None = login
     while decided is not None and decided.at(clock())[0] is Result.WAITING:
         decided = await core.settled(login.txid, _SYNC_HOLD)
@@ -88,10 +90,12 @@ async def until_decided(core: SecondFactor, login: Login, clock: WallClock) -> L
 
 
 class Polls:
-    """Questions for how a login stands: answered at once where the answer is new, else held until it is."""
+    """Polls for the state of a login. A new state is answered at once; otherwise the poll is held
+    until there is one.
+    """
 
     def __init__(self, store: Store, core: SecondFactor, clock: WallClock, hold: float) -> None:
-        """`hold`: seconds."""
+        """`hold`: for how many seconds a poll is held."""
         self._store = store
         self._core = core
         self._clock = clock
@@ -99,7 +103,7 @@ class Polls:
         self._told: OrderedDict[str, Status] = OrderedDict()
 
     async def poll(self, application: Application, txid: str) -> Login:
-        """Raises ApiError: unknown, another application's, or long over."""
+        """The login's state. Raises ApiError: it is unknown, another application's, or over for a long time."""
         login = self._store.logins.find(txid)
         if login is None or login.ikey != application.ikey or self._is_long_over(login):
             raise ApiError(Code.INVALID_PARAMETER, "txid")

@@ -1,4 +1,4 @@
-"""The envelope that every answer comes in."""
+"""The envelope of every answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def refused(error: ApiError) -> Reply:
 
 
 def failure(error: ApiError) -> dict[str, str | int]:
-    """What an envelope says of it."""
+    """The envelope of an error."""
     told: dict[str, str | int] = {
         "stat": "FAIL",
         "code": error.code.value,

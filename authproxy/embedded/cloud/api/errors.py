@@ -1,4 +1,4 @@
-"""What a call can be refused with. The HTTP status is the first three digits of the code."""
+"""The errors with which a call can be refused. The HTTP status is the first three digits of the code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MESSAGES = {
 
 
 class ApiError(Exception):
-    """The caller has to act. `detail` names the parameter at most, never its value."""
+    """The caller has to act. `detail` names at most the parameter, never its value."""
 
     def __init__(self, code: Code, detail: str = "", retry_after: int | None = None) -> None:
         super().__init__(f"{code.value} {detail}".strip())

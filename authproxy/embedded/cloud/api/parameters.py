@@ -1,4 +1,4 @@
-"""The parameters of a call, read once: from a query, a form or a JSON object, each bounded."""
+"""The parameters of a call, from a query, a form or a JSON object; each is limited in length."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class Parameters:
-    """Texts by name. What v5 clients send as numbers or booleans is text here, too."""
+    """Texts by name. Numbers and booleans, which v5 clients can send, are text here too."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
 
     def get(self, name: str, most: int = _DEFAULT_LIMIT) -> str:
-        """'' when it isn't there. Raises ApiError when it is longer than `most` characters, or holds a NUL."""
+        """The value; '' if there is none. Raises ApiError if it is longer than `most` characters, or contains a NUL."""
         value = self._values.get(name, "")
         if len(value) > most or "\0" in value:
             raise ApiError(Code.INVALID_PARAMETER, name)
         return value
 
     def need(self, name: str, most: int = _DEFAULT_LIMIT) -> str:
-        """Raises ApiError when it isn't there or empty."""
+        """The value. Raises ApiError if it is missing or empty."""
         value = self.get(name, most)
         if not value:
             raise ApiError(Code.MISSING_PARAMETER, name)

@@ -1,4 +1,4 @@
-"""The menu for clients that can show only text: what a terminal prints, and what each answer to it means."""
+"""The menu for clients that can show only text, and the meaning of each answer to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def able(devices: Sequence[Device], factor: Factor) -> Sequence[Device]:
 
 
 def prompt(username: str, preauth: PreauthFactors) -> Prompt:
-    """`factors` maps what may be typed to an id; `default` is there when something needs no typing."""
+    """`factors` maps what can be typed to an id; `default` is there if there is a factor that needs no typing."""
     options = [
         Option(f"{factor.value}{number}", label.format(device.display_name))
         for factor, label in _LABELS.items()
@@ -55,7 +55,7 @@ def prompt(username: str, preauth: PreauthFactors) -> Prompt:
 
 
 def read_choice(typed: str, devices: Sequence[Device], details: Mapping[str, str]) -> Ask:
-    """The request that this answer to a prompt makes. Raises Invalid."""
+    """The request that this answer to the menu means. Raises Invalid."""
     if _PASSCODE.fullmatch(typed):
         return Ask(Factor.PASSCODE, passcode=Secret.of(typed), details=details)
     if typed == "auto":

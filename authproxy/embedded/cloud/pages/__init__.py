@@ -1,1 +1,1 @@
-"""The words for people: the phone page, enrolment. Works without scripts; with them it is live."""
+"""The pages for people: the phone page and enrolment. They work without scripts; with scripts they update live."""

@@ -1,4 +1,4 @@
-"""The administrators' door: a password and an authenticator app, then a session. Behind it is console.py."""
+"""The administrators' login: a password and an authenticator app, then a session. Behind it is console.py."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AdminPages:
         self._guesses = DeferredSemaphore(_GUESSES_AT_ONCE)
 
     async def handle(self, call: Call) -> Answer | None:
-        """None: no page of mine."""
+        """The answer to a request. None: the path isn't one of these pages."""
         if call.path != "/admin" and not call.path.startswith("/admin/"):
             return None
         if (call.method, call.path) == ("POST", "/admin/login"):

@@ -1,4 +1,4 @@
-"""Passcodes: the ones that the phone's own page shows, and authenticator apps that make their own."""
+"""Passcodes: those that the phone's page shows, and authenticator apps."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What every page keeps: headers, cookies, and that a form was really ours.
+"""What all pages need: headers, cookies, and proof that a form came from our page.
 
-No inline script or style anywhere, so the policy allows none.
+There is no inline script or style, so the content security policy allows none.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FRESH = (*SECURITY_HEADERS, ("Cache-Control", "no-store"))
 
 
 class Templates:
-    """Every value is escaped; a name that isn't given is an error."""
+    """Every value is escaped; a missing value is an error."""
 
     def __init__(self) -> None:
         self._environment = jinja2.Environment(
@@ -57,18 +57,20 @@ class Templates:
 
 
 def plain(status: int, text: str) -> Reply:
-    """For what no page is worth."""
+    """A short answer in plain text."""
     return Reply(status, text.encode(), headers=_FRESH)
 
 
 def see_other(location: str, headers: Sequence[tuple[str, str]] = ()) -> Reply:
-    """After a form: the browser gets the next page by itself, and a reload sends nothing twice."""
+    """The answer to a form: the browser loads the next page, and reloading it sends nothing twice."""
     return Reply(303, b"", "", (("Location", location), *_FRESH, *headers))
 
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A cookie of secrets. On HTTPS its name binds it to this host; on plain loopback no browser would take that."""
+    """A cookie of secrets. Over HTTPS, its name binds it to this host; over plain HTTP on loopback, browsers would
+    refuse that name.
+    """
 
     name: str
     life: int = _COOKIE_LIFE
@@ -92,13 +94,13 @@ class Cookie:
 
 
 class Forms:
-    """A form is ours when it carries a word that only a page of ours could know, and no other site sent it."""
+    """A form is ours if it contains a word that only our page could know, and no other site sent it."""
 
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
 
     def word(self, secrets: Sequence[Secret]) -> str:
-        """For a hidden field: bound to this browser's cookie."""
+        """The word for a hidden field, bound to this browser's cookie."""
         return self._seal.sign(b"form " + b".".join(secret.reveal() for secret in secrets)).hex()
 
     def is_ours(self, call: Call, secrets: Sequence[Secret]) -> bool:

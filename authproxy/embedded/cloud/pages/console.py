@@ -1,4 +1,4 @@
-"""What administrators see: users, devices, applications, the log, logins that wait now."""
+"""What administrators see: users, devices, applications, the log, waiting logins."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _HEARTBEAT = 15.0
 SAID = {
     "done": "Done.",
     "stale": "That page was out of date. Try again.",
-    "taken": "There is one of that name already.",
-    "name": "That is no name that works.",
-    "gone": "It isn’t there any more.",
+    "taken": "That name is taken.",
+    "name": "That name can’t be used.",
+    "gone": "It doesn’t exist any more.",
 }
 
 
 def shared_values(call: Call, admin: str, word: str) -> Mapping[str, str]:
-    """What every page of the console needs; `word` goes into its forms."""
+    """The values that every page of the console needs; `word` goes into its forms."""
     said = SAID.get(call.parameters().get("said", ""), "")
     return {"admin": admin, "word": word, "said": said, "path": call.path}
 
 
 class Console:
-    """Whoever calls has shown that it is an administrator."""
+    """The caller has proved to be an administrator."""
 
     def __init__(
         self,

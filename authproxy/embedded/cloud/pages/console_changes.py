@@ -1,4 +1,4 @@
-"""What administrators change. Each change is written into the log with their name."""
+"""What administrators can change. Each change is logged with their name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_NAME = 100
 
 
 class ConsoleChanges:
-    """Whoever calls has shown that it is an administrator, and that the form was ours."""
+    """The caller has proved to be an administrator, and the form to be ours."""
 
     def __init__(
         self, *, store: Store, enrolment: Enrolment, changes: Changes, console: Console, links: Links

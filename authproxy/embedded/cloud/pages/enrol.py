@@ -1,4 +1,4 @@
-"""Enrolment: a page on the computer that shows a code to scan, and the page on the phone that it leads to."""
+"""Enrolment: the page on the computer with a code to scan, and the page on the phone to which it leads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EnrolmentPages:
     def __init__(
         self, *, enrolment: Enrolment, changes: Changes, forms: Forms, templates: Templates, links: Links
     ) -> None:
-        """`base`: the pages' address as phones reach it."""
+        """`base`: the pages' address, as phones reach it."""
         self._enrolment = enrolment
         self._changes = changes
         self._forms = forms
@@ -40,7 +40,7 @@ class EnrolmentPages:
         self._links = links
 
     async def handle(self, call: Call) -> Answer | None:
-        """None: no page of mine."""
+        """The answer to a request. None: the path isn't one of these pages."""
         kind, _, rest = call.path.removeprefix("/").partition("/")
         code, _, more = rest.partition("/")
         secret = Secret.of(unquote(code))

@@ -1,4 +1,4 @@
-"""Which phones a browser is: by the secrets in its cookie."""
+"""Which phones a browser is, by the secrets in its cookie."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SAID = {
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The browser: its secrets and the phones that they make it."""
+    """A browser: its secrets, and the phones that belong to them."""
 
     secrets: tuple[Secret, ...]
     devices: tuple[Device, ...]
@@ -43,7 +43,7 @@ Routes = Mapping[tuple[str, str], Callable[[Call, Me], Awaitable[Answer]]]
 
 
 def me(call: Call, store: Store, clock: WallClock) -> Me:
-    """Devices whose secret is in the cookie; a phone that shows up is noted."""
+    """The devices whose secrets are in the cookie; each is noted as seen."""
     secrets = PHONE.read(call)
     devices = tuple(store.devices.by_pages(secrets))
     now = clock()

@@ -1,4 +1,4 @@
-"""The phone page: what waits for an answer, who asks, from where, for how long; and the answer."""
+"""The phone page: which logins are waiting, from where and for how long, and the user's answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request as the page shows it."""
+    """A waiting login, as the page shows it."""
 
     txid: str
     application: str

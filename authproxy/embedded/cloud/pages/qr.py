@@ -1,4 +1,4 @@
-"""QR codes as SVG, drawn as one path: nothing that a strict policy would refuse."""
+"""QR codes as SVG, drawn as a single path, which a strict content security policy allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _QUIET = 4  # modules around it, as ISO 18004 wants
 
 
 def svg(text: str, label: str) -> Markup:
-    """`label` is for those who can't see it."""
+    """`label`: for people who can't see it."""
     code = qrcode.QRCode(border=0, error_correction=qrcode.constants.ERROR_CORRECT_M)
     code.add_data(text)
     code.make()

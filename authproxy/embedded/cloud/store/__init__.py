@@ -1,1 +1,1 @@
-"""What is kept: one SQLite file, its secrets sealed with a key that lies beside it."""
+"""The stored data: one SQLite file, whose secrets are sealed with a key beside it."""

@@ -33,13 +33,13 @@ class Session:
 
 
 def hash_password(password: Secret) -> bytes:
-    """Slow, as it has to be: not for the event loop."""
+    """Slow on purpose: don't call it in the event loop."""
     salt = os.urandom(_SALT_OCTETS)
     return salt + hashlib.scrypt(password.reveal(), salt=salt, **_SCRYPT)
 
 
 def password_matches(kept: bytes, typed: Secret) -> bool:
-    """Slow, as it has to be: not for the event loop."""
+    """Slow on purpose: don't call it in the event loop."""
     salt, digest = kept[:_SALT_OCTETS], kept[_SALT_OCTETS:]
     return hmac.compare_digest(digest, hashlib.scrypt(typed.reveal(), salt=salt, **_SCRYPT))
 
@@ -53,7 +53,7 @@ class Administrators:
         self._nobody = os.urandom(_SALT_OCTETS + 64)
 
     def add(self, name: str, password: Secret) -> Secret:
-        """The secret for the authenticator app, shown once. Raises NameTaken."""
+        """Returns the secret for the authenticator app, to be shown once. Raises NameTaken."""
         otp = new_otp_secret()
         with self._database.change():
             if self._database.value("SELECT 1 FROM administrator WHERE name = ?", name):
@@ -76,14 +76,14 @@ class Administrators:
     # ---- logging in: the password is compared in between, elsewhere
 
     def password_of(self, name: str) -> bytes:
-        """What to compare with; something that nothing matches for a name that isn't there, or is locked out."""
+        """The hash to compare with; for an unknown or locked-out name, one that nothing matches."""
         kept = self._database.value(
             "SELECT password FROM administrator WHERE name = ? AND locked_until <= ?", name, self._clock()
         )
         return self._nobody if kept is None else bytes(kept)
 
     def log_in(self, name: str, *, right_password: bool, code: Secret) -> Session | None:
-        """A session for both factors; each wrong one of them counts as a failure, and which it was isn't told."""
+        """A session, for both factors. Each wrong one counts as a failure, and the caller isn't told which it was."""
         row = self._database.row(
             "SELECT * FROM administrator WHERE name = ? AND locked_until <= ?", name, self._clock()
         )
@@ -126,7 +126,7 @@ class Administrators:
         return Session(name, token)
 
     def session(self, token: Secret) -> Session | None:
-        """While it is used, for eight hours at most."""
+        """The session, while it is used, for at most eight hours."""
         now = self._clock()
         name = self._database.value(
             "UPDATE session SET seen = ? WHERE token = ? AND seen > ? AND created > ? RETURNING name",

@@ -22,12 +22,12 @@ from authproxy.secret import Secret
 
 
 class NameTaken(Exception):
-    """There is one of this name already."""
+    """The name is taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An application and its secret key, shown once and needed at every call."""
+    """An application and its secret key, which is shown once and needed at every call."""
 
     application: Application
     skey: Secret
@@ -72,7 +72,7 @@ class Applications:
         return None if row is None else _application(row)
 
     def credentials(self, ikey: str) -> Credentials | None:
-        """Raises Unsealable when the key file is not the one the database was made with."""
+        """Raises Unsealable if the key file isn't the one with which the database was made."""
         row = self._database.row("SELECT * FROM application WHERE ikey = ?", ikey)
         if row is None:
             return None

@@ -44,7 +44,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What a file says that is not understood here: `what` is an attribute, a line or a file."""
+    """Something in a file that isn't understood here. `what`: an attribute, a line or a file."""
 
     what: str
     reason: str
@@ -64,7 +64,7 @@ class Dictionary:
         return len(self._by_name)
 
     def find(self, name: str) -> Definition | None:
-        """In any case of letters."""
+        """The definition with this name, in capital or small letters; None: there is none."""
         return self._by_name.get(name.lower())
 
     def values(self, name: str) -> Mapping[str, int]:
@@ -75,7 +75,7 @@ class Dictionary:
         return (definition.name for definition in self._by_name.values())
 
     def name(self, vendor: int | None, number: int) -> str:
-        """For people: a name, or numbers when it has none."""
+        """A name for people, or numbers if the attribute has none."""
         if (definition := self._by_key.get((vendor, number))) is not None:
             return definition.name
         if vendor is None:

@@ -44,7 +44,7 @@ class _Line:
 
 
 class Reader:
-    """Reads files into one parser; texts come by name, nothing is opened."""
+    """Reads files into one parser. It gets texts by name and opens no file."""
 
     def __init__(self) -> None:
         self._parser: Any = Parser()
@@ -55,21 +55,21 @@ class Reader:
         self.values: dict[str, dict[str, int]] = {}
 
     def read(self, files: Mapping[str, str]) -> None:
-        """The file `dictionary` and what it includes, or all of them when none has that name."""
+        """Read the file `dictionary` and what it includes; or all files if none has that name."""
         self._files = files
         self._begun = set()
         for name in [_ROOT] if _ROOT in files else sorted(files):
             self._read_file(name, 0)
 
     def definitions(self) -> Iterator[Definition]:
-        """What can stand in a packet by itself."""
+        """The attributes that can be in a packet by themselves."""
         for name, parsed in self._parser.attributes.items():
             if self._problem(parsed) is None:
                 vendor = self._parser.vendors.GetForward(parsed.vendor) if parsed.vendor else None
                 yield Definition(name, vendor, parsed.code, parsed.type, parsed.encrypt, parsed.has_tag)
 
     def vendors(self) -> dict[int, str]:
-        """Of several names of one number, the first."""
+        """Names by number; the first name if a number has several."""
         named: dict[int, str] = {}
         for name in self._parser.vendors.forward:
             if name:
