@@ -67,7 +67,7 @@ def test_an_outage_is_told_by_both_ways(world: World, receiver: Receiver) -> Non
     assert told["door_opened"]["detail"]["why"] == "unreachable"
     opened = told["breaker_opened"]
     assert (opened["subject"], opened["detail"]["api_host"]) == ("door", "localhost")
-    assert "A RIGHT PASSWORD ALONE" in opened["text"]
+    assert "ON A PASSWORD ALONE" in opened["text"]
     assert world.running.metric("authproxy_door_open", section="door") == 1
     assert world.running.metric("authproxy_alarms_total", kind="breaker_opened") == 1
     wait_for(lambda: any(b'"breaker_opened"' in got and token.encode() in got for got in receiver.got), 10)
