@@ -24,6 +24,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield rig
 
 
+@pytest.mark.long
 def test_the_tools_judge_each_other(rig: Rig) -> None:
     speeds = selfcheck.check(rig)
     assert speeds.radius_per_second > 1000

@@ -150,6 +150,7 @@ def test_a_name_that_is_none(world: World) -> None:
     assert "cloud" not in found
 
 
+@pytest.mark.long
 def test_radius_primaries(world: World) -> None:
     """A world's daemon is another's primary: it answers whom it knows, and is silent to all others."""
     world.start()
@@ -175,6 +176,7 @@ def test_radius_primaries(world: World) -> None:
     assert "bypass" not in findings(world)[1]
 
 
+@pytest.mark.long
 def test_with_the_daemon_running(world: World) -> None:
     world.start()
     code, found = findings(world)
@@ -191,6 +193,7 @@ def test_with_the_daemon_running(world: World) -> None:
     assert "which doesn't answer as authproxy with this configuration would" in said
 
 
+@pytest.mark.long
 def test_ports_of_others(world: World) -> None:
     section = world.sections[0]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:

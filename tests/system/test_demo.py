@@ -55,6 +55,7 @@ def nothing_is_left(folder: Path) -> bool:
     )
 
 
+@pytest.mark.long
 def test_the_tour_twice_at_once(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:

@@ -63,6 +63,7 @@ def apps(world: World, samba: Samba) -> Apps:
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("user", "exempt"), [("alice", True), ("carol", False)])
 def test_a_group_is_exempt_through_the_groups_in_it(
     world: World, samba: Samba, user: str, exempt: bool
@@ -87,6 +88,7 @@ def test_every_kind_of_name(world: World, apps: Apps, name: str) -> None:
     assert [asked["username"] for asked in world.asked("alice")] == ["alice"] * 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [ad.SERVICE_DN, "svc@ad.test", "AD\\svc"])
 def test_the_service_account_by_every_name(world: World, apps: Apps, name: str) -> None:
     with Wire(apps.port) as wire:
@@ -216,6 +218,7 @@ def answer_of(port: int, name: str, password: str, **more: object) -> BindRespon
         return response
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("user", "data"),
     [

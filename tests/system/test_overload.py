@@ -23,6 +23,7 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # on a busy machine; a few seconds else
 def test_fifteen_thousand_at_once(world: World) -> None:
     """A NAS that has lost its senses, each datagram a right login. Who waits gets in, and so does who comes later."""

@@ -91,6 +91,7 @@ def at_embedded_cloud(world: World, cloud: EmbeddedCloud, *sections: Section) ->
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("directory", ["slapd", "samba"])
 def test_with_the_embedded_cloud(
     world: World, tmp_path: Path, directory: str, request: pytest.FixtureRequest

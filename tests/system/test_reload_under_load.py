@@ -139,6 +139,7 @@ def answered(traffic: list[Traffic]) -> int:
     return sum(len(client.answers) for client in traffic)
 
 
+@pytest.mark.long
 def test_steady_traffic_through_a_hundred_reloads(world: Told) -> None:
     """A13: every datagram and every connection is answered, whichever configuration it met."""
     radius, ldap = world.add_section("vpn"), world.add_ldap_section("apps")

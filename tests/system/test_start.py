@@ -127,6 +127,7 @@ def test_warnings_of_check(world: World) -> None:
         assert word in said
 
 
+@pytest.mark.long
 def test_options_on_both_sides_of_the_verb(world: World) -> None:
     world.add_section()
     config = str(world.write_config())
@@ -198,6 +199,7 @@ def test_files_are_private(world: World) -> None:
             assert mode & 0o077 == 0, f"{path}: {mode:o}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("mode", "starts"), [(0o600, True), (0o640, True), (0o644, True), (0o666, False), (0o602, False)]
 )

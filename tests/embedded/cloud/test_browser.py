@@ -227,6 +227,7 @@ return navigator.serviceWorker.ready.then((worker) => worker.getNotifications())
 """
 
 
+@pytest.mark.long
 def test_a_request_that_runs_out_goes_away(reactor_thread: Any, tmp_path: Path, browser: Driver) -> None:
     cloud = Running(reactor_thread, tmp_path / "short", limits=Limits(push_life=2.0))
     try:
@@ -394,6 +395,7 @@ def test_administration(cloud: Running, phone: Driver) -> None:
     wait(phone, lambda d: d.find_element(By.NAME, "password"))
 
 
+@pytest.mark.long
 def test_an_installable_page_with_readable_colours(cloud: Running, phone: Driver) -> None:
     credentials = cloud.application()
     enrol(cloud, phone, credentials)

@@ -56,6 +56,7 @@ def counted(server: Samba, user: str) -> int:
     return int(server.attribute(user, "badPwdCount") or 0)
 
 
+@pytest.mark.long
 @WAYS
 @pytest.mark.parametrize(
     "typed", ["alice", "ALICE", "alice@ad.test", "AD\\alice", "ad.test\\alice", f"CN=alice,{USERS_DN}"]
