@@ -48,7 +48,7 @@ def _policy_arguments(parser: argparse.ArgumentParser) -> None:
         "--new-users",
         choices=[choice.value for choice in NewUsers],
         default=NewUsers.ENROLL.value,
-        help="whether users who are unknown or have no device are asked to enrol, let in, or denied; "
+        help="whether users who are unknown or have no device are asked to enroll, let in, or denied; "
         "default %(default)s",
     )
     parser.add_argument(

@@ -62,7 +62,7 @@ def arguments(actions: Any, shared: argparse.ArgumentParser) -> None:
     policy.add_argument(
         "--without-device",
         choices=[NewUsers.ENROLL.value, NewUsers.DENY.value],
-        help="whether the user is asked to enrol or denied while they have no device",
+        help="whether the user is asked to enroll or denied while they have no device",
     )
     policy.set_defaults(does=_policy)
     codes = verbs.add_parser(

@@ -124,7 +124,7 @@ class RadiusServerChallenge(RadiusServer):
     )
     enroll_challenge: Flag = Field(
         default=True,
-        description="Ask users without a device to enrol, by a challenge whose text their client shows.",
+        description="Ask users without a device to enroll, by a challenge whose text their client shows.",
     )
 
     SHOWN: ClassVar = {
