@@ -30,7 +30,7 @@ TITLES = [
 
 
 def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The demo, with its temporary files below `folder`."""
+    """The demo, with its temporary files below `folder`. It hears Ctrl-C, though a shell may have told us to ignore it."""
     (folder / "here").mkdir(exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "TZ": ELSEWHERE}
@@ -38,6 +38,7 @@ def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
         [sys.executable, "-m", "authproxy", "demo", *words],
         cwd=folder / "here", env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one call of the system's
     )  # fmt: skip
 
 
