@@ -30,7 +30,7 @@ TITLES = [
 
 
 def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The demo, with its temporary files below `folder`. It hears Ctrl-C, though a shell may have told us to ignore it."""
+    """The demo, with its temporary files below `folder`. It hears Ctrl-C, though our parent may ignore it."""
     (folder / "here").mkdir(exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "TZ": ELSEWHERE}
