@@ -139,6 +139,7 @@ class StrongSwan:
         for plugin, package in (
             ("eap-radius", "libcharon-extra-plugins"),
             ("eap-mschapv2", "libcharon-extauth-plugins"),
+            ("openssl", "libstrongswan-standard-plugins"),  # keys on elliptic curves
         ):
             if not Path(f"/usr/lib/ipsec/plugins/libstrongswan-{plugin}.so").exists():
                 missing(f"strongSwan's {plugin} is not installed: apt-get install {package}")
