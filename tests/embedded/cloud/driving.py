@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,25 @@ def started(folder: Path) -> Iterator[Driver]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     names = Names(folder)
     names.set(localhost="127.0.0.1")  # the driver finds its browser by that name
-    service = webdriver.ChromeService(needs("chromedriver", "chromium-driver"), env=os.environ | names.env)
+    # Its crash handler keeps its files there, and not in the home of whoever runs the tests.
+    environment = os.environ | names.env | {"XDG_CONFIG_HOME": str(folder)}
+    service = webdriver.ChromeService(needs("chromedriver", "chromium-driver"), env=environment)
     driver = webdriver.Chrome(options=options, service=service)
     try:
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SCREEN)
         yield driver
     finally:
         driver.quit()
+        _end_crash_handlers(folder)
+
+
+def _end_crash_handlers(folder: Path) -> None:
+    """Chromium leaves them behind, and they hear nothing else."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if b"chrome_crashpad_handler" in command and f"{folder}/".encode() in command:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def scanned(driver: Driver, folder: Path) -> str:
