@@ -42,8 +42,9 @@ class ServiceManager:
         # systemd.service(5), Type=notify-reload: the time tells this message from an older one.
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def stopping(self, status: str) -> None:
-        self._send("STOPPING=1", f"STATUS={status}")
+    def stopping(self, status: str, within: float) -> None:
+        """Stopping has begun. `within`: seconds that it may take, also where the unit's TimeoutStopSec is shorter."""
+        self._send("STOPPING=1", f"STATUS={status}", f"EXTEND_TIMEOUT_USEC={int(within * 1_000_000)}")
 
     def status(self, status: str) -> None:
         """One line for `systemctl status`."""

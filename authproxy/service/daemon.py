@@ -59,6 +59,7 @@ from authproxy.service.watching import make_alarms, make_watch
 
 # RFC 5080 §2.1.1 gives no number; a minute for the user, and some more for a NAS that is slow.
 CHALLENGE_LIFETIME = 300.0
+_CLOSING = 15.0  # seconds that the rest of a stop may take, behind the drain
 
 
 class CannotStart(Exception):
@@ -262,7 +263,7 @@ class Daemon:
     async def _drain(self) -> None:
         timeout = self._service.built.main.drain_timeout
         self._log.info("service.draining", pending=self._service.pending, at_most=timeout)
-        self._manager.stopping(f"waiting for {self._service.pending} logins")
+        self._manager.stopping(f"waiting for {self._service.pending} logins", timeout + _CLOSING)
         cut_off = await self._service.drain(timeout)
         if cut_off:
             self._log.warn("service.cut_off", pending=cut_off)

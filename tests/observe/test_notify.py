@@ -32,8 +32,8 @@ def test_what_it_is_told(manager: tuple[socket.socket, str]) -> None:
     assert sock.recv(1000) == b"WATCHDOG=1"
     service.status("2 logins pending")
     assert sock.recv(1000) == b"STATUS=2 logins pending"
-    service.stopping("draining 3 logins")
-    assert sock.recv(1000) == b"STOPPING=1\nSTATUS=draining 3 logins"
+    service.stopping("draining 3 logins", 90.5)
+    assert sock.recv(1000) == b"STOPPING=1\nSTATUS=draining 3 logins\nEXTEND_TIMEOUT_USEC=90500000"
     service.close()
 
 
