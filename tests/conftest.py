@@ -36,11 +36,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Some run when they are asked for: `pytest -m long`, `pytest -m slow`, `pytest -m nas`.
-
-    Files that take a minute come first, or one worker would be busy with the last of them while the others have ended.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+    """Some run when they are asked for: `pytest -m long`, `pytest -m slow`, `pytest -m nas`."""
     for marker in ("long", "slow", "nas"):
         if marker not in config.option.markexpr:
             items[:] = [item for item in items if item.get_closest_marker(marker) is None]
