@@ -28,7 +28,8 @@ from tests.system.ldap_octets import attribute, change, compare, modify, operati
 from tests.system.parts import samba as ad
 from tests.system.parts.samba import USERS_DN, Samba
 
-pytestmark = pytest.mark.system
+# A domain takes half a minute to make.
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 SEARCH = SearchRequest(USERS_DN, Scope.ONE_LEVEL)
 PAGED, SORTED = "1.2.840.113556.1.4.319", "1.2.840.113556.1.4.473"
@@ -63,7 +64,6 @@ def apps(world: World, samba: Samba) -> Apps:
     return made
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("user", "exempt"), [("alice", True), ("carol", False)])
 def test_a_group_is_exempt_through_the_groups_in_it(
     world: World, samba: Samba, user: str, exempt: bool
@@ -88,7 +88,6 @@ def test_every_kind_of_name(world: World, apps: Apps, name: str) -> None:
     assert [asked["username"] for asked in world.asked("alice")] == ["alice"] * 2
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", [ad.SERVICE_DN, "svc@ad.test", "AD\\svc"])
 def test_the_service_account_by_every_name(world: World, apps: Apps, name: str) -> None:
     with Wire(apps.port) as wire:
@@ -218,7 +217,6 @@ def answer_of(port: int, name: str, password: str, **more: object) -> BindRespon
         return response
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("user", "data"),
     [

@@ -193,6 +193,7 @@ def test_slapd_with_another_authority(world: World, slapd: Slapd) -> None:
     assert slapd.log.count(" BIND ") == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", AD_WAYS)
 def test_samba(world: World, samba: Samba, way: str) -> None:
     """A domain that demands signing: NTLMv2 signed and sealed on a clear connection, channel-bound under TLS, plain."""
@@ -218,6 +219,7 @@ def test_samba(world: World, samba: Samba, way: str) -> None:
         assert (event["reason"], event["cause"]) == ("primary_rejected", cause)
 
 
+@pytest.mark.long
 def test_a_wrong_password_counts_once(world: World, samba: Samba) -> None:
     """R27, A5: at a real domain controller, whose lock-out counter moves with each."""
     two_sections(world)
@@ -254,7 +256,7 @@ def test_an_outage_of_a_real_directory(world: World, tmp_path: Path) -> None:
             pytest.fail("it never came back")
 
 
-@pytest.mark.parametrize("directory", ["slapd", "samba"])
+@pytest.mark.parametrize("directory", ["slapd", pytest.param("samba", marks=pytest.mark.long)])
 def test_groups_that_no_outage_lets_in(world: World, directory: str, request: pytest.FixtureRequest) -> None:
     """F7: alice is in staff through a group in it, carol is in staff and not in vpn; a group that is not: nobody."""
     if directory == "slapd":
@@ -283,6 +285,7 @@ def test_groups_that_no_outage_lets_in(world: World, directory: str, request: py
     assert door(typo, "bob") == (ACCESS_REJECT, "groups_unknown")
 
 
+@pytest.mark.long
 def test_guessing_locks_nobody(world: World, samba: Samba) -> None:
     """A10: this domain locks an account at the third wrong password; failures_per_user is below it."""
     world.add_section("vpn", reject_delay=0)

@@ -18,7 +18,8 @@ from tests.system.parts.samba import BASE, USERS_DN, Samba, password_of
 
 from .conftest import Client
 
-pytestmark = pytest.mark.system
+# A domain takes half a minute to make.
+pytestmark = [pytest.mark.system, pytest.mark.long]
 Make = Callable[[DirectorySettings], Client]
 NOT_IN_GROUP = Refused("not_in_group", RefusalKind.NOT_IN_GROUP)
 
@@ -56,7 +57,6 @@ def counted(server: Samba, user: str) -> int:
     return int(server.attribute(user, "badPwdCount") or 0)
 
 
-@pytest.mark.long
 @WAYS
 @pytest.mark.parametrize(
     "typed", ["alice", "ALICE", "alice@ad.test", "AD\\alice", "ad.test\\alice", f"CN=alice,{USERS_DN}"]
