@@ -201,6 +201,10 @@ def describe(error: BaseException | Failure) -> str:
         return f"certificate verify failed: {value.verify_message}"
     if isinstance(value, ssl.SSLError) and value.reason:
         return value.reason.lower().replace("_", " ")
+    ended = getattr(value, "osError", None)
+    if isinstance(ended, Failure):
+        # A connection that ended before it was made: Twisted's own text of it has the word Traceback.
+        return ended.getErrorMessage()
     return str(value) or type(value).__name__
 
 

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
 from authproxy.backends.directory.settings import DirectorySettings, Host, Transport
 from authproxy.backends.resolve import NameUnresolved, Resolver
-from authproxy.backends.tls import ClientTls, ServerCertificates, UnusableTrust, client_tls
+from authproxy.backends.tls import ClientTls, ServerCertificates, UnusableTrust, client_tls, describe
 
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -143,4 +143,6 @@ def _why(error: Exception) -> str:
         return "this process has no file descriptor left: raise LimitNOFILE"
     if isinstance(error, ConnectTimeout):
         return "no connection in time"
-    return f"cannot connect: {errno.errorcode.get(number, '') if number else ''} {error}".replace("  ", " ")
+    return f"cannot connect: {errno.errorcode.get(number, '') if number else ''} {describe(error)}".replace(
+        "  ", " "
+    )

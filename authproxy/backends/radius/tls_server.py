@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from authproxy.backends.radius.liveness import Liveness, Silent
 from authproxy.backends.radius.stream import Build, ConnectionGone, ServerStream
-from authproxy.backends.tls import ClientTls, UnusableTrust
+from authproxy.backends.tls import ClientTls, UnusableTrust, describe
 from authproxy.observe.log import Log
 from authproxy.protocols.radius.packet import Packet
 from authproxy.protocols.radius.request import status_server
@@ -199,7 +199,7 @@ class TlsServer:
         try:
             connection: ServerStream = (await endpoint.connect(over_tls)).wrappedProtocol
         except (ConnectError, OSError) as error:
-            raise ConnectionGone(f"{self}: cannot connect: {error}") from None
+            raise ConnectionGone(f"{self}: cannot connect: {describe(error)}") from None
         connection.ready.addTimeout(CONNECT, self._reactor)
         try:
             await connection.ready

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 from OpenSSL import SSL
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from authproxy.backends.directory.connect import Connector, Unusable
@@ -225,3 +229,28 @@ def test_old_tls_is_refused(stage: Stage, on_reactor: Any) -> None:
 def test_nobody_there(stage: Stage, on_reactor: Any) -> None:
     with pytest.raises(ConnectionFailed, match="cannot connect"):
         on_reactor(stage.bind, Transport.CLEAR, port=1)
+
+
+class CutOff(Clock):
+    """A reactor whose connections end before they are made, as Twisted tells of it."""
+
+    def connectTCP(self, host: str, port: int, factory: Any, timeout: float) -> None:
+        factory.clientConnectionFailed(None, Failure(ConnectError(Failure(ConnectionLost()))))
+
+
+def test_a_connection_that_ends_before_it_is_made_is_told_without_a_traceback() -> None:
+    reactor = CutOff()
+    settings = DirectorySettings(
+        name="ad_client",
+        hosts=(Host("127.0.0.1", 389),),
+        search_dn="DC=corp",
+        service_name="CN=svc",
+        service_password=Secret(b"pw"),
+        transport=Transport.CLEAR,
+    )
+    connector = Connector(settings, reactor=reactor, resolver=Resolver(reactor, log=NullLog()))
+    failures: list[Failure] = []
+    Deferred.fromCoroutine(connector.connect(settings.hosts[0], 20)).addErrback(failures.append)
+    (failure,) = failures
+    assert str(failure.value).startswith("cannot connect: Connection to the other side was lost")
+    assert "Traceback" not in str(failure.value)
