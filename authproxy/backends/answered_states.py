@@ -7,12 +7,12 @@ from before the start count as answered.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from authproxy.backends.state_dir import append_line
 from authproxy.observe.log import Log
 
 _LINE = re.compile(rb"([0-9]{1,10}) ([0-9a-f]{16})\n")
@@ -41,7 +41,7 @@ class AnsweredStates:
         try:
             if not 0 <= self._wall_clock() - self._began < _TURN:
                 self._turn_over(self._path)
-            self._append(self._path, f"{expires} {identifier.hex()}\n".encode())
+            append_line(self._path, f"{expires} {identifier.hex()}\n".encode())
         except OSError as error:
             if not self._failing:
                 self._log.error(
@@ -75,19 +75,6 @@ class AnsweredStates:
         if path.exists():
             path.replace(_older(path))
         self._began = self._wall_clock()
-
-    @staticmethod
-    def _append(path: Path, line: bytes) -> None:
-        descriptor = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        try:
-            before = os.fstat(descriptor).st_size
-            if os.write(descriptor, line) != len(line):
-                os.ftruncate(descriptor, before)
-                raise OSError(28, "No space left on device")
-        finally:
-            os.close(descriptor)
 
 
 def _older(path: Path) -> Path:

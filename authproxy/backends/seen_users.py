@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from authproxy.backends.state_dir import replace_file
+from authproxy.backends.state_dir import append_line, replace_file
 from authproxy.observe.log import Log
 
 MOST = 200_000  # users; whoever was longest away is forgotten first
@@ -114,14 +113,7 @@ class SeenUsers:
             return True
         line = f"{day} {name}\n".encode()
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-            try:
-                before = os.fstat(descriptor).st_size
-                if os.write(descriptor, line) != len(line):
-                    os.ftruncate(descriptor, before)
-                    raise OSError(28, "No space left on device")
-            finally:
-                os.close(descriptor)
+            append_line(self._path, line)
         except OSError as error:
             self._told(error)
             return False

@@ -11,6 +11,7 @@ from tests.system.bench.cloud import User
 from tests.system.bench.journal import CloudRequest
 from tests.system.bench.wire import ACCESS_ACCEPT, codes
 from tests.system.bench.world import World, wait_for
+from tests.system.parts.needs import missing
 
 COUNT, PER_NAS = 10_000, 250
 
@@ -21,7 +22,7 @@ def test_ten_thousand(world: World) -> None:
     """A1: 10,000 users are being asked at the same time; each gets their own answer, and none is lost."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 15_000:
-        pytest.skip(f"needs 15,000 descriptors, the limit is {hard}: raise it with `ulimit -Hn`")
+        missing(f"needs 15,000 descriptors, the limit is {hard}: raise it with `ulimit -Hn`")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     world.add_section(max_pending=COUNT, max_pending_per_client=COUNT, login_patience=600)
     password = world.canaries.new("the password of all")
