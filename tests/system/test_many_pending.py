@@ -24,6 +24,7 @@ def test_ten_thousand(world: World) -> None:
     if hard < 15_000:
         missing(f"needs 15,000 descriptors, the limit is {hard}: raise it with `ulimit -Hn`")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    world.config["main"]["log_max_size"] = 2**26  # all events in one file, where the oracles look for them
     world.add_section(max_pending=COUNT, max_pending_per_client=COUNT, login_patience=600)
     password = world.canaries.new("the password of all")
     account = world.add_user("pattern", password)
