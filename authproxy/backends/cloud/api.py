@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -15,6 +15,7 @@ from authproxy.backends.cloud.http1 import Reply
 from authproxy.backends.cloud.pool import Pool
 from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.tls import host_name
+from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.dates import read_retry_after, write_date
@@ -24,7 +25,7 @@ MOST_THROTTLED = 2  # retries after 429
 _BACK_OFF = (1.0, 2.0)  # seconds, where the service names no time
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """One call. `repeatable`: sending it twice has the same effect as sending it once."""
 

@@ -6,7 +6,6 @@ followed, nothing before a request or behind a reply.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import httptools
@@ -16,6 +15,7 @@ from authproxy.backends.cloud.failures import BrokenReply, NoReply, ReplyTimeout
 from authproxy.backends.cloud.stream import Stream
 from authproxy.backends.deadline import Deadline
 from authproxy.backends.tls import describe, is_untrusted
+from authproxy.frozen import frozen
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.envelope import MAX_BODY
 
@@ -23,7 +23,7 @@ MAX_HEAD = 64 * 1024  # octets of status line and headers
 _VERSIONS = frozenset({"1.0", "1.1"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     status: int
     body: bytes

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.backends.directory.connect import Unusable
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
 from authproxy.backends.directory.ntlm import MECHANISM, Account, Exchange, NtlmFailed, NtlmUnusable
 from authproxy.backends.directory.settings import AuthType, Transport
+from authproxy.frozen import frozen
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.controls import (
     PASSWORD_POLICY,
@@ -60,14 +61,14 @@ class NoVerdict(Exception):
     """The server's answer says nothing about the password. The text is for the log."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Right:
     """`grace_logins`: the password has expired, and so many more logins are allowed."""
 
     grace_logins: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wrong:
     """`cause` is the audit's word for why."""
 
@@ -77,7 +78,7 @@ class Wrong:
 Proof = Right | Wrong
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """Who binds. `name`: for a simple bind, usually a DN; `account`: for NTLM."""
 
@@ -86,7 +87,7 @@ class Credentials:
     password: Secret = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binder:
     """Binds as the accounts of a section."""
 

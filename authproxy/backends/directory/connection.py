@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from authproxy.backends.deadline import Deadline
 from authproxy.backends.tls import ClientTls, describe, is_untrusted
+from authproxy.frozen import frozen
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.controls import Control, decode_controls
 from authproxy.protocols.ldap.framing import Frame, Framer
@@ -87,7 +88,7 @@ class Receiver(Protocol):
     def lost(self, why: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """A search's answer. `references`: how many continuations it named; they aren't followed."""
 

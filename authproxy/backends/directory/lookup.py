@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from authproxy.backends.directory.binds import NoVerdict
 from authproxy.backends.directory.connect import Unusable
@@ -20,6 +19,7 @@ from authproxy.backends.directory.names import (
 from authproxy.backends.directory.ntlm import Account
 from authproxy.backends.directory.root import Forest, Root
 from authproxy.backends.directory.settings import AuthType, DirectorySettings
+from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import Clock, Refused
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
@@ -44,7 +44,7 @@ _TWO = 2
 _ONE_PER_DOMAIN = 50
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class User:
     """An entry that may log in if the password is right."""
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from authproxy.frozen import frozen
 from authproxy.pipeline.username import canonical
 from authproxy.protocols.ldap.dn import DN, MalformedDN, parse_dn
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlainName:
     """`alice`"""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrincipalName:
     """`alice@corp.example`"""
 
@@ -24,7 +23,7 @@ class PrincipalName:
     suffix: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DomainName:
     """`CORP\\alice`; the domain is in its NetBIOS or its DNS form."""
 
@@ -32,7 +31,7 @@ class DomainName:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryName:
     """`CN=alice,OU=People,DC=corp,DC=example`"""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+
+from authproxy.frozen import frozen
 
 MAX_BODY = 256 * 1024
 MAX_DEPTH = 16
@@ -22,14 +23,14 @@ class MalformedAnswer(ValueError):
     """The answer breaks the protocol."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Success:
     """`stat: OK`. What `response` contains depends on the endpoint."""
 
     response: object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """`stat: FAIL`. The HTTP status is `code // 100`."""
 

@@ -11,11 +11,12 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from hashlib import sha512
 from urllib.parse import parse_qsl, quote
 
+from authproxy.frozen import frozen
 from authproxy.protocols.cloud.dates import MalformedDate, read_date
 from authproxy.secret import Secret
 
@@ -101,7 +102,7 @@ def digest_of(skey: Secret, text: bytes, hash_name: str = "sha512") -> str:
 # ---- the client's side ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signer:
     """Signs one application's requests, in form v5 without X-Duo headers."""
 
@@ -128,7 +129,7 @@ class Signer:
 # ---- the service's side ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Received:
     """A request as it arrived. `host` without port, `path` without query."""
 
@@ -144,7 +145,7 @@ class Received:
         return next((value for found, value in self.headers if found.lower() == name), "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signed:
     """Who signed, in which form: v4 and v5 sign the query and the body's octets, v1 and v2 either query or form."""
 

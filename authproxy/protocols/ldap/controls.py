@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
+from authproxy.frozen import frozen
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor
 from authproxy.protocols.ldap.framing import CONTROLS, Frame
@@ -18,7 +18,7 @@ _SECONDS_TO_EXPIRY = 0x80
 _GRACE_LOGINS = 0x81
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Control:
     oid: str
     critical: bool = False
@@ -37,7 +37,7 @@ class PolicyError(IntEnum):
     PASSWORD_IN_HISTORY = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PasswordPolicy:
     """What the server adds to a bind's answer. `seconds_to_expiry` and `grace_logins` are warnings."""
 

@@ -5,8 +5,7 @@ A filter that the proxy makes is built from these types, so a user's name is a v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from authproxy.frozen import frozen
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor, MalformedMessage
 
@@ -21,55 +20,55 @@ _INITIAL, _ANY, _FINAL = 0x80, 0x81, 0x82
 _RULE, _TYPE, _VALUE, _DN_ATTRIBUTES = 0x81, 0x82, 0x83, 0x84
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class And:
     """Without parts: always true (RFC 4526)."""
 
     parts: tuple[Filter, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Or:
     """Without parts: always false (RFC 4526)."""
 
     parts: tuple[Filter, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Not:
     part: Filter
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Equality:
     attribute: str
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GreaterOrEqual:
     attribute: str
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LessOrEqual:
     attribute: str
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Approximate:
     attribute: str
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Present:
     attribute: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Substrings:
     """At least one of the three is given, and none is empty."""
 
@@ -79,7 +78,7 @@ class Substrings:
     final: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Extensible:
     """A rule, an attribute or both. `dn_attributes`: the attributes in the entry's DN count too."""
 
@@ -104,15 +103,15 @@ _ASSERTION_TAGS = {kind: tag for tag, kind in _ASSERTIONS.items()}
 
 def encode_filter(wanted: Filter) -> bytes:  # noqa: PLR0911 - a case each
     match wanted:
+        case Equality() | GreaterOrEqual() | LessOrEqual() | Approximate():
+            content = ber.text(wanted.attribute) + ber.tlv(ber.OCTET_STRING, wanted.value)
+            return ber.tlv(_ASSERTION_TAGS[type(wanted)], content)
         case And(parts):
             return ber.tlv(AND, b"".join(map(encode_filter, parts)))
         case Or(parts):
             return ber.tlv(_OR, b"".join(map(encode_filter, parts)))
         case Not(part):
             return ber.tlv(_NOT, encode_filter(part))
-        case Equality() | GreaterOrEqual() | LessOrEqual() | Approximate():
-            content = ber.text(wanted.attribute) + ber.tlv(ber.OCTET_STRING, wanted.value)
-            return ber.tlv(_ASSERTION_TAGS[type(wanted)], content)
         case Present(attribute):
             return ber.text(attribute, _PRESENT)
         case Substrings():

@@ -5,9 +5,8 @@ Serves both roles: a relay forwards `frame.octets` untouched, an endpoint decode
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from authproxy.protocols.ldap.ber import INTEGER, SEQUENCE, Cursor, MalformedMessage, read_header
+from authproxy.frozen import frozen
+from authproxy.protocols.ldap.ber import SEQUENCE, Cursor, MalformedMessage, read_header
 
 CONTROLS = 0xA0
 EXTENDED_RESPONSE = 0x78
@@ -16,7 +15,8 @@ _CLASS = 0xC0
 _APPLICATION = 0x40
 
 
-class Frame(NamedTuple):
+@frozen
+class Frame:
     """One message. The operation's content is `octets[start:stop]`; controls, if any, follow it."""
 
     message_id: int
@@ -93,7 +93,7 @@ def frame_of(octets: bytes, *, unsolicited: bool = False) -> Frame:
 def _open(octets: bytes, at: int, unsolicited: bool) -> Frame:
     """A whole message whose content starts at `at`: id, operation, perhaps controls, and nothing else."""
     cursor = Cursor(octets, at, len(octets))
-    message_id = cursor.integer(INTEGER)
+    message_id = cursor.integer()
     tag, start, stop = cursor.element()
     if tag & _CLASS != _APPLICATION:
         raise MalformedMessage("operation", f"tag 0x{tag:02x} is no operation")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import TypeVar
 
+from authproxy.frozen import frozen
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor, MalformedMessage
 from authproxy.protocols.ldap.controls import Control, encode_controls
@@ -53,12 +54,12 @@ class Dereference(IntEnum):
     ALWAYS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Simple:
     password: Secret = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sasl:
     """`credentials` None: the field is absent, which isn't the same as empty (§4.2)."""
 
@@ -66,32 +67,32 @@ class Sasl:
     credentials: Secret | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OtherChoice:
     """An authentication choice outside RFC 4511, such as Active Directory's [9] to [11]."""
 
     tag: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BindRequest:
     name: str
     authentication: Simple | Sasl | OtherChoice
     version: int = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnbindRequest:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchRequest:
     """Limits: 0 means none; `time_limit` in seconds. Without attributes: all user attributes (see NO_ATTRIBUTES)."""
 
     base: str
     scope: Scope
-    filter: Filter = Present("objectClass")  # noqa: RUF009 - a frozen value
+    filter: Filter = Present("objectClass")
     attributes: tuple[str, ...] = ()
     size_limit: int = 0
     time_limit: int = 0
@@ -99,7 +100,7 @@ class SearchRequest:
     dereference: Dereference = Dereference.NEVER
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EncodedSearch:
     """A SearchRequest, encoded already."""
 
@@ -138,18 +139,18 @@ class RepeatedSearch:
         return EncodedSearch(octets, self._size_limit)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AbandonRequest:
     message_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExtendedRequest:
     name: str
     value: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OtherRequest:
     """An operation that isn't decoded here; its octets are in the frame."""
 

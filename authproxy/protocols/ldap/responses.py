@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from authproxy.frozen import frozen
 from authproxy.protocols.ldap import ber
-from authproxy.protocols.ldap.ber import Cursor, MalformedMessage
+from authproxy.protocols.ldap.ber import Cursor, MalformedMessage, expect
 from authproxy.protocols.ldap.controls import Control, encode_controls
 from authproxy.protocols.ldap.framing import Frame
 
@@ -31,7 +32,7 @@ _INTERMEDIATE_NAME = 0x80
 _INTERMEDIATE_VALUE = 0x81
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """LDAPResult. `code` may be one that isn't in ResultCode; `diagnostic` is for logs, never for users."""
 
@@ -41,19 +42,19 @@ class Result:
     referral: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BindResponse:
     result: Result
     server_credentials: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attribute:
     name: str
     values: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchResultEntry:
     dn: str
     attributes: tuple[Attribute, ...] = ()
@@ -67,30 +68,30 @@ class SearchResultEntry:
         return found[0] if len(found) == 1 else tuple(value for values in found for value in values)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchResultReference:
     uris: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchResultDone:
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExtendedResponse:
     result: Result
     name: str | None = None
     value: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IntermediateResponse:
     name: str | None = None
     value: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OtherResult:
     """The answer to an operation with nothing but a result: Modify, Add, Delete, ModifyDN, Compare."""
 
@@ -182,14 +183,14 @@ def decode_response(frame: Frame) -> Response:
     success = _SUCCESSES.get(frame.tag)
     if success is not None and frame.octets[frame.start : frame.stop] == _SUCCESS:
         return success
+    if frame.tag == SEARCH_ENTRY:
+        return _decode_entry(frame.octets, frame.start, frame.stop)
     cursor = Cursor(frame.octets, frame.start, frame.stop)
     match frame.tag:
         case 0x61:
             result = _decode_result(cursor)
             credentials = cursor.octets(_SERVER_CREDENTIALS) if cursor.peek() is not None else None
             response: Response = BindResponse(result, credentials)
-        case 0x64:
-            response = _decode_entry(cursor)
         case 0x65:
             response = SearchResultDone(_decode_result(cursor))
         case 0x73:
@@ -230,20 +231,30 @@ def _decode_uris(cursor: Cursor) -> tuple[str, ...]:
     return tuple(uris)
 
 
-def _decode_entry(cursor: Cursor) -> SearchResultEntry:
-    dn = cursor.text()
-    listed = cursor.enter(ber.SEQUENCE)
+def _decode_entry(octets: bytes, at: int, end: int) -> SearchResultEntry:
+    start, at = expect(octets, at, end, ber.OCTET_STRING)
+    dn = ber.utf8(octets[start:at])
+    at, stop = expect(octets, at, end, ber.SEQUENCE)
     attributes = []
-    while listed.peek() is not None:
-        attribute = listed.enter(ber.SEQUENCE)
-        name = attribute.text()
-        values = attribute.enter(ber.SET)
-        attribute.finish()
-        collected = []
-        while values.peek() is not None:
-            collected.append(values.octets())
-        attributes.append(Attribute(name, tuple(collected)))
+    while at < stop:
+        at, attribute_stop = expect(octets, at, stop, ber.SEQUENCE)
+        start, at = expect(octets, at, attribute_stop, ber.OCTET_STRING)
+        name = ber.utf8(octets[start:at])
+        at, values_stop = expect(octets, at, attribute_stop, ber.SET)
+        if values_stop != attribute_stop:
+            raise _trailing(attribute_stop - values_stop)
+        values = []
+        while at < values_stop:
+            start, at = expect(octets, at, values_stop, ber.OCTET_STRING)
+            values.append(octets[start:at])
+        attributes.append(Attribute(name, tuple(values)))
+    if stop != end:
+        raise _trailing(end - stop)
     return SearchResultEntry(dn, tuple(attributes))
+
+
+def _trailing(octets: int) -> MalformedMessage:
+    return MalformedMessage("trailing", f"{octets} octets behind the last element")
 
 
 def _decode_optional(cursor: Cursor, name_tag: int, value_tag: int) -> tuple[str | None, bytes | None]:
