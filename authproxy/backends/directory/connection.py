@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from cryptography.x509 import Certificate
 from twisted.internet import interfaces, protocol
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -134,13 +134,10 @@ class LdapConnection(protocol.Protocol):
         self._buffered = bytearray()
         self._receiver: Receiver | None = None
         self._lost: ConnectionFailed | None = None
+        self.closed = False
         self.opened = reactor.seconds()
         self.secured = False  # TLS is on, and the peer is who it should be
         self.single_use = False  # never to be kept
-
-    @property
-    def closed(self) -> bool:
-        return self._lost is not None
 
     @property
     def peer_certificate(self) -> Certificate | None:
@@ -153,15 +150,14 @@ class LdapConnection(protocol.Protocol):
         self, request: BindRequest, deadline: float, controls: bytes = b""
     ) -> tuple[BindResponse, tuple[Control, ...]]:
         """The answer, whatever it says, and its controls. `controls`: those to send, encoded."""
-        sent = self._send(request, BindResponse, controls)
-        response, answered = await self._answer(sent, deadline)
+        response, answered = await self._send(request, BindResponse, deadline, controls).done
         assert isinstance(response, BindResponse)  # noqa: S101 - what _receive let through
         return response, answered
 
     async def search(self, request: SearchRequest | EncodedSearch, deadline: float) -> Found:
         """The entries, at most as many as the request's size limit."""
-        sent = self._send(request, SearchResultDone)
-        response, _ = await self._answer(sent, deadline)
+        sent = self._send(request, SearchResultDone, deadline)
+        response, _ = await sent.done
         assert isinstance(response, SearchResultDone)  # noqa: S101 - what _receive let through
         if 0 < request.size_limit < len(sent.entries):
             raise self._fail("more entries than asked for")
@@ -169,8 +165,7 @@ class LdapConnection(protocol.Protocol):
 
     async def start_tls(self, tls: ClientTls, deadline: float) -> None:
         """RFC 4511 §4.14, as the first operation. Octets after the answer in plain text end the connection."""
-        sent = self._send(ExtendedRequest(START_TLS), ExtendedResponse)
-        response, _ = await self._answer(sent, deadline)
+        response, _ = await self._send(ExtendedRequest(START_TLS), ExtendedResponse, deadline).done
         assert isinstance(response, ExtendedResponse)  # noqa: S101 - what _receive let through
         if response.result.code != ResultCode.SUCCESS:
             name = code_name(response.result.code)
@@ -183,8 +178,8 @@ class LdapConnection(protocol.Protocol):
         if self._lost is not None:
             raise self._lost
         if not self.secured:
-            self._handshake = Deferred()
-            await self._by(self._handshake, deadline, "TLS handshake")
+            self._handshake = self._by(deadline, "TLS handshake")
+            await self._handshake
 
     def protect(self, layer: SecurityLayer) -> None:
         """Use this layer for everything from now on."""
@@ -205,6 +200,7 @@ class LdapConnection(protocol.Protocol):
         if self._lost is None:
             self._write(encode_request(self._next_id(), UnbindRequest()))
             self._lost = ConnectionFailed("closed by us")
+            self.closed = True
             self._deadline.stop()
             self.transport.loseConnection()
 
@@ -218,6 +214,7 @@ class LdapConnection(protocol.Protocol):
         self,
         request: BindRequest | SearchRequest | EncodedSearch | ExtendedRequest,
         kind: type[BindResponse | SearchResultDone | ExtendedResponse],
+        deadline: float,
         controls: bytes = b"",
     ) -> _Pending:
         if self._lost is not None:
@@ -225,10 +222,9 @@ class LdapConnection(protocol.Protocol):
         if self._pending is not None:
             raise RuntimeError("one operation at a time")
         message_id = self._next_id()
-        done: Deferred[tuple[Response, tuple[Control, ...]]] = Deferred()
-        self._pending = _Pending(message_id, done, kind)
+        pending = self._pending = _Pending(message_id, self._by(deadline, "answer"), kind)
         self._write(encode_request(message_id, request, controls))
-        return self._pending
+        return pending
 
     def _next_id(self) -> int:
         self._message_id = self._message_id % _MAX_MESSAGE_ID + 1
@@ -240,23 +236,18 @@ class LdapConnection(protocol.Protocol):
             octets = _BUFFER_HEADER.pack(len(wrapped)) + wrapped
         self.transport.write(octets)
 
-    async def _answer(self, sent: _Pending, deadline: float) -> tuple[Response, tuple[Control, ...]]:
-        return await self._by(sent.done, deadline, "answer")
-
-    async def _by(self, waited: Deferred[T], deadline: float, what: str) -> T:
-        """The Deferred's result; the connection ends when it isn't there in time."""
+    def _by(self, deadline: float, what: str) -> Deferred[Any]:
+        """What is waited for. The connection ends when it isn't there in time, or nobody waits for it any more."""
         self._awaited = what
         self._deadline.begin(deadline)
-        try:
-            return await waited
-        except CancelledError:
-            self.abort("cancelled")
-            raise
-        finally:
-            self._deadline.over()
+        return Deferred(self._cancelled)
 
     def _late(self) -> None:
         self.abort(f"no {self._awaited} in time")
+
+    def _cancelled(self, waited: Deferred[Any]) -> None:
+        self._pending = self._handshake = None
+        self.abort("cancelled")
 
     # ---- receiving
 
@@ -267,7 +258,9 @@ class LdapConnection(protocol.Protocol):
             self._receiver.received(data)
             return
         try:
-            for frame in self._frames(data):
+            for frame in (
+                self._framer.feed(data) if self._layer is None else self._unwrapped(data, self._layer)
+            ):
                 self._receive(frame)
             self._settle()
         except MalformedMessage as malformed:
@@ -275,9 +268,7 @@ class LdapConnection(protocol.Protocol):
         except ValueError as broken:
             self._fail(f"security layer: {broken}")
 
-    def _frames(self, data: bytes) -> list[Frame]:
-        if self._layer is None:
-            return self._framer.feed(data)
+    def _unwrapped(self, data: bytes, layer: SecurityLayer) -> list[Frame]:
         frames = []
         self._buffered += data
         while len(self._buffered) >= _BUFFER_HEADER.size:
@@ -289,7 +280,7 @@ class LdapConnection(protocol.Protocol):
                 break
             wrapped = bytes(self._buffered[_BUFFER_HEADER.size : end])
             del self._buffered[:end]
-            frames += self._framer.feed(self._layer.unwrap(wrapped))
+            frames += self._framer.feed(layer.unwrap(wrapped))
         return frames
 
     def _receive(self, frame: Frame) -> None:
@@ -305,14 +296,14 @@ class LdapConnection(protocol.Protocol):
         if pending.received > MAX_ANSWER:
             raise MalformedMessage("oversize", f"more than {MAX_ANSWER} octets in answer to one search")
         match response:
+            case _ if isinstance(response, pending.kind):
+                self._answered = response, decode_controls(frame)
             case IntermediateResponse():
                 pass
             case SearchResultEntry() if pending.kind is SearchResultDone:
                 pending.entries.append(response)
             case SearchResultReference() if pending.kind is SearchResultDone:
                 pending.references += 1
-            case _ if isinstance(response, pending.kind):
-                self._answered = response, decode_controls(frame)
             case _:
                 raise MalformedMessage(
                     "operation", f"{type(response).__name__} where {pending.kind.__name__} belongs"
@@ -320,14 +311,18 @@ class LdapConnection(protocol.Protocol):
 
     def _settle(self) -> None:
         """Hand the answer over, once nothing stands behind it."""
-        if self._answered is None or self._pending is None:
-            if self._pending is None and (self._framer.pending or self._buffered):
+        pending, answered = self._pending, self._answered
+        if pending is not None and answered is None:
+            return
+        behind = self._framer.pending or self._buffered
+        if pending is None or answered is None:
+            if behind:
                 raise MalformedMessage("message_id", "octets that nobody asked for")
             return
-        if self._framer.pending or self._buffered:
+        if behind:
             raise MalformedMessage("trailing", "octets behind the answer")
-        answered, self._answered = self._answered, None
-        pending, self._pending = self._pending, None
+        self._pending = self._answered = None
+        self._deadline.over()
         pending.done.callback(answered)
 
     # ---- Twisted's side
@@ -348,6 +343,7 @@ class LdapConnection(protocol.Protocol):
         self.secured = True
         waiting, self._handshake = self._handshake, None
         if waiting is not None:
+            self._deadline.over()
             waiting.callback(None)
 
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: N802 - Twisted's name
@@ -364,6 +360,7 @@ class LdapConnection(protocol.Protocol):
     def _end(self, failed: ConnectionFailed) -> None:
         if self._lost is None:
             self._lost = failed
+            self.closed = True
         self._deadline.end()
         pending, self._pending = self._pending, None
         handshake, self._handshake = self._handshake, None

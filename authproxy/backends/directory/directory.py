@@ -142,8 +142,8 @@ class Directory:
             return Refused("unknown_user")
         name = read_name(request.username.typed)
 
-        async def ask(server: Server, until: float) -> Verified | Refused:
-            return await self._ask(server, name, request, password, until, groups_of)
+        def ask(server: Server, until: float) -> Awaitable[Verified | Refused]:
+            return self._ask(server, name, request, password, until, groups_of)
 
         return await self.consult(ask, request.deadline)
 
@@ -155,7 +155,7 @@ class Directory:
         """
         deadline = min(deadline, self._reactor.seconds() + self._settings.timeout)
         problems: list[str] = []
-        servers = await self._hosts.usable(deadline)
+        servers = self._hosts.best or await self._hosts.usable(deadline)
         for at, server in enumerate(servers):
             now = self._reactor.seconds()
             if now >= deadline:
@@ -186,15 +186,15 @@ class Directory:
         deadline: float,
         groups_of: GroupsOf | None,
     ) -> Verified | Refused:
-        async def find(connection: LdapConnection) -> User | Refused:
-            return await self._lookup.find(connection, server.root, name, deadline)
+        def find(connection: LdapConnection) -> Awaitable[User | Refused]:
+            return self._lookup.find(connection, server.root, name, deadline)
 
         user = await server.search(find, deadline)
         if isinstance(user, Refused):
             return user
 
-        async def prove() -> Proof:
-            return await server.prove(Credentials(user.dn, user.account, password), deadline)
+        def prove() -> Awaitable[Proof]:
+            return server.prove(Credentials(user.dn, user.account, password), deadline)
 
         # By the name that the directory confirmed: however else it is typed, it is the same account.
         whose, place = user.username.canonical, place_of(request)

@@ -74,11 +74,13 @@ class Hosts(Generic[H]):
     def __init__(self, hosts: Sequence[tuple[H, Probe]], *, reactor: Any, log: Log, section: str) -> None:
         now = reactor.seconds()
         self._watched = [_Watched(host, probe, since=now) for host, probe in hosts]
+        self._of = {each.host: each for each in self._watched}
         self._reactor = reactor
         self._log = log
         self._section = section
         self._waiting: list[Deferred[None]] = []
         self._closed = False
+        self.best = self._usable()  # the hosts to ask, the best one first
 
     def start(self) -> None:
         """Ask each host once, so that its state is known before the first login."""
@@ -99,25 +101,21 @@ class Hosts(Generic[H]):
         )
 
     async def usable(self, deadline: float) -> list[H]:
-        """The hosts to ask, the best one first. If all are down, wait for a probe that finds one; none if that takes
-        too long.
-        """
-        found = self._usable()
-        if found or self._closed:
-            return found
-        await self._any_probed(deadline)
-        return self._usable()
+        """The best ones. If all are down, wait for a probe that finds one; none if that takes too long."""
+        if not self.best and not self._closed:
+            await self._any_probed(deadline)
+        return self.best
 
     def answered(self, host: H) -> None:
         """A login got an answer from this host, whatever it was."""
-        watched = self._find(host)
+        watched = self._of[host]
         watched.failures = 0
         if watched.state is not State.UP:
             self._become(watched, State.UP, "")
 
     def failed(self, host: H, why: str) -> None:
         """A login got no answer from this host."""
-        watched = self._find(host)
+        watched = self._of[host]
         watched.failures += 1
         watched.failed_at = self._reactor.seconds()
         if watched.state is not State.DOWN:
@@ -130,9 +128,6 @@ class Hosts(Generic[H]):
         good = [each.host for each in self._watched if each.state in (State.UP, State.UNKNOWN)]
         return good + [each.host for each in self._watched if each.state is State.SUSPECT]
 
-    def _find(self, host: H) -> _Watched[H]:
-        return next(each for each in self._watched if each.host is host)
-
     async def _any_probed(self, deadline: float) -> None:
         """Until a host can be asked, every host was probed once more, or the deadline."""
         now = self._reactor.seconds()
@@ -140,7 +135,7 @@ class Hosts(Generic[H]):
             # Many logins may come here at once; the answer of a moment ago serves them all.
             if now - watched.probed_at >= _FIRST_RETRY:
                 self._probe(watched)
-        while not self._usable() and any(each.probing for each in self._watched):
+        while not self.best and any(each.probing for each in self._watched):
             left = deadline - self._reactor.seconds()
             if left <= 0:
                 return
@@ -224,6 +219,7 @@ class Hosts(Generic[H]):
         if watched.state is state:
             return
         before, watched.state, watched.since = watched.state, state, self._reactor.seconds()
+        self.best = self._usable()
         fields = {"section": self._section, "host": str(watched.host), "why": why}
         if state is State.DOWN:
             self._log.warn("directory.host_down", **fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from authproxy.backends.directory.binds import NoVerdict
 from authproxy.backends.directory.connect import Unusable
@@ -62,10 +62,12 @@ class Lookup:
         self._forest = Forest(clock)
         self._subtree = settings.subtree
         self._log = log
+        self._with_account = settings.auth_type is AuthType.NTLM2
+        self._with_groups = settings.security_group_dn is not None or bool(settings.groups)
         wanted = [settings.username_attribute]
-        if settings.auth_type is AuthType.NTLM2:
+        if self._with_account:
             wanted.append(ACCOUNT_NAME)
-        if settings.security_group_dn is not None or settings.groups:
+        if self._with_groups:
             wanted.append("memberOf")
         self._attributes = tuple(dict.fromkeys(wanted))
         self._searches: dict[tuple[bool, Scope, int], RepeatedSearch] = {}
@@ -99,19 +101,19 @@ class Lookup:
 
     # ---- searching
 
-    async def _entries(
+    def _entries(
         self, connection: LdapConnection, root: Root, name: Name, deadline: float
-    ) -> Sequence[SearchResultEntry]:
+    ) -> Awaitable[Sequence[SearchResultEntry]]:
         settings = self._settings
         match name:
             case PlainName(plain):
-                return await self._search(connection, root, _is(settings.username_attribute, plain), deadline)
+                return self._search(connection, root, _is(settings.username_attribute, plain), deadline)
             case EntryName(dn):
-                return await self._entry(connection, root, dn, deadline)
+                return self._entry(connection, root, dn, deadline)
             case PrincipalName():
-                return await self._by_principal(connection, root, name, deadline)
+                return self._by_principal(connection, root, name, deadline)
             case DomainName():
-                return await self._by_domain(connection, root, name, deadline)
+                return self._by_domain(connection, root, name, deadline)
 
     async def _by_principal(
         self, connection: LdapConnection, root: Root, name: PrincipalName, deadline: float
@@ -154,12 +156,7 @@ class Lookup:
         self, connection: LdapConnection, root: Root, wanted: Filter, deadline: float, most: int = _TWO
     ) -> Sequence[SearchResultEntry]:
         request = self._repeated(root.active_directory, Scope.SUBTREE, most).asking(wanted)
-        found = await connection.search(request, deadline)
-        if found.result.code == ResultCode.NO_SUCH_OBJECT:
-            raise Unusable(
-                f"search_dn {self._settings.search_dn}: not there, or service_account_username may not see it"
-            )
-        return self._inside(self._checked(found))
+        return self._inside(self._checked(await connection.search(request, deadline)))
 
     async def _entry(
         self, connection: LdapConnection, root: Root, dn: str, deadline: float
@@ -191,6 +188,10 @@ class Lookup:
         code = found.result.code
         if code == ResultCode.SUCCESS or (code == ResultCode.SIZE_LIMIT_EXCEEDED and len(found.entries) > 1):
             return found.entries
+        if code == ResultCode.NO_SUCH_OBJECT:
+            raise Unusable(
+                f"search_dn {self._settings.search_dn}: not there, or service_account_username may not see it"
+            )
         described = f"search: {code_name(code)} {found.result.diagnostic}".rstrip()
         if code == ResultCode.INSUFFICIENT_ACCESS_RIGHTS:
             raise Unusable(f"{described}: let service_account_username read below search_dn")
@@ -221,12 +222,12 @@ class Lookup:
                 todo="give the entry exactly one printable value, or set username_attribute to another attribute",
             )
             return Refused("username_attribute")
-        member_of = tuple(value.decode("utf-8", "replace") for value in entry.values("memberOf"))
-        return User(entry.dn, username, account, member_of)
+        groups = entry.values("memberOf") if self._with_groups else ()
+        return User(entry.dn, username, account, tuple([dn.decode("utf-8", "replace") for dn in groups]))
 
     def _account(self, entry: SearchResultEntry) -> Account | None:
         """Raises MalformedUsername."""
-        if self._settings.auth_type is not AuthType.NTLM2:
+        if not self._with_account:
             return None
         domain = dns_name(domain_of(parse_dn(entry.dn)))
         return Account(_only_name(entry, ACCOUNT_NAME).typed, domain or self._settings.ntlm_domain)

@@ -53,7 +53,7 @@ class Pool(Generic[C]):
         self._idle_limit = idle
         self._age_limit = age
         self._reactor = reactor
-        self._idle: list[tuple[float, C]] = []  # since when; the last one used is the first one taken
+        self._idle: list[tuple[float, C]] = []  # until when; the last one used is the first one taken
         self._waiting: deque[Deferred[None]] = deque()
         self._sweep: Any = None
         self._closed = False
@@ -126,16 +126,13 @@ class Pool(Generic[C]):
     def _kept(self) -> C | None:
         now = self._reactor.seconds()
         while self._idle:
-            since, connection = self._idle.pop()
+            until, connection = self._idle.pop()
             if connection.closed:
                 continue
-            if self._is_fresh(connection, since, now):
+            if now < until:
                 return connection
             connection.unbind()
         return None
-
-    def _is_fresh(self, connection: C, since: float, now: float) -> bool:
-        return now - since < self._idle_limit and now - connection.opened < self._age_limit
 
     def _keep(self, connection: C) -> None:
         if connection.closed:
@@ -143,18 +140,19 @@ class Pool(Generic[C]):
         if self._closed or connection.single_use:
             connection.unbind()
             return
-        self._idle.append((self._reactor.seconds(), connection))
+        until = min(self._reactor.seconds() + self._idle_limit, connection.opened + self._age_limit)
+        self._idle.append((until, connection))
         if self._sweep is None:
             self._sweep = self._reactor.callLater(self._idle_limit, self._sweep_idle)
 
     def _sweep_idle(self) -> None:
         now = self._reactor.seconds()
         kept = []
-        for since, connection in self._idle:
+        for until, connection in self._idle:
             if connection.closed:
                 continue
-            if self._is_fresh(connection, since, now):
-                kept.append((since, connection))
+            if now < until:
+                kept.append((until, connection))
             else:
                 connection.unbind()
         self._idle = kept

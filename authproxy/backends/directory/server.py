@@ -151,21 +151,21 @@ class Server:
         self._searching.close()
         self._proving.close()
 
-    async def search(self, work: Callable[[LdapConnection], Awaitable[T]], deadline: float) -> T:
+    def search(self, work: Callable[[LdapConnection], Awaitable[T]], deadline: float) -> Awaitable[T]:
         """What `work` returns for a connection that is bound as the service account.
 
         Raises ConnectionFailed, NoVerdict, Overloaded, Unusable.
         """
-        return await self._searching.use(work, deadline)
+        return self._searching.use(work, deadline)
 
-    async def prove(self, credentials: Credentials, deadline: float) -> Proof:
+    def prove(self, credentials: Credentials, deadline: float) -> Awaitable[Proof]:
         """Try the password once. Raises as `search` does, and PasswordNotText."""
 
-        async def bind(connection: LdapConnection) -> Proof:
+        def bind(connection: LdapConnection) -> Awaitable[Proof]:
             connection.single_use = self._binds_once
-            return await self._binder.bind(connection, credentials, self._name, deadline)
+            return self._binder.bind(connection, credentials, self._name, deadline)
 
-        return await self._proving.use(bind, deadline)
+        return self._proving.use(bind, deadline)
 
     async def probe(self) -> None:
         """Whether it answers: TLS and the rootDSE, on a connection of its own, without a password. Raises NoAnswer."""
