@@ -31,6 +31,7 @@ _MOST_DEVICES = 256
 _IDENTIFIER = re.compile(r"[!-~]{1,255}")
 _WORD = re.compile(r"[a-z0-9_]{1,64}")
 _OK = 200
+_TEXT = frozenset({str})
 
 T = TypeVar("T")
 Fields = Mapping[str, object]
@@ -59,11 +60,10 @@ def response_of(reply: Reply) -> object:
         envelope = decode(reply.body)
     except MalformedAnswer as malformed:
         raise CloudFailure(FailureClass.PROTOCOL, f"200, but {malformed}") from None
-    match envelope:
-        case Success(response):
-            return response
-        case Failure(code, message, detail):
-            raise CloudFailure(FailureClass.PROTOCOL, f"200 with FAIL {code}: {message} {detail}".strip())
+    if isinstance(envelope, Success):
+        return envelope.response
+    said = f"200 with FAIL {envelope.code}: {envelope.message} {envelope.detail}"
+    raise CloudFailure(FailureClass.PROTOCOL, said.strip())
 
 
 def read_time(response: object) -> float:
@@ -148,12 +148,12 @@ def _devices(found: object) -> tuple[Device, ...]:
         return ()
     if not isinstance(found, list) or len(found) > _MOST_DEVICES:
         raise _protocol("devices")
-    return tuple(_device(_fields(device)) for device in found)
+    return tuple([_device(_fields(device)) for device in found])
 
 
 def _device(fields: Fields) -> Device:
     capabilities = fields.get("capabilities", [])
-    if not isinstance(capabilities, list) or not all(isinstance(name, str) for name in capabilities):
+    if not isinstance(capabilities, list) or not _TEXT.issuperset(map(type, capabilities)):
         raise _protocol("capabilities of a device")
     return Device(
         id=_identifier(fields.get("device"), "device"),

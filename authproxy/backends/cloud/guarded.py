@@ -97,19 +97,26 @@ class GuardedCloud:
         """Raises CloudFailure, at once while the breaker is open, and as soon as it opens."""
         self._hear_of_recovery()
         self._refuse_if_open()
-        asking = _Asking(self._noting(self._cloud.preauth(request, username)))
+        asking = _Asking(self._cloud.preauth(request, username))
         self._asking.add(asking)
         try:
-            return await asking
+            answer = await asking
         except CancelledError:
             self._refuse_if_open()
             raise
+        except CloudFailure as failure:
+            self._noted(failure)
+            raise
         finally:
             self._asking.discard(asking)
+        self._noted(None)
+        return answer
 
-    async def auth(self, request: AuthRequest, username: str, call: FactorCall) -> FactorAllow | FactorDeny:
+    def auth(
+        self, request: AuthRequest, username: str, call: FactorCall
+    ) -> Coroutine[Any, Any, FactorAllow | FactorDeny]:
         """Raises CloudFailure. A factor that was asked for is waited for even if the breaker opens."""
-        return await self._cloud.auth(request, username, call)
+        return self._cloud.auth(request, username, call)
 
     def close(self) -> None:
         self._closed = True
@@ -130,15 +137,6 @@ class GuardedCloud:
         met = self._breaker.failure
         if met is not None:
             raise CloudFailure(met.failure, f"not asked: the breaker is open; the probe met: {met.detail}")
-
-    async def _noting(self, asking: Coroutine[Any, Any, Preauth]) -> Preauth:
-        try:
-            answer = await asking
-        except CloudFailure as failure:
-            self._noted(failure)
-            raise
-        self._noted(None)
-        return answer
 
     def _noted(self, failure: CloudFailure | None) -> None:
         if self._breaker.noted(failure, self._reactor.seconds()):

@@ -21,14 +21,15 @@ from authproxy.protocols.cloud.envelope import MAX_BODY
 
 MAX_HEAD = 64 * 1024  # octets of status line and headers
 _VERSIONS = frozenset({"1.0", "1.1"})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_OK = 200
 
 
 @frozen
 class Reply:
     status: int
     body: bytes
-    date: str = ""  # the Date header
-    retry_after: str = ""
+    retry_after: str = ""  # the Retry-After header, unless the status is 200
 
 
 class Connection:
@@ -55,28 +56,21 @@ class Connection:
         """Whether it is open, and nothing has arrived that the next request would take for its reply."""
         return self._stream.is_quiet
 
-    async def exchange(self, request: bytes, deadline: float) -> Reply:
-        """Send a request, and wait for its whole reply. `deadline`: the reactor's seconds.
+    def exchange(self, request: bytes, deadline: float) -> Deferred[Reply]:
+        """Send a request. Fires with its whole reply. `deadline`: the reactor's seconds.
 
-        Raises CloudFailure. The connection is then closed, and also if this is cancelled.
+        Raises NoReply, fails with CloudFailure. The connection is then closed, and also if this is cancelled.
         """
         if not self._stream.is_open:
             raise NoReply("the connection has ended")
-        answered: Deferred[Reply] = Deferred(lambda _: self.close())
-        self._answered = answered
+        answered = self._answered = Deferred(lambda _: self.close())
         self._deadline.begin(deadline)
         self._stream.write(request)
-        try:
-            reply = await answered
-        finally:
-            self._answered = self._answering = None
-            self._deadline.over()
-        self.used = True
-        return reply
+        return answered
 
     def close(self) -> None:
         self.on_lost = None
-        self._answering = None
+        self._answered = self._answering = None
         self._deadline.stop()
         self._stream.close()
 
@@ -124,14 +118,16 @@ class Connection:
 
     def _finish(self, reply: Reply) -> None:
         answered, answering = self._answered, self._answering
-        self._answered = None
+        self._answered = self._answering = None
+        self._deadline.over()
+        self.used = True
         if answering is None or not answering.keeps_alive:
             self.close()
         if answered is not None:
             answered.callback(reply)
 
     def _fail(self, error: Exception) -> None:
-        answered, self._answered = self._answered, None
+        answered = self._answered
         self.close()
         if answered is not None:
             answered.errback(error)
@@ -154,28 +150,28 @@ class _Answering:
 
     __slots__ = (
         "_body",
-        "_date",
-        "_framed",
         "_head",
         "_head_is_whole",
+        "_headers",
         "_length",
         "_parser",
-        "_retry_after",
         "_status",
         "_whole",
         "keeps_alive",
+        "on_header",
     )
 
     def __init__(self) -> None:
+        self._headers: dict[bytes, bytes] = {}
+        # Called for each header: all of them are of no interest in nearly every reply, so none is looked at here.
+        self.on_header = self._headers.__setitem__
         self._parser: Any = httptools.HttpResponseParser(self)
         self._head = 0
         self._head_is_whole = False
-        self._framed = False
         self._whole = False
         self._status = 0
         self._body: list[bytes] = []
         self._length = 0
-        self._date = self._retry_after = ""
         self.keeps_alive = False
 
     def feed(self, octets: bytes) -> Reply | None:
@@ -195,28 +191,26 @@ class _Answering:
 
     def at_end(self) -> Reply | None:
         """The reply, if its end was to be the connection's (RFC 9112 §6.3)."""
-        return self._reply() if self._head_is_whole and not self._framed else None
+        return self._reply() if self._head_is_whole and not self._is_framed() else None
 
     def _reply(self) -> Reply:
         self._parser = None  # they hold each other
-        return Reply(self._status, b"".join(self._body), self._date, self._retry_after)
+        retry_after = "" if self._status == _OK else self._header(b"retry-after")
+        return Reply(self._status, b"".join(self._body), retry_after)
+
+    def _is_framed(self) -> bool:
+        """Whether the head says where the body ends."""
+        return any(name.lower() in _FRAMING for name in self._headers)
+
+    def _header(self, wanted: bytes) -> str:
+        found = [value.decode("latin-1") for name, value in self._headers.items() if name.lower() == wanted]
+        return found[-1] if found else ""
 
     # ---- what the parser calls
 
     def on_message_begin(self) -> None:
         if self._whole:
             raise BrokenReply("more than one reply to one request")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        match name.lower():
-            case b"content-length" | b"transfer-encoding":
-                self._framed = True
-            case b"retry-after":
-                self._retry_after = value.decode("latin-1")
-            case b"date":
-                self._date = value.decode("latin-1")
-            case _:
-                pass
 
     def on_headers_complete(self) -> None:
         self._head_is_whole = True

@@ -59,15 +59,20 @@ class Pool:
         Only a `repeatable` request is sent a second time, and only if a kept connection turns out to be closed, before
         the first octet of a reply.
         """
-        connection = await self._take(deadline, trusted=not repeatable)
+        connection = self._reusable(trusted=not repeatable) or await self._take(
+            deadline, trusted=not repeatable
+        )
         kept = connection.used
-        try:
-            return await self._exchange(connection, request, deadline)
-        except NoReply:
-            if not (kept and repeatable):
-                raise
-        connection = await self._fresh(deadline)
-        return await self._exchange(connection, request, deadline)
+        while True:
+            try:
+                return await connection.exchange(request, deadline)
+            except NoReply:
+                if not (kept and repeatable):
+                    raise
+            finally:
+                self._busy.discard(connection)
+                self._keep(connection)
+            connection, kept = await self._fresh(deadline), False
 
     async def send_alone(self, request: bytes, deadline: float) -> Reply:
         """One exchange on a connection of its own, not subject to any limit: for probes."""
@@ -90,22 +95,13 @@ class Pool:
 
     # ---- within
 
-    async def _exchange(self, connection: Connection, request: bytes, deadline: float) -> Reply:
-        """Of a connection that counts as busy already."""
-        try:
-            return await connection.exchange(request, deadline)
-        finally:
-            self._busy.discard(connection)
-            self._keep(connection)
-
     async def _take(self, deadline: float, *, trusted: bool) -> Connection:
-        while True:
+        while not self._may_connect():
+            await self._turn(deadline)
             connection = self._reusable(trusted=trusted)
             if connection is not None:
                 return connection
-            if self._may_connect():
-                return await self._open(deadline)
-            await self._turn(deadline)
+        return await self._open(deadline)
 
     async def _fresh(self, deadline: float) -> Connection:
         while not self._may_connect():

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -49,6 +50,7 @@ class Stream:
     def __init__(self, reactor: Any, connected: socket.socket) -> None:
         self._reactor = reactor
         self._socket = connected
+        self._read: Callable[[int], bytes] = connected.recv
         self._descriptor = connected.fileno()
         self._unsent = b""
         self._handshake: Deferred[None] | None = None
@@ -90,12 +92,13 @@ class Stream:
         # The descriptor changes hands, and is closed when that fails: the reactor must not watch it meanwhile.
         self._reactor.removeReader(self)
         try:
-            self._socket = context.wrap_socket(
+            secured = context.wrap_socket(
                 self._socket, server_hostname=name, do_handshake_on_connect=False, suppress_ragged_eofs=False
             )
         except OSError as error:
             self._end(error)
             return handshake
+        self._socket, self._read = secured, secured.read
         self._reactor.addReader(self)
         self._shake_hands()
         return handshake
@@ -147,17 +150,17 @@ class Stream:
         if self._unsent:
             self._reactor.addWriter(self)
         try:
-            octets = self._socket.recv(READ_SIZE)
-            while octets:
+            while octets := self._read(READ_SIZE):
                 self.receiver.received(octets)
-                # Only what OpenSSL has decrypted already: the reactor doesn't know of it.
+                # Only a read that got all it asked for has left something: with TLS it may be something that OpenSSL
+                # has decrypted already, and the reactor doesn't know of it.
                 if (
-                    not self._open
+                    len(octets) < READ_SIZE
+                    or not self._open
                     or not isinstance(self._socket, ssl.SSLSocket)
                     or not self._socket.pending()
                 ):
                     return
-                octets = self._socket.recv(READ_SIZE)
             error = None
         except (BlockingIOError, ssl.SSLWantReadError):
             return

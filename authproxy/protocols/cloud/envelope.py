@@ -13,6 +13,7 @@ from authproxy.frozen import frozen
 
 MAX_BODY = 256 * 1024
 MAX_DEPTH = 16
+_BLANKS = " \t\n\r"  # RFC 8259 §2: these may stand around a value
 MAX_TEXT = 1024  # characters of a text that is shown to somebody
 
 # Control characters, and those that turn the direction of what follows (S2).
@@ -87,11 +88,14 @@ def _load(body: bytes) -> object:
     if len(body) > MAX_BODY:
         raise MalformedAnswer(f"more than {MAX_BODY} octets")
     try:
-        content: object = _DECODER.decode(body.decode("utf-8"))
+        text = body.decode("utf-8").strip(_BLANKS)
+        content, end = _DECODER.raw_decode(text)
     except MalformedAnswer:
         raise
     except (ValueError, RecursionError):
         raise MalformedAnswer("not JSON") from None
+    if end != len(text):
+        raise MalformedAnswer("not JSON")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(content) > MAX_DEPTH:
         raise MalformedAnswer(f"nested deeper than {MAX_DEPTH}")
     return content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -329,6 +330,14 @@ def test_what_we_sign_is_believed() -> None:
     # A space may come as `+`: what is signed is the meaning.
     plus = signed(method="GET", query="txid=a%20b", body=b"")
     assert verify(replace(plus, query="txid=a+b"), skey_of=known, now=NOW).version is Version.V5
+
+
+@given(key=st.binary(max_size=300), path=st.text(max_size=300))
+def test_a_key_of_any_length_makes_the_digest_that_hmac_makes(key: bytes, path: str) -> None:
+    header = Signer(IKEY, Secret(key), HOST).authorization(date=DATE, method="POST", path=path, body=b"{}")
+    text = canonical(Version.V5, date=DATE, method="POST", host=HOST, path=path, params="", body=b"{}")
+    expected = f"{IKEY}:{hmac.new(key, text, hashlib.sha512).hexdigest()}"
+    assert base64.b64decode(header.removeprefix("Basic ")).decode() == expected
 
 
 def test_the_digest_may_be_upper_case_and_the_host_any_case() -> None:
