@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from authproxy.backends.cloud.failures import class_of_status
 from authproxy.backends.cloud.http1 import Reply
-from authproxy.frozen import frozen
 from authproxy.pipeline.ports import (
     CloudFailure,
     Device,
@@ -47,7 +47,7 @@ class Refused(CloudFailure):
         self.reply = reply
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """The user has not answered yet."""
 

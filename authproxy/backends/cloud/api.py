@@ -15,17 +15,17 @@ from authproxy.backends.cloud.http1 import Reply
 from authproxy.backends.cloud.pool import Pool
 from authproxy.backends.cloud.settings import CloudSettings
 from authproxy.backends.tls import host_name
-from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.dates import read_retry_after, write_date
 from authproxy.protocols.cloud.signing import Refusal, Signer, canonical_params
+from authproxy.value import value
 
 MOST_THROTTLED = 2  # retries after 429
 _BACK_OFF = (1.0, 2.0)  # seconds, where the service names no time
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Call:
     """One call. `repeatable`: sending it twice has the same effect as sending it once."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 
@@ -18,7 +18,7 @@ class CloudState(StrEnum):
     DOWN = "down"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CloudHealth:
     """Times are monotonic seconds, as the reactor counts them."""
 

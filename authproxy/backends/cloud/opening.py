@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -17,7 +18,6 @@ from authproxy.backends.cloud.proxy import OutboundProxy, ask_for_tunnel
 from authproxy.backends.cloud.stream import Stream
 from authproxy.backends.resolve import NameUnresolved, Resolver
 from authproxy.backends.tls import ServerCertificates, describe, host_name, is_untrusted
-from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.envelope import clean_text
@@ -26,7 +26,7 @@ NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
 CERTIFICATE_NOTED_FOR = 60.0  # seconds until the certificate's end is read again
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Peer:
     """The service to connect to. `host`: a name or an address."""
 

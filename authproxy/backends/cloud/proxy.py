@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred
 from authproxy.backends.cloud.failures import BrokenReply, NoReply, ReplyTimeout
 from authproxy.backends.cloud.stream import Stream
 from authproxy.backends.tls import describe
-from authproxy.frozen import frozen
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.secret import Secret
 
@@ -26,7 +25,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?")
 _GATEWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class OutboundProxy:
     host: str
     port: int = 80

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from authproxy.backends.cloud.pool import PoolLimits
 from authproxy.backends.cloud.proxy import OutboundProxy
 from authproxy.backends.tls import Trust
-from authproxy.frozen import frozen
 from authproxy.secret import Secret
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CloudSettings:
     """One application at one service. Times are in seconds."""
 

@@ -8,7 +8,6 @@ from authproxy.backends.directory.connect import Unusable
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
 from authproxy.backends.directory.ntlm import MECHANISM, Account, Exchange, NtlmFailed, NtlmUnusable
 from authproxy.backends.directory.settings import AuthType, Transport
-from authproxy.frozen import frozen
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.controls import (
     PASSWORD_POLICY,
@@ -28,6 +27,7 @@ from authproxy.protocols.ldap.requests import (
 from authproxy.protocols.ldap.responses import BindResponse, Result
 from authproxy.protocols.ldap.result import ResultCode, code_name, policy_cause, refusal_cause
 from authproxy.secret import Secret
+from authproxy.value import value
 
 # Asks for the reason of a refusal; a server that doesn't know it ignores it.
 _ASK_POLICY = encode_controls((Control(PASSWORD_POLICY),))
@@ -61,14 +61,14 @@ class NoVerdict(Exception):
     """The server's answer says nothing about the password. The text is for the log."""
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Right:
     """`grace_logins`: the password has expired, and so many more logins are allowed."""
 
     grace_logins: int | None = None
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Wrong:
     """`cause` is the audit's word for why."""
 
@@ -78,7 +78,7 @@ class Wrong:
 Proof = Right | Wrong
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Credentials:
     """Who binds. `name`: for a simple bind, usually a DN; `account`: for NTLM."""
 
@@ -87,7 +87,7 @@ class Credentials:
     password: Secret = field(repr=False)
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Binder:
     """Binds as the accounts of a section."""
 

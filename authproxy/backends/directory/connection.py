@@ -21,7 +21,6 @@ from zope.interface import implementer
 
 from authproxy.backends.deadline import Deadline
 from authproxy.backends.tls import ClientTls, describe, is_untrusted
-from authproxy.frozen import frozen
 from authproxy.protocols.ldap.ber import MalformedMessage
 from authproxy.protocols.ldap.controls import Control, decode_controls
 from authproxy.protocols.ldap.framing import Frame, Framer
@@ -46,6 +45,7 @@ from authproxy.protocols.ldap.responses import (
     decode_response,
 )
 from authproxy.protocols.ldap.result import ResultCode, code_name
+from authproxy.value import value
 
 # A login's answers are a few kilobytes; a user in a thousand groups is 100.
 MAX_MESSAGE = 1024 * 1024
@@ -88,7 +88,7 @@ class Receiver(Protocol):
     def lost(self, why: str) -> None: ...
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Found:
     """A search's answer. `references`: how many continuations it named; they aren't followed."""
 

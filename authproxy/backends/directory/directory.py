@@ -9,6 +9,7 @@ password counts once at each of them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from authproxy.backends.directory.binds import Credentials, NoVerdict, Proof, Right, Wrong
@@ -26,7 +27,6 @@ from authproxy.backends.directory.settings import AuthType, DirectorySettings, T
 from authproxy.backends.lockout import LockoutGuard, place_of
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates
-from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryUnavailable, PrimaryUnusable, RefusalKind, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
@@ -40,7 +40,7 @@ GroupsOf = Callable[[Server, User, float], Awaitable[tuple[frozenset[str], froze
 _REPEAT = 60.0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class DirectoryHealth:
     """`service_account`: why it was refused; "" if it wasn't."""
 

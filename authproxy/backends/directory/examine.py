@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from authproxy.backends.directory.connect import Unusable
 from authproxy.backends.directory.connection import LdapConnection
 from authproxy.backends.directory.names import domain_of
 from authproxy.backends.directory.root import Root
 from authproxy.backends.directory.settings import AuthType, DirectorySettings
-from authproxy.frozen import frozen
 from authproxy.protocols.ldap.dn import parse_dn
 from authproxy.protocols.ldap.filter import Present
 from authproxy.protocols.ldap.requests import NO_ATTRIBUTES, Scope, SearchRequest
@@ -18,7 +18,7 @@ from authproxy.protocols.ldap.result import ResultCode, code_name
 _AD_NAMES = frozenset({"samaccountname", "userprincipalname"})
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HostReport:
     """`problem` is "" if the service account could log in and see what it needs."""
 

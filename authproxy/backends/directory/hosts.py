@@ -13,7 +13,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 
 # Failed logins in a row after which probes alone don't make a host trustworthy, and for how many seconds.
@@ -39,7 +38,7 @@ class Probe(Protocol):
         """Raises NoAnswer. Has its own deadline."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class HostHealth:
     """For /readyz and the status page. `since`: how many seconds it has been so."""
 

@@ -6,6 +6,7 @@ With the very parts that a login uses, as the service account; nothing is bound 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from authproxy.backends.directory.connection import LdapConnection
 from authproxy.backends.directory.directory import Directory, is_member
@@ -14,13 +15,12 @@ from authproxy.backends.directory.identities import Identities
 from authproxy.backends.directory.lookup import User
 from authproxy.backends.directory.names import EntryName, read_name
 from authproxy.backends.directory.server import Server
-from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import Refused
 from authproxy.protocols.ldap.dn import Subtree
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Seen:
     """`username`: the one name used for everything that follows (R33). `admitted` None: no group is required."""
 

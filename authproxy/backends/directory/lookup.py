@@ -19,7 +19,6 @@ from authproxy.backends.directory.names import (
 from authproxy.backends.directory.ntlm import Account
 from authproxy.backends.directory.root import Forest, Root
 from authproxy.backends.directory.settings import AuthType, DirectorySettings
-from authproxy.frozen import frozen
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import Clock, Refused
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
@@ -28,6 +27,7 @@ from authproxy.protocols.ldap.filter import And, Equality, Filter, Or
 from authproxy.protocols.ldap.requests import RepeatedSearch, Scope, SearchRequest
 from authproxy.protocols.ldap.responses import SearchResultEntry
 from authproxy.protocols.ldap.result import ResultCode, code_name
+from authproxy.value import value
 
 ACCOUNT_NAME = "sAMAccountName"
 
@@ -44,7 +44,7 @@ _TWO = 2
 _ONE_PER_DOMAIN = 50
 
 
-@frozen
+@value(frozen=True, slots=True)
 class User:
     """An entry that may log in if the password is right."""
 

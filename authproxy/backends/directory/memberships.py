@@ -6,6 +6,7 @@ Nobody is outside a group because of an error: what restricts its members would 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from authproxy.backends.directory.connect import Unusable
 from authproxy.backends.directory.connection import LdapConnection
@@ -23,7 +24,6 @@ from authproxy.backends.directory.lookup import User
 from authproxy.backends.directory.names import EntryName, PlainName, domain_of
 from authproxy.backends.directory.root import Root
 from authproxy.backends.directory.server import Server
-from authproxy.frozen import frozen
 from authproxy.pipeline.ports import Clock, PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
 from authproxy.protocols.ldap.dn import DN, parse_dn
@@ -35,7 +35,7 @@ from authproxy.secret import Secret
 _FRESH = 300.0  # seconds
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class _Known:
     """MS-ADTS §2.2.12: a group that isn't security-enabled is in nobody's token."""
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from authproxy.frozen import frozen
 from authproxy.pipeline.username import canonical
 from authproxy.protocols.ldap.dn import DN, MalformedDN, parse_dn
+from authproxy.value import value
 
 
-@frozen
+@value(frozen=True, slots=True)
 class PlainName:
     """`alice`"""
 
     name: str
 
 
-@frozen
+@value(frozen=True, slots=True)
 class PrincipalName:
     """`alice@corp.example`"""
 
@@ -23,7 +23,7 @@ class PrincipalName:
     suffix: str
 
 
-@frozen
+@value(frozen=True, slots=True)
 class DomainName:
     """`CORP\\alice`; the domain is in its NetBIOS or its DNS form."""
 
@@ -31,7 +31,7 @@ class DomainName:
     name: str
 
 
-@frozen
+@value(frozen=True, slots=True)
 class EntryName:
     """`CN=alice,OU=People,DC=corp,DC=example`"""
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
 from authproxy.backends.directory.md4 import md4
-from authproxy.frozen import frozen
 from authproxy.secret import Secret
 
 MECHANISM = "GSS-SPNEGO"
@@ -52,7 +52,7 @@ class PasswordNotText(Exception):
     """NTLM hashes characters, and these octets aren't text."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Account:
     """The account to bind as. `domain`: NetBIOS or DNS name; "" if `name` is a user principal name, or for the server's
     own.

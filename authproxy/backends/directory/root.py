@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from authproxy.backends.directory.connection import LdapConnection
-from authproxy.frozen import frozen
 from authproxy.pipeline.ports import Clock
 from authproxy.protocols.ldap.dn import DN, MalformedDN, Subtree, parse_dn
 from authproxy.protocols.ldap.filter import And, Equality, Present
@@ -21,7 +21,7 @@ _MOST_DOMAINS = 1000
 _FRESH, _RETRY = 3600.0, 60.0  # seconds
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Root:
     active_directory: bool = False
     naming_contexts: tuple[str, ...] = ()

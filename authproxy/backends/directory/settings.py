@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.tls import Trust
-from authproxy.frozen import frozen
 from authproxy.protocols.ldap.dn import Subtree, parse_dn
 from authproxy.protocols.ldap.filter import Filter
 from authproxy.secret import Secret
@@ -26,7 +25,7 @@ class AuthType(StrEnum):
     NTLM2 = "ntlm2"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Host:
     """One server. `tls_name`: what its certificate says when that isn't `address` (T6)."""
 
@@ -38,7 +37,7 @@ class Host:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Connections are kept for each host; the waiting are counted for each kind of them. Times in seconds."""
 
@@ -53,7 +52,7 @@ class Limits:
     age: float = 3600
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class DirectorySettings:
     """`timeout`: seconds for one login at the directory, all hosts together (A6).
 

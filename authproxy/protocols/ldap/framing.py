@@ -5,8 +5,8 @@ Serves both roles: a relay forwards `frame.octets` untouched, an endpoint decode
 
 from __future__ import annotations
 
-from authproxy.frozen import frozen
 from authproxy.protocols.ldap.ber import SEQUENCE, Cursor, MalformedMessage, read_header
+from authproxy.value import value
 
 CONTROLS = 0xA0
 EXTENDED_RESPONSE = 0x78
@@ -15,7 +15,7 @@ _CLASS = 0xC0
 _APPLICATION = 0x40
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Frame:
     """One message. The operation's content is `octets[start:stop]`; controls, if any, follow it."""
 

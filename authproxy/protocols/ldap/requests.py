@@ -6,13 +6,13 @@ from dataclasses import field
 from enum import IntEnum
 from typing import TypeVar
 
-from authproxy.frozen import frozen
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor, MalformedMessage
 from authproxy.protocols.ldap.controls import Control, encode_controls
 from authproxy.protocols.ldap.filter import AND, And, Filter, Present, decode_filter, encode_filter
 from authproxy.protocols.ldap.framing import Frame
 from authproxy.secret import Secret
+from authproxy.value import value
 
 E = TypeVar("E", bound=IntEnum)
 
@@ -54,12 +54,12 @@ class Dereference(IntEnum):
     ALWAYS = 3
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Simple:
     password: Secret = field(repr=False)
 
 
-@frozen
+@value(frozen=True, slots=True)
 class Sasl:
     """`credentials` None: the field is absent, which isn't the same as empty (§4.2)."""
 
@@ -67,26 +67,26 @@ class Sasl:
     credentials: Secret | None = field(default=None, repr=False)
 
 
-@frozen
+@value(frozen=True, slots=True)
 class OtherChoice:
     """An authentication choice outside RFC 4511, such as Active Directory's [9] to [11]."""
 
     tag: int
 
 
-@frozen
+@value(frozen=True, slots=True)
 class BindRequest:
     name: str
     authentication: Simple | Sasl | OtherChoice
     version: int = 3
 
 
-@frozen
+@value(frozen=True, slots=True)
 class UnbindRequest:
     pass
 
 
-@frozen
+@value(frozen=True, slots=True)
 class SearchRequest:
     """Limits: 0 means none; `time_limit` in seconds. Without attributes: all user attributes (see NO_ATTRIBUTES)."""
 
@@ -100,7 +100,7 @@ class SearchRequest:
     dereference: Dereference = Dereference.NEVER
 
 
-@frozen
+@value(frozen=True, slots=True)
 class EncodedSearch:
     """A SearchRequest, encoded already."""
 
@@ -139,18 +139,18 @@ class RepeatedSearch:
         return EncodedSearch(octets, self._size_limit)
 
 
-@frozen
+@value(frozen=True, slots=True)
 class AbandonRequest:
     message_id: int
 
 
-@frozen
+@value(frozen=True, slots=True)
 class ExtendedRequest:
     name: str
     value: bytes | None = None
 
 
-@frozen
+@value(frozen=True, slots=True)
 class OtherRequest:
     """An operation that isn't decoded here; its octets are in the frame."""
 
