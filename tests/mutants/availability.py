@@ -137,7 +137,7 @@ MUTATIONS = (
         ("A7",),
         "each login asks a cloud that is known to be away",
         "backends/cloud/guarded.py",
-        "        self._refuse_if_open()\n        asking =",
+        "            self._refuse_if_open()\n        asking =",
         "        asking =",
         ("backends/cloud/test_guarded.py::test_an_outage_is_met_by_few_and_told_to_the_rest_at_once",),
     ),

@@ -284,7 +284,7 @@ MUTATIONS = (
         "a user whose logins fail opens the breaker without a probe",
         "backends/cloud/breaker.py",
         "        self._state = NEXT[self._state, Event.TRIPPED]\n        return True\n",
-        "        self._state, self._failure, self.opened_at = State.OPEN, failure, now\n        return True\n",
+        "        self._state, self.failure, self.opened_at = State.OPEN, failure, now\n        return True\n",
         ("backends/cloud/test_breaker.py::test_three_failures_and_a_probe_open_it",),
     ),
     Mutation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -82,13 +82,13 @@ class Api:
                 else:
                     raise
 
-    async def _send(self, call: Call, deadline: float, *, alone: bool) -> Reply:
+    def _send(self, call: Call, deadline: float, *, alone: bool) -> Awaitable[Reply]:
         if self._settings.api_timeout:
             deadline = min(deadline, self._reactor.seconds() + self._settings.api_timeout)
         request = self._octets(call)
         if alone:
-            return await self._pool.send_alone(request, deadline)
-        return await self._pool.send(request, deadline, repeatable=call.repeatable)
+            return self._pool.send_alone(request, deadline)
+        return self._pool.send(request, deadline, repeatable=call.repeatable)
 
     def _octets(self, call: Call) -> bytes:
         path = f"/auth/v2/{call.endpoint}"

@@ -48,17 +48,12 @@ class Breaker:
         self._state = State.CLOSED
         self._in_a_row = 0
         self._counted: deque[tuple[float, bool]] = deque(maxlen=_MOST_COUNTED)
-        self._failure: CloudFailure | None = None
+        self.failure: CloudFailure | None = None  # what the probe met; None unless the breaker is open
         self.opened_at: float | None = None
 
     @property
     def state(self) -> State:
         return self._state
-
-    @property
-    def failure(self) -> CloudFailure | None:
-        """What the probe met; None unless the breaker is open."""
-        return self._failure
 
     def noted(self, failure: CloudFailure | None, now: float) -> bool:
         """An exchange has ended, with `failure` or well. True: send the probe."""
@@ -70,7 +65,7 @@ class Breaker:
         self._counted.append((now, failed))
         while self._counted[0][0] < now - WINDOW:
             self._counted.popleft()
-        if self._state is not State.CLOSED or not failed or not self._is_tripped():
+        if not failed or self._state is not State.CLOSED or not self._is_tripped():
             return False
         self._state = NEXT[self._state, Event.TRIPPED]
         return True
@@ -86,11 +81,11 @@ class Breaker:
         outage = failure is not None and failure.failure in OUTAGE
         self._state = NEXT[before, Event.PROBE_MET_OUTAGE if outage else Event.PROBE_ANSWERED]
         if outage:
-            self._failure = failure
+            self.failure = failure
             if before is not State.OPEN:
                 self.opened_at = now
             return before is not State.OPEN
-        self._failure = self.opened_at = None
+        self.failure = self.opened_at = None
         self._in_a_row = 0
         self._counted.clear()
         return before is State.OPEN

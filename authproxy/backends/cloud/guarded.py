@@ -95,8 +95,9 @@ class GuardedCloud:
 
     async def preauth(self, request: AuthRequest, username: str) -> Preauth:
         """Raises CloudFailure, at once while the breaker is open, and as soon as it opens."""
-        self._hear_of_recovery()
-        self._refuse_if_open()
+        if self._breaker.failure is not None:
+            self._hear_of_recovery()
+            self._refuse_if_open()
         asking = _Asking(self._cloud.preauth(request, username))
         self._asking.add(asking)
         try:

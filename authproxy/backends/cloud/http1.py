@@ -63,7 +63,7 @@ class Connection:
         """
         if not self._stream.is_open:
             raise NoReply("the connection has ended")
-        answered = self._answered = Deferred(lambda _: self.close())
+        answered = self._answered = Deferred(self._cancelled)
         self._deadline.begin(deadline)
         self._stream.write(request)
         return answered
@@ -108,6 +108,9 @@ class Connection:
             self._fail(_failure(error, began=answering is not None))
 
     # ---- within
+
+    def _cancelled(self, answered: Deferred[Reply]) -> None:
+        self.close()
 
     def _timed_out(self) -> None:
         self._fail(

@@ -29,7 +29,8 @@ class Pace:
         """`threshold`: seconds from which an answer is slow."""
         self._threshold = threshold
         self._tempo = Tempo.QUICK
-        self._took: deque[tuple[float, float]] = deque(maxlen=COUNTED)
+        self._took: deque[tuple[float, bool]] = deque(maxlen=COUNTED)  # when, and whether it was slow
+        self._slow = 0  # how many of them were
         self._quick_probes = 0
         self._probed_at: float | None = None
 
@@ -39,14 +40,17 @@ class Pace:
 
     def took(self, seconds: float, now: float) -> bool:
         """A login's call was answered after so many seconds. True: send the probe."""
-        self._took.append((now, seconds))
-        if self._tempo is not Tempo.QUICK or len(self._took) < COUNTED:
+        slow = seconds >= self._threshold
+        if len(self._took) == COUNTED:
+            self._slow -= self._took[0][1]
+        self._took.append((now, slow))
+        self._slow += slow
+        # The median is slow when more than half of them are.
+        if self._slow <= COUNTED // 2 or len(self._took) < COUNTED or now - self._took[0][0] > WINDOW:
+            return False
+        if self._tempo is not Tempo.QUICK:
             return False
         if self._probed_at is not None and now - self._probed_at < PAUSE:
-            return False
-        # The median is slow when more than half of them are.
-        slow = [each for _, each in self._took if each >= self._threshold]
-        if len(slow) <= COUNTED // 2 or now - self._took[0][0] > WINDOW:
             return False
         self._tempo = Tempo.SUSPECT
         return True
@@ -58,6 +62,7 @@ class Pace:
         self._probed_at = now
         if self._tempo is Tempo.SUSPECT:
             self._took.clear()
+            self._slow = 0
             slow = seconds is not None and seconds >= self._threshold
             self._tempo = Tempo.SLOW if slow else Tempo.QUICK
             self._quick_probes = 0

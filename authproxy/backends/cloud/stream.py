@@ -54,18 +54,14 @@ class Stream:
         self._descriptor = connected.fileno()
         self._unsent = b""
         self._handshake: Deferred[None] | None = None
-        self._open = True
+        self.is_open = True
         self.receiver: Receiver = _Nobody()
         reactor.addReader(self)
 
     @property
-    def is_open(self) -> bool:
-        return self._open
-
-    @property
     def is_quiet(self) -> bool:
         """Whether it is open, and nothing unread has arrived, neither octets nor an end."""
-        if not self._open:
+        if not self.is_open:
             return False
         try:
             # Past TLS, and left where it is.
@@ -79,7 +75,7 @@ class Stream:
     @property
     def peer_certificate(self) -> dict[str, Any]:
         """As the ssl module gives it; empty without TLS."""
-        if isinstance(self._socket, ssl.SSLSocket) and self._open:
+        if isinstance(self._socket, ssl.SSLSocket) and self.is_open:
             return self._socket.getpeercert() or {}
         return {}
 
@@ -104,7 +100,7 @@ class Stream:
         return handshake
 
     def write(self, octets: bytes) -> None:
-        if not self._open:
+        if not self.is_open:
             return
         if self._unsent:
             if len(self._unsent) + len(octets) > MAX_UNSENT:
@@ -119,9 +115,9 @@ class Stream:
 
     def close(self) -> None:
         """Close it at once, without telling the receiver."""
-        if not self._open:
+        if not self.is_open:
             return
-        self._open = False
+        self.is_open = False
         self._reactor.removeReader(self)
         self._reactor.removeWriter(self)
         self._unsent = b""
@@ -142,7 +138,7 @@ class Stream:
         return "cloud"
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's
-        if not self._open:
+        if not self.is_open:
             return
         if self._handshake is not None:
             self._shake_hands()
@@ -156,7 +152,7 @@ class Stream:
                 # has decrypted already, and the reactor doesn't know of it.
                 if (
                     len(octets) < READ_SIZE
-                    or not self._open
+                    or not self.is_open
                     or not isinstance(self._socket, ssl.SSLSocket)
                     or not self._socket.pending()
                 ):
@@ -174,7 +170,7 @@ class Stream:
         self._end(error)
 
     def doWrite(self) -> None:  # noqa: N802 - Twisted's
-        if not self._open:
+        if not self.is_open:
             return
         self._reactor.removeWriter(self)
         if self._handshake is not None:
@@ -229,7 +225,7 @@ class Stream:
         self._reactor.callLater(0, self._end, error)
 
     def _end(self, error: Exception | None) -> None:
-        if not self._open:
+        if not self.is_open:
             return
         handshake, receiver = self._handshake, self.receiver
         self.close()

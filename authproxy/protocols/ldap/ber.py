@@ -165,6 +165,8 @@ def tlv(tag: int, content: bytes) -> bytes:
     length = len(content)
     if length < 0x80:
         return b"%c%c%b" % (tag, length, content)
+    if length < 0x100:
+        return b"%c\x81%c%b" % (tag, length, content)
     count = (length.bit_length() + 7) // 8
     return bytes((tag, 0x80 | count)) + length.to_bytes(count, "big") + content
 
