@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 # A clock counts in steps: what is left below this is nothing. Seconds.
-_GRAIN = 1e-6
+GRAIN = 1e-6
 
 
 def _tell_nobody() -> None: ...
@@ -38,6 +38,11 @@ class Deadline:
             self._timer.cancel()
             self._set(at)
 
+    def begin_if_sooner(self, at: float) -> None:
+        """Wait until this time, unless it waits for a sooner one."""
+        if self._at is None or at < self._at:
+            self.begin(at)
+
     def over(self) -> None:
         """What was waited for has come."""
         self._at = None
@@ -62,7 +67,7 @@ class Deadline:
         self._timer = None
         if self._at is None:
             return
-        if self._at - self._reactor.seconds() > _GRAIN:
+        if self._at - self._reactor.seconds() > GRAIN:
             self._set(self._at)
         else:
             self._at = None

@@ -90,3 +90,14 @@ def test_ended_it_tells_nobody_and_holds_nobody() -> None:
     there = weakref.ref(wait)
     del wait
     assert there() is None, "and needs no search for garbage"
+
+
+def test_a_later_deadline_doesnt_replace_a_sooner_one() -> None:
+    wait = Wait()
+    for at in (5.0, 7.0, 3.0, 9.0):
+        wait.deadline.begin_if_sooner(at)
+    wait.clock.pump([1.0] * 10)
+    assert wait.late == [3.0]
+    wait.deadline.begin_if_sooner(12.0)
+    wait.clock.pump([1.0] * 2)
+    assert wait.late == [3.0, 12.0]

@@ -54,8 +54,8 @@ MUTATIONS = (
         ("L1",),
         "an element may run past its parent",
         _BER,
-        "        if stop > end:\n",
-        "        if stop > len(octets):\n",
+        "    if stop > end:\n",
+        "    if stop > len(octets):\n",
         ("protocols/ldap/test_ber.py::test_an_element_doesnt_look_past_its_parent",),
     ),
     Mutation(

@@ -8,6 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from authproxy.backends.deadline import GRAIN, Deadline
+
 
 class Kept(Protocol):
     """What a pool needs of a connection. `opened` is in the reactor's seconds."""
@@ -54,7 +56,8 @@ class Pool(Generic[C]):
         self._age_limit = age
         self._reactor = reactor
         self._idle: list[tuple[float, C]] = []  # until when; the last one used is the first one taken
-        self._waiting: deque[Deferred[None]] = deque()
+        self._waiting: deque[tuple[float, Deferred[None]]] = deque()  # each until its deadline
+        self._soonest = Deadline(reactor, self._give_up)
         self._sweep: Any = None
         self._closed = False
 
@@ -87,6 +90,8 @@ class Pool(Generic[C]):
         """Close idle connections now, and the others when they come back."""
         self._closed = True
         self._stop_sweeping()
+        if not self._waiting:
+            self._soonest.stop()
         idle, self._idle = self._idle, []
         for _, connection in idle:
             connection.unbind()
@@ -97,27 +102,30 @@ class Pool(Generic[C]):
         if len(self._waiting) >= self._most_waiting:
             raise Overloaded(f"{len(self._waiting)} logins wait for a connection already")
         turn: Deferred[None] = Deferred()
-        self._waiting.append(turn)
-        left = max(0.0, deadline - self._reactor.seconds())
-        timer = self._reactor.callLater(left, self._give_up, turn)
+        waits = (deadline, turn)
+        self._waiting.append(waits)
+        self._soonest.begin_if_sooner(deadline)
         try:
             await turn
         except CancelledError:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
+            if waits in self._waiting:
+                self._waiting.remove(waits)
             raise
-        finally:
-            if timer.active():
-                timer.cancel()
 
-    def _give_up(self, turn: Deferred[None]) -> None:
-        self._waiting.remove(turn)
-        turn.errback(Overloaded("no connection became free in time"))
+    def _give_up(self) -> None:
+        """The soonest deadline is over, perhaps of one that had its turn."""
+        over = self._reactor.seconds() + GRAIN
+        late = [waits for waits in self._waiting if waits[0] <= over]
+        self._waiting = deque([waits for waits in self._waiting if waits[0] > over])
+        for deadline, _ in self._waiting:
+            self._soonest.begin_if_sooner(deadline)
+        for _, turn in late:
+            turn.errback(Overloaded("no connection became free in time"))
 
     def _pass_on(self) -> None:
         """The oldest that waits goes on; nobody: one more is free."""
         if self._waiting:
-            self._waiting.popleft().callback(None)
+            self._waiting.popleft()[1].callback(None)
         else:
             self._free += 1
 

@@ -51,17 +51,48 @@ def read_header(octets: bytes | bytearray, at: int, end: int) -> tuple[int, int,
     return tag, start + count, int.from_bytes(octets[start : start + count], "big")
 
 
-def expect(octets: bytes, at: int, end: int, wanted: int) -> tuple[int, int]:
-    """(start, stop) of the content of the element at `at`, which has this tag. Raises MalformedMessage.
+# ---- one element, for what every login reads; all raise MalformedMessage
 
-    For what every login reads: nested elements without a Cursor each.
-    """
-    # The short form by hand; whatever isn't plainly right is for the Cursor to judge.
+
+def element(octets: bytes, at: int, end: int) -> tuple[int, int, int]:
+    """(tag, start, stop) of the element at `at`."""
+    # The short form by hand: nearly every element of a login is one.
+    if end - at >= 2 and (length := octets[at + 1]) < 0x80 and (tag := octets[at]) & _HIGH_TAG != _HIGH_TAG:
+        start = at + 2
+    else:
+        header = read_header(octets, at, end)
+        if header is None:
+            raise MalformedMessage("truncated", "an element is missing or its header is cut")
+        tag, start, length = header
+    stop = start + length
+    if stop > end:
+        raise MalformedMessage("truncated", f"an element of {length} octets runs past its parent")
+    return tag, start, stop
+
+
+def expect(octets: bytes, at: int, end: int, wanted: int) -> tuple[int, int]:
+    """(start, stop) of the content of the element at `at`, which has this tag."""
+    # As `element` does; whatever isn't plainly right is for it to judge.
     if end - at >= 2 and octets[at] == wanted and (length := octets[at + 1]) < 0x80:
         stop = at + 2 + length
         if stop <= end:
             return at + 2, stop
-    return Cursor(octets, at, end).expect(wanted)
+    tag, start, stop = element(octets, at, end)
+    if tag != wanted:
+        raise MalformedMessage("tag", f"tag 0x{tag:02x} where 0x{wanted:02x} belongs")
+    return start, stop
+
+
+def number(octets: bytes, start: int, stop: int) -> int:
+    """The content of an integer. A number from 0 to 2^31-1: LDAP has no other (RFC 4511 §4.1.1)."""
+    if stop - start == 1 and (only := octets[start]) < 0x80:
+        return only
+    if not 1 <= stop - start <= _MOST_INTEGER_OCTETS or octets[start] >= 0x80:
+        raise MalformedMessage("integer", "a number is empty, negative or above 2^31-1")
+    return int.from_bytes(octets[start:stop], "big")
+
+
+# ---- one after the other
 
 
 class Cursor:
@@ -84,38 +115,15 @@ class Cursor:
 
     def element(self) -> tuple[int, int, int]:
         """(tag, start, stop) of the next element."""
-        octets, at, end = self._octets, self._at, self._end
-        # The short form by hand: nearly every element of a login is one.
-        if (
-            end - at >= 2
-            and (length := octets[at + 1]) < 0x80
-            and (tag := octets[at]) & _HIGH_TAG != _HIGH_TAG
-        ):
-            start = at + 2
-        else:
-            header = read_header(octets, at, end)
-            if header is None:
-                raise MalformedMessage("truncated", "an element is missing or its header is cut")
-            tag, start, length = header
-        stop = start + length
-        if stop > end:
-            raise MalformedMessage("truncated", f"an element of {length} octets runs past its parent")
-        self._at = stop
-        return tag, start, stop
+        found = element(self._octets, self._at, self._end)
+        self._at = found[2]
+        return found
 
     def expect(self, wanted: int) -> tuple[int, int]:
         """(start, stop) of the next element, which has this tag."""
-        octets, at, end = self._octets, self._at, self._end
-        # As `element` does; whatever isn't plainly right is for it to judge.
-        if end - at >= 2 and octets[at] == wanted and (length := octets[at + 1]) < 0x80:
-            stop = at + 2 + length
-            if stop <= end:
-                self._at = stop
-                return at + 2, stop
-        tag, start, stop = self.element()
-        if tag != wanted:
-            raise MalformedMessage("tag", f"tag 0x{tag:02x} where 0x{wanted:02x} belongs")
-        return start, stop
+        found = expect(self._octets, self._at, self._end, wanted)
+        self._at = found[1]
+        return found
 
     def enter(self, wanted: int) -> Cursor:
         """A cursor over the content of the next element."""
@@ -131,13 +139,8 @@ class Cursor:
         return utf8(self._octets[start:stop])
 
     def integer(self, wanted: int = INTEGER) -> int:
-        """A number from 0 to 2^31-1: LDAP has no other (RFC 4511 §4.1.1)."""
         start, stop = self.expect(wanted)
-        if stop - start == 1 and (only := self._octets[start]) < 0x80:
-            return only
-        if not 1 <= stop - start <= _MOST_INTEGER_OCTETS or self._octets[start] >= 0x80:
-            raise MalformedMessage("integer", "a number is empty, negative or above 2^31-1")
-        return int.from_bytes(self._octets[start:stop], "big")
+        return number(self._octets, start, stop)
 
     def boolean(self, wanted: int = BOOLEAN) -> bool:
         """RFC 4511 §5.1 wants 0xFF for true; any octet but zero is taken for it (L1)."""

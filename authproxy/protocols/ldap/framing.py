@@ -5,7 +5,16 @@ Serves both roles: a relay forwards `frame.octets` untouched, an endpoint decode
 
 from __future__ import annotations
 
-from authproxy.protocols.ldap.ber import SEQUENCE, Cursor, MalformedMessage, read_header
+from authproxy.protocols.ldap.ber import (
+    INTEGER,
+    SEQUENCE,
+    Cursor,
+    MalformedMessage,
+    element,
+    expect,
+    number,
+    read_header,
+)
 from authproxy.value import value
 
 CONTROLS = 0xA0
@@ -92,14 +101,16 @@ def frame_of(octets: bytes, *, unsolicited: bool = False) -> Frame:
 
 def _open(octets: bytes, at: int, unsolicited: bool) -> Frame:
     """A whole message whose content starts at `at`: id, operation, perhaps controls, and nothing else."""
-    cursor = Cursor(octets, at, len(octets))
-    message_id = cursor.integer()
-    tag, start, stop = cursor.element()
+    end = len(octets)
+    start, at = expect(octets, at, end, INTEGER)
+    message_id = number(octets, start, at)
+    tag, start, stop = element(octets, at, end)
     if tag & _CLASS != _APPLICATION:
         raise MalformedMessage("operation", f"tag 0x{tag:02x} is no operation")
     if message_id == 0 and not (unsolicited and tag == EXTENDED_RESPONSE):
         raise MalformedMessage("message_id", "message id 0")
-    if stop != len(octets):
+    if stop != end:
+        cursor = Cursor(octets, stop, end)
         cursor.expect(CONTROLS)
         cursor.finish()
     return Frame(message_id, tag, octets, start, stop)

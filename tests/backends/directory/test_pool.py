@@ -106,6 +106,32 @@ def test_nobody_waits_for_ever() -> None:
     assert later == ["done"]
 
 
+def test_each_waits_until_its_own_deadline() -> None:
+    desk = Desk(size=1)
+    desk.use(100)
+    outcomes = {patience: desk.use(patience) for patience in (7, 3, 9, 5)}
+    for second in range(1, 11):
+        desk.clock.advance(1)
+        assert {patience for patience, outcome in outcomes.items() if outcome} == {
+            patience for patience in outcomes if patience <= second
+        }
+    assert desk.clock.getDelayedCalls() == []
+
+
+def test_whoever_had_a_turn_is_not_late() -> None:
+    desk = Desk(size=1)
+    desk.use()
+    first, second = desk.use(3), desk.use(9)
+    desk.finish()
+    desk.clock.advance(5)
+    assert (first, second) == ([], [])
+    desk.finish()
+    desk.clock.advance(5)
+    assert (first, second) == (["done"], [])
+    desk.finish()
+    assert second == ["done"]
+
+
 def test_the_queue_is_bounded() -> None:
     desk = Desk(size=1, waiting=1)
     desk.use()
