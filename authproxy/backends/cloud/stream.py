@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -63,14 +64,9 @@ class Stream:
         """Whether it is open, and nothing unread has arrived, neither octets nor an end."""
         if not self.is_open:
             return False
-        try:
-            # Past TLS, and left where it is.
-            socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        arrived = select.poll()  # past TLS; asked, because the reactor may not have been told yet
+        arrived.register(self._descriptor, select.POLLIN)
+        return not arrived.poll(0)
 
     @property
     def peer_certificate(self) -> dict[str, Any]:
