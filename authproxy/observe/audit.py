@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from authproxy.observe.event_log import EventLog
-from authproxy.observe.lines import json_line, timestamp
+from authproxy.observe.lines import json_line, readable_json, timestamp
 from authproxy.observe.log import Log
 from authproxy.observe.rotating_file import RotatingFile
 from authproxy.observe.writer import LineWriter, OutletFailed
@@ -168,39 +168,52 @@ class AuditInLog:
 def encode(event: AuditEvent) -> str:
     """The event as one line of JSON, as json_line would write it.
 
-    Written by hand because every login passes here: 1.5 µs instead of 4.2.
+    Written by hand because every login passes here twice, at a fifth of the price. Neighbours of which there are few
+    different ones are one piece.
     """
-    text, maybe, known = encode_basestring, _text_or_null, _one_of_few
-    (at, msg, username, dn, stage, status, client_ip, section, ikey, factor, hostname, login) = event[:12]
-    (user, decision, reason, cause, detail, primary, cloud, client, nas_ip, txid, fail_open, why) = event[12:]
+    text, null = encode_basestring, "null"
+    (
+        at, msg, username, dn, stage, status, client_ip, section, ikey, factor, hostname, login, user,
+        decision, reason, cause, detail, primary, cloud, client, nas_ip, txid, fail_open, why,
+    ) = event  # fmt: skip
     line = (
-        f'{{"timestamp":"{at}","msg":{text(msg)},"username":{text(username)},"dn":{maybe(dn)},'
-        f'"auth_stage":"{stage}","status":"{status}","client_ip":{maybe(client_ip)},'
-        f'"server_section":{known(section)},"server_section_ikey":{known(ikey)},'
-        f'"factor":{known(factor)},"hostname":{known(hostname)},"login":{text(login)},"user":{maybe(user)},'
-        f'"decision":{known(decision)},"reason":{known(reason)},"cause":{known(cause)},'
-        f'"detail":{maybe(detail)},"primary_ms":{_number(primary)},"cloud_ms":{_number(cloud)},'
-        f'"client":{known(client)},"nas_ip":{known(nas_ip)},"txid":{maybe(txid)},'
-        f'"fail_open":{"true" if fail_open else "false"},"why":{known(why)}}}'
+        f'{{"timestamp":"{at}","msg":{_message(msg)},"username":{text(username)},'
+        f'"dn":{null if dn is None else text(dn)},{_step(stage, status)},'
+        f'"client_ip":{null if client_ip is None else text(client_ip)},'
+        f'{_place(section, ikey, factor, hostname)},"login":{text(login)},'
+        f'"user":{null if user is None else text(user)},{_outcome(decision, reason, cause)},'
+        f'"detail":{null if detail is None else text(detail)},'
+        f'"primary_ms":{_number(primary)},"cloud_ms":{_number(cloud)},{_peer(client, nas_ip)},'
+        f'"txid":{null if txid is None else text(txid)},{_door(fail_open, why)}}}'
     )
-    return line if _is_printable(line) else json_line(event._asdict())
+    # As isprintable, which looks at each character. In JSON every control of ASCII but the last is an escape.
+    printable = _DELETE not in line if line.isascii() else line.isprintable()
+    return line if printable else json_line(event._asdict())
 
 
-def _is_printable(line: str) -> bool:
-    """As str.isprintable, which looks at each character. In JSON every control of ASCII but the last is an escape."""
-    return _DELETE not in line if line.isascii() else line.isprintable()
+def _piece(*names: str) -> Callable[..., str]:
+    """Writes the members of these names. It remembers them: what it is for is the same in line after line."""
+
+    @lru_cache(maxsize=1024)
+    def piece(*values: str | bool | None) -> str:
+        return readable_json(dict(zip(names, values, strict=True)))[1:-1]
+
+    return piece
 
 
-def _text_or_null(text: str | None) -> str:
-    return "null" if text is None else encode_basestring(text)
+_step = _piece("auth_stage", "status")
+_place = _piece("server_section", "server_section_ikey", "factor", "hostname")
+_outcome = _piece("decision", "reason", "cause")
+_peer = _piece("client", "nas_ip")
+_door = _piece("fail_open", "why")
+_message = lru_cache(maxsize=1024)(encode_basestring)
 
 
-# What comes from the configuration or from code, and is the same in line after line.
-_one_of_few = lru_cache(maxsize=1024)(_text_or_null)
-
-
+@lru_cache(maxsize=1024)
 def _number(number: float | None) -> str:
-    return "null" if number is None else repr(number)
+    return (
+        "null" if number is None else repr(number)
+    )  # to tenths of milliseconds, so there are few of them, too
 
 
 def _octets(event: AuditEvent) -> bytes:

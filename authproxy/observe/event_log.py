@@ -13,7 +13,7 @@ from pathlib import Path
 
 from authproxy.observe.failures import describe
 from authproxy.observe.flood import FloodGate, Suppressed
-from authproxy.observe.lines import Event, Severity, as_json, as_message, as_text
+from authproxy.observe.lines import Event, OwnText, Severity, as_json, as_message, as_text
 from authproxy.observe.outlets import (
     FACILITIES,
     JOURNAL_SOCKET,
@@ -28,8 +28,7 @@ from authproxy.observe.rotating_file import RotatingFile
 from authproxy.observe.writer import LineWriter, Outlet, OutletFailed
 
 FILE_NAME = "authproxy.log"
-# One line a login, and every open door: these are never too many.
-UNLIMITED = frozenset({"login.decided", "login.let_in_by_fail_open", "login.let_in_by_primary_only"})
+_WARN, _INFO = Severity.WARN, Severity.INFO  # looked up once, not for each login
 _SWEEP = 5.0  # seconds between looks for floods that are over
 
 Format = Callable[[Event], bytes]
@@ -102,6 +101,15 @@ class EventLog:
     def failure(self, event: str, error: BaseException, /, **fields: object) -> None:
         self._emit(Severity.ERROR, event, {**fields, **describe(error)})
 
+    def login(self, at: float, event: str, fields: OwnText, *, warns: bool) -> None:
+        """A line for each login that is decided: none of them is ever too many. `at`: seconds since 1970. `warns`: an
+        open door let it in (F8).
+        """
+        with self._lock:
+            if not 0 <= self._sweep_at - at <= _SWEEP:
+                self.sweep()
+            self._write(Event(at, _WARN if warns else _INFO, event, fields))
+
     def warn_now(self, event: str, timeout: float, fields: Mapping[str, object]) -> None:
         """Return when at least one outlet has the warning. Raises OutletFailed."""
         happened = Event(self._clock(), Severity.WARN, event, fields)
@@ -147,7 +155,7 @@ class EventLog:
         with self._lock:
             if not 0 <= self._sweep_at - now <= _SWEEP:
                 self.sweep()
-            if name in UNLIMITED or self._flood.admits(now, severity, name, fields):
+            if self._flood.admits(now, severity, name, fields):
                 self._write(Event(now, severity, name, fields))
 
     def _write(self, event: Event) -> None:

@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 
 from authproxy import __version__
+from authproxy.observe.decisions import Decisions
 from authproxy.observe.durations import Durations
 from authproxy.observe.process import ProcessCollector
 from authproxy.observe.scraped import Scraped
@@ -45,19 +46,14 @@ class SectionMetrics:
     def __init__(self, metrics: Metrics, section: str) -> None:
         self._metrics = metrics
         self._section = section
-        self._decided: dict[tuple[str, str], Counter] = {}
+        self._decisions = metrics.decisions
         self.primary_seconds: Callable[[float], None] = metrics.primary.of(section).observe
         self.cloud_seconds: Callable[[float], None] = metrics.cloud.of(section).observe
         for cause in _OPENING:
             metrics.fail_open.labels(section, cause)
 
     def decided(self, decision: str, reason: str) -> None:
-        key = (decision, reason)
-        counter = self._decided.get(key)
-        if counter is None:
-            counter = self._metrics.decisions.labels(self._section, decision, reason)
-            self._decided[key] = counter
-        counter.inc()
+        self._decisions.count(self._section, decision, reason)
 
     def failed_closed(self, why: str) -> None:
         self._metrics.fail_closed.labels(self._section, self._metrics.known_cause(why)).inc()
@@ -73,11 +69,8 @@ class Metrics:
         # A second series for each counter, which nobody reads.
         disable_created_metrics()
         self.registry = registry = CollectorRegistry(auto_describe=False)
-        self.decisions = Counter(
-            "authproxy_decisions_total",
-            "Logins decided, by section, decision and reason.",
-            ("section", "decision", "reason"),
-            registry=registry,
+        self.decisions = Decisions(
+            "authproxy_decisions", "Logins decided, by section, decision and reason.", registry
         )
         self.fail_open = Counter(
             "authproxy_fail_open_total",

@@ -92,11 +92,12 @@ class LineWriter:
         """Queue a line; never blocks. `line` ends with its newline, if the outlet uses them. For one
         thread at a time.
         """
+        size = len(line)
         waiting = self._octets_in - self._octets_out
-        if len(self._lines) >= self._capacity or waiting + len(line) > self._most_octets:
+        if len(self._lines) >= self._capacity or waiting + size > self._most_octets:
             self.lost += 1
             return
-        self._octets_in += len(line)
+        self._octets_in += size
         self._lines.append(line)
         if not self._wake.is_set():
             self._wake.set()
@@ -186,12 +187,12 @@ class LineWriter:
     def _deliver(self, batch: list[bytes | _Awaited]) -> None:
         """Raises OSError, and the batch holds what is left."""
         while batch:
-            taken = self._outlet.write([_octets(line) for line in batch])
+            taken = self._outlet.write([line if type(line) is bytes else _octets(line) for line in batch])
             for line in batch[:taken]:
-                if isinstance(line, _Awaited):
-                    line.ended.set()
-                else:
+                if type(line) is bytes:
                     self._octets_out += len(line)
+                elif isinstance(line, _Awaited):
+                    line.ended.set()
             del batch[:taken]
 
     def _tell_gap(self) -> None:

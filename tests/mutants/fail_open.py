@@ -339,8 +339,8 @@ MUTATIONS = (
         ("F8",),
         "an open door is a line like any other",
         "observe/record.py",
-        'self._log.warn(f"login.let_in_by_{event.reason}", **fields)',
-        'self._log.info("login.decided", **fields)',
+        'self._log.login(now, f"login.let_in_by_{name}", LoginFields(event), warns=True)',
+        'self._log.login(now, "login.decided", LoginFields(event), warns=False)',
         ("observe/test_record.py::test_an_open_door_is_written_first_and_everywhere",),
     ),
     Mutation(

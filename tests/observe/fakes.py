@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from authproxy.observe.lines import OwnText
+
 
 @dataclass
 class Paper:
@@ -72,6 +74,9 @@ class Remembered:
 
     def failure(self, event: str, error: BaseException, /, **fields: object) -> None:
         self.events.append(("failure", event, {**fields, "error": error}))
+
+    def login(self, at: float, event: str, fields: OwnText, *, warns: bool) -> None:
+        self.events.append(("warn" if warns else "info", event, dict(fields.items())))
 
     def of(self, event: str) -> list[dict[str, object]]:
         return [fields for _, name, fields in self.events if name == event]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from authproxy.observe.audit import AuditEvent, AuditInLog, AuditLog, AuditUnusable, encode
 from authproxy.observe.event_log import EventLog
-from authproxy.observe.lines import as_text
+from authproxy.observe.lines import as_text, json_line
 from authproxy.pipeline.ports import AuditUnavailable
 from tests.observe.fakes import Paper, Remembered, wait_until
 
@@ -97,6 +97,7 @@ def test_every_event_comes_back(
     constants = {"timestamp": EVENT.timestamp, "auth_stage": "Unknown", "status": "Error"}
     event = EVENT._replace(**(texts | constants), primary_ms=primary, cloud_ms=cloud, fail_open=opened)
     line = encode(event)
+    assert line == json_line(event._asdict())
     assert json.loads(line) == event._asdict()
     assert line.isprintable()
 

@@ -11,7 +11,9 @@ import pytest
 from authproxy.observe import event_log
 from authproxy.observe.event_log import EventLog, LogSettings, LogUnusable, open_log
 from authproxy.observe.lines import Event, as_text
+from authproxy.observe.login_fields import LoginFields
 from tests.observe.fakes import Paper, wait_until
+from tests.observe.test_audit import EVENT
 from tests.observe.test_failures import CANARY, raised
 
 
@@ -83,7 +85,7 @@ def test_logins_are_never_too_many(paper: Paper) -> None:
     log = EventLog(clock=Clock())
     log.add("paper", paper, encoded)
     for _ in range(10_000):
-        log.warn("login.decided", section="vpn")
+        log.login(0.0, "login.decided", LoginFields(EVENT), warns=True)
     assert log.flush()
     assert len(paper.lines) == 10_000
     log.close()

@@ -13,7 +13,7 @@ from authproxy.backends.tls import ServerCertificates
 from authproxy.listeners.descriptors import Descriptors
 from authproxy.observe.audit import Audit
 from authproxy.observe.doors import DoorEvents
-from authproxy.observe.log import Log
+from authproxy.observe.log import LoginLog
 from authproxy.observe.metrics import Metrics
 from authproxy.observe.recent import Recent
 from authproxy.observe.writer import LineWriter
@@ -32,7 +32,7 @@ class World:
     """What all sections share, whatever the configuration."""
 
     reactor: Any
-    log: Log
+    log: LoginLog
     audit: Audit
     metrics: Metrics
     recent: Recent
