@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from authproxy.value import value
 
 
 class Reason(StrEnum):
@@ -43,7 +44,7 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Accept:
     reason: Reason
     message: str = ""
@@ -55,7 +56,7 @@ class Accept:
     granted: tuple[object, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Challenge:
     reason: Reason
     message: str
@@ -63,14 +64,14 @@ class Challenge:
     carried: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reject:
     reason: Reason
     message: str = ""
     carried: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Silence:
     """No answer at all, so that the peer asks its next server. It is recorded as a rejection."""
 

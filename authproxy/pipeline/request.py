@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.pipeline.username import Username
 from authproxy.secret import Secret
+from authproxy.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AuthRequest:
     """`received` and `deadline` are monotonic seconds."""
 

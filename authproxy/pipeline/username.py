@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+
+from authproxy.value import value
 
 MAX_OCTETS = 253  # RFC 2865 §5: an attribute's value
 
@@ -22,7 +23,7 @@ class MalformedUsername(ValueError):
     """The peer sent a name that two systems might read differently. The text never contains the name."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Username:
     typed: str
     canonical: str
