@@ -38,7 +38,7 @@ class LockoutRules:
 class _User:
     failures: list[float] = field(default_factory=list)
     undecided: int = 0
-    places: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    places: dict[str, None] = field(default_factory=dict)  # the latest one last
     waiting: deque[Deferred[None]] = field(default_factory=deque)
     held: bool = False  # and the log says so
     waking: bool = False
@@ -82,8 +82,11 @@ class LockoutGuard:
         if not self._rules.most:
             return await prove()
         known = self._user(user)
-        if not await self._turn(user, known, place, deadline):
-            return HELD
+        while known.undecided >= (left := self._left(known, place)):
+            if left <= 0:
+                self._tell(user, known)
+                return HELD
+            await self._others(known, deadline)
         known.undecided += 1
         try:
             proof = await prove()
@@ -91,7 +94,8 @@ class LockoutGuard:
             return proof
         finally:
             known.undecided -= 1
-            self._wake(known)
+            if known.waiting:
+                self._wake(known)
             if not known.failures and not known.undecided and not known.waiting and not known.places:
                 self._users.pop(user, None)
 
@@ -108,26 +112,21 @@ class LockoutGuard:
                 del self._users[oldest]
         return known
 
-    async def _turn(self, user: str, known: _User, place: str, deadline: float) -> bool:
-        """Raises PrimaryUnavailable."""
-        while True:
-            left = self._left(known, place)
-            if left <= 0:
-                self._tell(user, known)
-                return False
-            if known.undecided < left:
-                return True
-            turn: Deferred[None] = Deferred()
-            turn.addTimeout(max(0.0, deadline - self._reactor.seconds()), self._reactor)
-            known.waiting.append(turn)
-            try:
-                await turn
-            except TimeoutError:
-                raise PrimaryUnavailable("other attempts of this user aren't decided yet") from None
+    async def _others(self, known: _User, deadline: float) -> None:
+        """Wait until one of the other attempts is decided. Raises PrimaryUnavailable."""
+        turn: Deferred[None] = Deferred()
+        turn.addTimeout(max(0.0, deadline - self._reactor.seconds()), self._reactor)
+        known.waiting.append(turn)
+        try:
+            await turn
+        except TimeoutError:
+            raise PrimaryUnavailable("other attempts of this user aren't decided yet") from None
 
     def _left(self, known: _User, place: str) -> int:
-        now = self._reactor.seconds()
-        known.failures = [at for at in known.failures if now - at < self._rules.window]
+        """How many attempts may be wrong or undecided from there, by those that were wrong; 0 or less: none."""
+        if known.failures:
+            now = self._reactor.seconds()
+            known.failures = [at for at in known.failures if now - at < self._rules.window]
         kept = 0 if place in known.places or self._rules.most == 1 else 1
         return self._rules.most - kept - len(known.failures)
 
@@ -137,10 +136,10 @@ class LockoutGuard:
             known.failures.clear()
             known.held = False
             if place:
+                known.places.pop(place, None)
                 known.places[place] = None
-                known.places.move_to_end(place)
                 while len(known.places) > _MOST_PLACES:
-                    known.places.popitem(last=False)
+                    del known.places[next(iter(known.places))]
         elif cause in _WRONG:
             known.failures.append(self._reactor.seconds())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from authproxy.pipeline.credential import Credential, Typed, TypedPasscode, read_factor
@@ -22,7 +23,6 @@ from authproxy.pipeline.ports import (
 from authproxy.pipeline.record import Facts, Recorder
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
-from authproxy.secret import Secret
 
 _REFUSED = {
     RefusalKind.CREDENTIALS: Reason.PRIMARY_REJECTED,
@@ -55,7 +55,7 @@ class Pipeline:
 
     async def authenticate(self, request: AuthRequest) -> Decision:
         """Decide and record. Raises nothing but our bugs, which the caller turns into a rejection."""
-        facts = Facts(username=request.username.canonical)
+        facts = Facts(request.username.canonical)
         decision = await self._decide(request, facts)
         if isinstance(decision, Challenge) and request.opaque:
             # A round of EAP: nothing is decided by it, and nobody had to prove anything to get so far.
@@ -105,25 +105,26 @@ class Pipeline:
         self._recorder.decided(request, Facts(username=request.username.canonical, cause=cause), decision)
         return decision
 
-    async def _decide(self, request: AuthRequest, facts: Facts) -> Decision:
+    def _decide(self, request: AuthRequest, facts: Facts) -> Awaitable[Decision]:
+        """The way that the login goes. No coroutine: each on the way costs anew whenever what it waits for comes."""
         if request.state:
-            return await self._answer(request, facts)
+            return self._answer(request, facts)
         if request.opaque:
-            return await self._opaque(request, facts)
+            return self._opaque(request, facts)
         if self._policy.no_primary:
-            return await self._no_primary(request, facts)
-        return await self._by_password(request, facts)
+            return self._no_primary(request, facts)
+        return self._by_password(request, facts)
 
-    async def _by_password(self, request: AuthRequest, facts: Facts) -> Decision:
+    def _by_password(self, request: AuthRequest, facts: Facts) -> Awaitable[Decision]:
         match self._policy.mode:
             case Mode.AUTO:
-                return await self._first(request, self._policy.append.split(request.password), facts)
+                return self._first(request, self._policy.append.split(request.password), facts)
             case Mode.CHALLENGE:
-                return await self._first(request, Credential(request.password), facts)
+                return self._first(request, Credential(request.password), facts)
             case Mode.CONCAT:
-                return await self._concat(request, facts)
+                return self._concat(request, facts)
             case Mode.FACTOR_ONLY:
-                return await self._no_primary(request, facts)
+                return self._no_primary(request, facts)
 
     async def _opaque(self, request: AuthRequest, facts: Facts) -> Decision:
         """A directory must not be shown it as a password, and no factor can stand behind it."""
@@ -173,12 +174,17 @@ class Pipeline:
         if over := self._failures.refuses(request, self._clock()):
             facts.cause = over
             return Reject(Reason.RATE_LIMITED)
+        answer = None
+        began = self._clock()
         try:
-            answer = await self._ask_primary(request, credential.password, facts)
+            answer = await self._primary.verify(request, credential.password)
         except PrimaryUnavailable as unavailable:
             facts.cause = "unavailable"
             facts.detail = str(unavailable)
             return Reject(Reason.PRIMARY_UNAVAILABLE)
+        finally:
+            facts.primary_ms = (self._clock() - began) * 1000
+            self._primary_answered(request, answer, facts)
         match answer:
             case Refused(cause, kind, message, carried):
                 facts.cause = cause
@@ -190,23 +196,18 @@ class Pipeline:
             case Verified():
                 return await self._second.behind(request, credential.typed, answer, facts)
 
-    async def _ask_primary(
-        self, request: AuthRequest, password: Secret, facts: Facts
-    ) -> Verified | Refused | PrimaryChallenge:
-        began = self._clock()
-        verified = False
-        try:
-            answer = await self._primary.verify(request, password)
-            match answer:
-                case Verified(username, dn):
-                    verified = True
-                    facts.username, facts.dn = username, dn
-                    facts.groups, facts.outside = answer.groups, answer.outside
-                case Refused(cause):
-                    facts.cause = cause
-                case PrimaryChallenge():
-                    facts.cause = "challenge"
-        finally:
-            facts.primary_ms = (self._clock() - began) * 1000
-            self._recorder.primary_answered(request, facts, verified)
-        return answer
+    def _primary_answered(
+        self, request: AuthRequest, answer: Verified | Refused | PrimaryChallenge | None, facts: Facts
+    ) -> None:
+        """Note what the primary said; None: nothing."""
+        match answer:
+            case Verified(username, dn):
+                facts.username, facts.dn = username, dn
+                facts.groups, facts.outside = answer.groups, answer.outside
+            case Refused(cause):
+                facts.cause = cause
+            case PrimaryChallenge():
+                facts.cause = "challenge"
+            case None:
+                pass
+        self._recorder.primary_answered(request, facts, isinstance(answer, Verified))

@@ -85,9 +85,9 @@ class AppendMode:
 
 def read_factor(octets: bytes) -> Typed | None:
     """The factor that these octets name. None: they don't name one."""
+    if _PASSCODE.fullmatch(octets):
+        return TypedPasscode(Secret(octets))
     if word := _WORD.fullmatch(octets):
         number = int(word[2]) if word[2] else None
         return TypedWord(FactorWord(word[1].decode("ascii").lower()), number)
-    if _PASSCODE.fullmatch(octets):
-        return TypedPasscode(Secret(octets))
     return None

@@ -91,6 +91,8 @@ class Failures:
     rules: FailureRules = field(default_factory=FailureRules)
 
     def refuses(self, request: AuthRequest, now: float) -> str:
+        if not self.rules.station and not self.rules.client:
+            return ""  # as in most sections
         return self.limit.refuses(request, self.rules, now)
 
     def failed(self, request: AuthRequest, now: float) -> None:

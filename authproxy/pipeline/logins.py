@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -29,9 +29,15 @@ _SILENCE = 5.0
 _MOST_REMEMBERED = 16_384
 _BROKEN = Reject(Reason.INTERNAL)
 _DIGEST = 32  # octets
+_HEAD = struct.Struct("!7I2?")
 
 
 class Authenticator(Protocol):
+    def begin(self) -> None:
+        """A login begins that `authenticate` will decide; `end` follows in any case."""
+
+    def end(self) -> None: ...
+
     async def authenticate(self, request: AuthRequest) -> Decision: ...
 
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject: ...
@@ -45,7 +51,7 @@ class Failed(Protocol):
 @dataclass(slots=True)
 class _Attempt:
     request: AuthRequest
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Answer]
 
 
 class Logins:
@@ -93,18 +99,20 @@ class Logins:
     def submit(self, request: AuthRequest, answer: Answer) -> Coroutine[Any, Any, None] | None:
         """Take a login in. `answer` is called once. Returns the work to run; None: it joined another, or is decided."""
         identity = self._identify(request)
-        if (attempt := self._waiting.get((self._rules, identity))) is not None:
+        known = (self._rules, identity)
+        if (attempt := self._waiting.get(known)) is not None:
             attempt.answers.append(answer)
             self._joined(request, attempt.request)
             return None
         if (denied := self._recent_denial(identity)) is not None:
             answer(self._authenticator.reject(request, denied.reason, "repeated"))
             return None
-        self._waiting[self._rules, identity] = attempt = _Attempt(request, [answer])
-        return self._run((self._rules, identity), attempt, self._authenticator)
+        self._waiting[known] = attempt = _Attempt(request, [answer])
+        return self._run(known, attempt, self._authenticator)
 
     async def _run(self, known: tuple[int, bytes], attempt: _Attempt, authenticator: Authenticator) -> None:
         decision: Decision = _BROKEN
+        authenticator.begin()
         try:
             decision = await authenticator.authenticate(attempt.request)
         except Exception as error:  # noqa: BLE001 - the one catch-all: a bug rejects, and is told (A19)
@@ -112,6 +120,7 @@ class Logins:
             authenticator.reject(attempt.request, Reason.INTERNAL, type(error).__name__)
         finally:
             # Also when the work is cancelled: nobody is left waiting.
+            authenticator.end()
             del self._waiting[known]
             if isinstance(decision, Reject):
                 self._remember(known[1], decision)
@@ -120,20 +129,17 @@ class Logins:
 
     def _identify(self, request: AuthRequest) -> bytes:
         """Keyed, so that what lies in memory tells nobody a password."""
-        parts = (
-            request.section.encode(),
-            request.username.canonical.encode(),
-            request.password.reveal(),
-            request.calling_station,
-            request.state,
-            # A challenge is its client's (R39); a login that begins may come by another one.
-            request.client.encode() if request.state else b"",
-            (request.client_ip or "").encode(),
-            bytes((request.opaque, request.can_challenge)),
-            request.shown,
-        )
-        lengths = struct.pack(f"!{len(parts)}I", *map(len, parts))
-        return blake2b(lengths + b"".join(parts), key=self._key, digest_size=_DIGEST).digest()
+        state, password = request.state, request.password.reveal()
+        station, shown = request.calling_station, request.shown
+        section, user = request.section.encode(), request.username.canonical.encode()
+        # A challenge is its client's (R39); a login that begins may come by another one.
+        client = request.client.encode() if state else b""
+        address = (request.client_ip or "").encode()
+        # Each length but the last is in the head, so that no two logins are alike by where a part ends.
+        lengths = map(len, (section, user, password, station, state, client, address))
+        head = _HEAD.pack(*lengths, request.opaque, request.can_challenge)
+        parts = (head, section, user, password, station, state, client, address, shown)
+        return blake2b(b"".join(parts), key=self._key, digest_size=_DIGEST).digest()
 
     def _recent_denial(self, identity: bytes) -> Reject | None:
         if (known := self._denied.get(identity)) is None:

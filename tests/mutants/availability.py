@@ -281,8 +281,8 @@ MUTATIONS = (
         ("A10",),
         "a thousand guesses at once are not counted until they are answered",
         "backends/lockout.py",
-        "            if known.undecided < left:\n",
-        "            if left:\n",
+        "        while known.undecided >= (left := self._left(known, place)):\n",
+        "        while 0 >= (left := self._left(known, place)):\n",
         ("backends/test_lockout.py::test_a_thousand_at_once",),
     ),
     Mutation(

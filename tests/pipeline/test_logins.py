@@ -33,6 +33,10 @@ class Authenticator:
         self.pending: list[Pending] = []
         self.rejected: list[tuple[Reason, str]] = []
 
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
     async def authenticate(self, request: AuthRequest) -> Decision:
         pending = Pending()
         self.pending.append(pending)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from authproxy.backends.cloud.cloud import Cloud
 from authproxy.backends.cloud.guarded import GuardedCloud
@@ -37,21 +38,23 @@ from authproxy.service.ldap import LdapPlan
 
 
 class Counted:
-    """A pipeline that counts the logins in it, so that it can be closed when they have ended."""
+    """A pipeline and how many logins are in it, so that it can be closed when they have ended."""
 
     def __init__(self, pipeline: Pipeline, workload: Workload) -> None:
         self._pipeline = pipeline
         self._workload = workload
         self.pending = 0
 
-    async def authenticate(self, request: AuthRequest) -> Decision:
+    def begin(self) -> None:
         self.pending += 1
         self._workload.begin()
-        try:
-            return await self._pipeline.authenticate(request)
-        finally:
-            self._workload.end()
-            self.pending -= 1
+
+    def end(self) -> None:
+        self._workload.end()
+        self.pending -= 1
+
+    def authenticate(self, request: AuthRequest) -> Coroutine[Any, Any, Decision]:
+        return self._pipeline.authenticate(request)
 
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
         return self._pipeline.reject(request, reason, cause)

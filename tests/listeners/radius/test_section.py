@@ -228,6 +228,10 @@ class Approves:
         self.pushes: list[AuthRequest] = []
         self.waiting: list[Deferred[Decision]] = []
 
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
     async def authenticate(self, request: AuthRequest) -> Decision:
         self.pushes.append(request)
         self.waiting.append(Deferred())
