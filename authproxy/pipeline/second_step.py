@@ -9,7 +9,7 @@ from authproxy.pipeline.approvals import Approvals, SectionApprovals
 from authproxy.pipeline.challenge import Challenges, Forged, Kind, Pending
 from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
-from authproxy.pipeline.factor import AskPasscode, NoFactor, choose
+from authproxy.pipeline.factor import AskPasscode, Choice, NoFactor, choose
 from authproxy.pipeline.fail_mode import UNAVAILABLE, SlowCloud, after_factor
 from authproxy.pipeline.outage import Outage
 from authproxy.pipeline.policy import Mode, Policy
@@ -91,17 +91,25 @@ class SecondStep:
         """Behind a verified primary. The only way on which an outage may open (F4)."""
         if self._policy.is_exempt(request, verified):
             if self._present.exempts(request, verified):
-                return Accept(Reason.EXEMPT, carried=verified.carried)
+                return Accept(Reason.EXEMPT, "", verified.carried)
             # Not asked for a factor: of an exempt bind nobody has found out whose factor that would be.
             facts.cause = facts.why = RELOADED
             return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
-        return await self._timed(facts, self._behind(request, typed, verified, facts))
+        began = self._clock()
+        try:
+            return await self._behind(request, typed, verified, facts)
+        finally:
+            self._took(began, facts)
 
     async def alone(self, request: AuthRequest, typed: Typed | None, facts: Facts) -> Decision:
         """With no password before it. Nothing opens here, and nobody is exempt: no primary vouches for anyone (F3)."""
         facts.factor = _name_of(typed)
         verified = Verified(request.username.canonical)
-        decision = await self._timed(facts, self._alone(request, typed, verified, facts))
+        began = self._clock()
+        try:
+            decision = await self._alone(request, typed, verified, facts)
+        finally:
+            self._took(began, facts)
         if isinstance(decision, Accept) and self._present.checks_passwords:
             return _no_password(facts)
         return decision
@@ -128,28 +136,20 @@ class SecondStep:
         facts.groups, facts.outside = pending.groups, pending.outside
         if pending.kind is Kind.ENROLL:
             return Reject(Reason.ENROLL_REQUIRED, ENROLL_FIRST)
-        decision = await self._timed(facts, self._strict(self._answered(request, pending, facts), facts))
+        began = self._clock()
+        try:
+            decision = await self._answered(request, pending, facts)
+        except CloudFailure as failure:
+            decision = _closed(failure, facts)
+        finally:
+            self._took(began, facts)
         alone = pending.kind is Kind.ALONE
         if alone and isinstance(decision, Accept) and self._present.checks_passwords:
             return _no_password(facts)
         return decision
 
-    async def _timed(self, facts: Facts, work: Awaitable[Decision]) -> Decision:
-        began = self._clock()
-        try:
-            return await work
-        finally:
-            facts.cloud_ms = (self._clock() - began) * 1000
-
-    async def _strict(self, work: Awaitable[Decision], facts: Facts) -> Decision:
-        """No failure opens anything."""
-        try:
-            return await work
-        except CloudFailure as failure:
-            facts.cause, facts.detail = failure.failure.value, failure.detail
-            closed = after_factor(failure)
-            facts.why = "factor_asked" if closed.reason is Reason.FAIL_CLOSED else ""
-            return closed
+    def _took(self, began: float, facts: Facts) -> None:
+        facts.cloud_ms = (self._clock() - began) * 1000
 
     # ---- the three ways
 
@@ -178,14 +178,16 @@ class SecondStep:
         )
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
-        return await self._strict(self._asked_once(request, typed, pending, devices, facts), facts)
+        ask = self._asked_once if self._approvals.kept else self._choose
+        try:
+            return await ask(request, typed, pending, devices, facts)
+        except CloudFailure as failure:
+            return _closed(failure, facts)
 
     async def _asked_once(
         self, request: AuthRequest, typed: Typed | None, pending: Pending, devices: Devices, facts: Facts
     ) -> Decision:
         """L19: who has approved this very login a moment ago isn't asked again, where the section wants it so."""
-        if not self._approvals.kept:
-            return await self._choose(request, typed, pending, devices, facts)
         verified = Verified(pending.username, pending.dn, carried=pending.carried)
         password = self._policy.append.split(request.password).password
         if self._approvals.recall(request, verified, password, self._clock()):
@@ -199,20 +201,12 @@ class SecondStep:
         """Whatever the reason, an approval from before it counts no more."""
         self._approvals.forget_user(facts.username, request.username.canonical)
 
-    async def _choose(
+    def _choose(
         self, request: AuthRequest, typed: Typed | None, pending: Pending, devices: Devices, facts: Facts
-    ) -> Decision:
+    ) -> Awaitable[Decision]:
         if typed is None and self._rather_asks(request):
-            facts.factor = "passcode"
-            return self._prompt(request, pending, ENTER_PASSCODE)
-        match choose(typed, self._policy.factors, devices):
-            case AskPasscode():
-                facts.factor = "passcode"
-                return self._prompt(request, pending, ENTER_PASSCODE)
-            case NoFactor(message):
-                return Reject(Reason.NO_USABLE_FACTOR, message)
-            case FactorCall() as call:
-                return await self._ask(request, call, pending, facts)
+            return self._ask(request, AskPasscode(), pending, facts)
+        return self._ask(request, choose(typed, self._policy.factors, devices), pending, facts)
 
     async def _answered(self, request: AuthRequest, pending: Pending, facts: Facts) -> Decision:
         verified = Verified(pending.username, pending.dn, carried=pending.carried)
@@ -220,11 +214,8 @@ class SecondStep:
         devices = await self._preauth(request, verified)
         if not isinstance(devices, tuple):
             return devices
-        call = understand(request.password, devices)
-        if isinstance(call, NoFactor):
-            return Reject(Reason.NO_USABLE_FACTOR, call.message)
-        decision = await self._ask(request, call, pending, facts)
-        if call.factor == "sms" and facts.cause == "sent" and pending.round < MOST_ROUNDS:
+        decision = await self._ask(request, understand(request.password, devices), pending, facts)
+        if facts.factor == "sms" and facts.cause == "sent" and pending.round < MOST_ROUNDS:
             again = replace(pending, round=pending.round + 1)
             return self._prompt(request, again, self._menu(verified, devices))
         return decision
@@ -242,7 +233,10 @@ class SecondStep:
         pending = Pending(Kind.ALONE, verified.username)
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))
-        return await self._strict(self._choose(request, typed, pending, devices, facts), facts)
+        try:
+            return await self._choose(request, typed, pending, devices, facts)
+        except CloudFailure as failure:
+            return _closed(failure, facts)
 
     # ---- a slow cloud
 
@@ -291,8 +285,13 @@ class SecondStep:
         except CloudFailure:
             return False  # it has answered: this is no outage
 
-    async def _ask(self, request: AuthRequest, call: FactorCall, pending: Pending, facts: Facts) -> Decision:
+    async def _ask(self, request: AuthRequest, call: Choice, pending: Pending, facts: Facts) -> Decision:
         """Raises CloudFailure."""
+        if isinstance(call, NoFactor):
+            return Reject(Reason.NO_USABLE_FACTOR, call.message)
+        if isinstance(call, AskPasscode):
+            facts.factor = "passcode"
+            return self._prompt(request, pending, ENTER_PASSCODE)
         facts.factor = call.factor
         if call.factor == "passcode":
             verdict = await self._cloud.auth(request, pending.username, call)
@@ -355,6 +354,14 @@ def _without_name(decision: Decision, facts: Facts) -> Decision:
         facts.cause = "name_unproven"
         return Reject(Reason.ENROLL_REQUIRED)
     return decision
+
+
+def _closed(failure: CloudFailure, facts: Facts) -> Reject:
+    """A factor has been asked for: no failure opens anything."""
+    facts.cause, facts.detail = failure.failure.value, failure.detail
+    closed = after_factor(failure)
+    facts.why = "factor_asked" if closed.reason is Reason.FAIL_CLOSED else ""
+    return closed
 
 
 def _no_password(facts: Facts) -> Reject:

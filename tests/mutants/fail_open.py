@@ -121,9 +121,10 @@ MUTATIONS = (
         ("F3",),
         "an outage opens once a factor is due",
         "pipeline/second_step.py",
-        "        return await self._strict(self._asked_once(request, typed, pending, devices, facts), facts)\n",
-        "        try:\n"
-        "            return await self._asked_once(request, typed, pending, devices, facts)\n"
+        "            return await ask(request, typed, pending, devices, facts)\n"
+        "        except CloudFailure as failure:\n"
+        "            return _closed(failure, facts)\n",
+        "            return await ask(request, typed, pending, devices, facts)\n"
         "        except CloudFailure as failure:\n"
         "            return await self._outage.behind(request, verified, facts, failure)\n",
         (f"{_PIPELINE_TESTS}::test_nothing_opens_once_a_factor_is_due",),

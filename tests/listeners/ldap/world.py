@@ -65,6 +65,7 @@ from authproxy.protocols.ldap.responses import (
     encode_response,
 )
 from authproxy.secret import Secret
+from authproxy.service.building.parts import Counted as CountedPipeline
 from tests.listeners.radius.world import Log
 from tests.pipeline.fakes import PHONE, Door, Record
 
@@ -390,7 +391,7 @@ class Desk:
             self.policy, BindPrimary(guard, self.counted_as), second, self.record, self.clock.seconds
         )
         self.logins = Logins(
-            self.pipeline,
+            CountedPipeline(self.pipeline, Workload()),
             key=b"k",
             denial_memory=0,
             clock=self.clock.seconds,
