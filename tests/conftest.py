@@ -13,9 +13,9 @@ from twisted.internet import reactor as _reactor
 from twisted.internet import threads
 from twisted.internet.defer import Deferred
 
-from authproxy import value
+from authproxy import values
 
-value.frozen_at_run_time = True  # what mypy doesn't see
+values.frozen_at_run_time = True  # what mypy doesn't see
 T = TypeVar("T")
 reactor: Any = _reactor
 

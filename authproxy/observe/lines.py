@@ -14,7 +14,8 @@ from enum import IntEnum
 from functools import lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isfinite
-from typing import NamedTuple
+
+from authproxy.values import light_dataclass
 
 MAX_VALUE = 2048  # characters of one value; a name has 253 octets, a traceback some hundred characters
 
@@ -49,7 +50,8 @@ class OwnText:
         raise NotImplementedError
 
 
-class Event(NamedTuple):
+@light_dataclass(frozen=True, slots=True)
+class Event:
     """`at`: seconds since 1970."""
 
     at: float

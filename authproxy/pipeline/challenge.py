@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from authproxy.pipeline.request import AuthRequest
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 # kind, round, issued, expires (Unix seconds), id, digest of section and client, digest of the typed name
 _SEALED = struct.Struct("!BBII8s12s12s")
@@ -36,7 +36,7 @@ class Kind(IntEnum):
     ALONE = 3  # a factor with no password before it
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Pending:
     """A login that waits for its user's answer; its password was right, unless ALONE. `round` counts prompts from 1."""
 

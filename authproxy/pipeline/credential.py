@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from authproxy.secret import Secret
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 # `push2` is the second device that can take a push.
 _WORD = re.compile(rb"(push|phone|sms|auto)([1-9][0-9]?)?", re.IGNORECASE)
@@ -23,13 +23,13 @@ class FactorWord(StrEnum):
     SMS = "sms"
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TypedWord:
     word: FactorWord
     number: int | None = None  # counted from 1
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TypedPasscode:
     passcode: Secret
 
@@ -37,7 +37,7 @@ class TypedPasscode:
 Typed = TypedWord | TypedPasscode
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Credential:
     """What the user typed, split into password and factor."""
 

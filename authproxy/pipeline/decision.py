@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 
 class Reason(StrEnum):
@@ -44,7 +44,7 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Accept:
     reason: Reason
     message: str = ""
@@ -56,7 +56,7 @@ class Accept:
     granted: tuple[object, ...] = ()
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Challenge:
     reason: Reason
     message: str
@@ -64,14 +64,14 @@ class Challenge:
     carried: object = None
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Reject:
     reason: Reason
     message: str = ""
     carried: object = None
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Silence:
     """No answer at all, so that the peer asks its next server. It is recorded as a rejection."""
 

@@ -41,7 +41,7 @@ def choose(typed: Typed | None, configured: Sequence[Factor], devices: Sequence[
     """The one factor to ask for."""
     match typed:
         case TypedPasscode(passcode):
-            return FactorCall("passcode", passcode=passcode)
+            return FactorCall("passcode", "auto", passcode)
         case TypedWord(FactorWord.AUTO, _):
             return _automatic(devices) or NoFactor("No device can be asked. Append a passcode.")
         case TypedWord(word, number):

@@ -136,8 +136,17 @@ class Logins:
         client = request.client.encode() if state else b""
         address = (request.client_ip or "").encode()
         # Each length but the last is in the head, so that no two logins are alike by where a part ends.
-        lengths = map(len, (section, user, password, station, state, client, address))
-        head = _HEAD.pack(*lengths, request.opaque, request.can_challenge)
+        head = _HEAD.pack(
+            len(section),
+            len(user),
+            len(password),
+            len(station),
+            len(state),
+            len(client),
+            len(address),
+            request.opaque,
+            request.can_challenge,
+        )
         parts = (head, section, user, password, station, state, client, address, shown)
         return blake2b(b"".join(parts), key=self._key, digest_size=_DIGEST).digest()
 

@@ -10,12 +10,12 @@ from typing import Protocol
 
 from authproxy.pipeline.request import AuthRequest
 from authproxy.secret import Secret
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 # ---- the primary ------------------------------------------------------------------------------
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Verified:
     """The password is right. `username` is the one name for everything that follows (R33)."""
 
@@ -35,7 +35,7 @@ class RefusalKind(StrEnum):
     RATE_LIMITED = "rate_limited"  # not asked: there were too many wrong ones (A10)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Refused:
     """The primary said no. `cause` goes to the audit (`bad_password`, `unknown_user`, `expired`,
     `must_change`, `disabled`, `locked`, `account_expired`, …), never to the user."""
@@ -46,7 +46,7 @@ class Refused:
     carried: object = None
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PrimaryChallenge:
     """The primary itself asks back: its State and attributes go to the peer unmodified (R38)."""
 
@@ -100,7 +100,7 @@ class CloudFailure(Exception):
         self.detail = detail
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Device:
     """One of the user's devices as preauth lists it, in the cloud's order."""
 
@@ -110,23 +110,23 @@ class Device:
     display_name: str = ""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PreauthAllow:
     message: str = ""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PreauthDeny:
     message: str = ""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PreauthEnroll:
     message: str = ""
     portal_url: str = ""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PreauthFactors:
     """A factor is wanted, of these devices."""
 
@@ -137,20 +137,20 @@ class PreauthFactors:
 Preauth = PreauthAllow | PreauthDeny | PreauthEnroll | PreauthFactors
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class FactorAllow:
     message: str = ""
     txid: str = ""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class FactorDeny:
     status: str  # the cloud's word: deny, timeout, fraud, locked_out, sent, …
     message: str = ""
     txid: str = ""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class FactorCall:
     """What to ask the cloud for: a factor of a device, or a passcode."""
 

@@ -6,10 +6,10 @@ from dataclasses import field
 
 from authproxy.pipeline.username import Username
 from authproxy.secret import Secret
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AuthRequest:
     """`received` and `deadline` are monotonic seconds."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 MAX_OCTETS = 253  # RFC 2865 §5: an attribute's value
 
+_COME_BACK = 4096  # users whose names are still known when they log in again
 # Letters that nobody sees but two systems may see differently: format characters (bidi marks, zero
 # width joiners), controls, private use, surrogates, and line and paragraph separators.
 _FORBIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
@@ -23,7 +25,7 @@ class MalformedUsername(ValueError):
     """The peer sent a name that two systems might read differently. The text never contains the name."""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Username:
     typed: str
     canonical: str
@@ -58,6 +60,7 @@ def may_stand_for(outside: str, inside: str) -> bool:
     return name == name_inside and _may_equal(domain, domain_inside) and _may_equal(realm, realm_inside)
 
 
+@lru_cache(maxsize=_COME_BACK)
 def account(name: str) -> str:
     """The part that all forms of a canonical name have in common: for counting, not for looking anybody up."""
     return folded(_parts(name)[1] or name)
@@ -85,6 +88,7 @@ def _may_equal(one: str, other: str) -> bool:
     return not one or not other or one == other
 
 
+@lru_cache(maxsize=_COME_BACK)
 def read_username(octets: bytes, most: int = MAX_OCTETS) -> Username:
     """The user name in these octets.
 

@@ -28,7 +28,7 @@ class Workload:
     @property
     def is_full(self) -> bool:
         """Then new logins are shed, silently where the protocol asks again by itself."""
-        return self.worked_on >= self._most
+        return self._begun - self._waiting >= self._most
 
     @property
     def is_full_for_answers(self) -> bool:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass as value
+    from dataclasses import dataclass as light_dataclass
 else:
     from dataclasses import dataclass
 
     frozen_at_run_time = False  # the tests set it, before they import anything else
 
-    def value(*, frozen: bool, slots: bool, eq: bool = True):
+    def light_dataclass(*, frozen: bool, slots: bool, eq: bool = True):
         if frozen_at_run_time:
             return dataclass(frozen=frozen, slots=slots, eq=eq)
         return dataclass(slots=slots, eq=eq, unsafe_hash=frozen and eq)
 
 
-__all__ = ["value"]
+__all__ = ["light_dataclass"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from authproxy import value
+from authproxy import values
 from authproxy.pipeline.decision import Accept, Reason
 
 
@@ -28,9 +28,9 @@ def test_in_the_tests_nothing_changes_a_value() -> None:
 
 @pytest.mark.parametrize("eq", [True, False])
 def test_as_a_frozen_dataclass(monkeypatch: pytest.MonkeyPatch, eq: bool) -> None:
-    monkeypatch.setattr(value, "frozen_at_run_time", False)
+    monkeypatch.setattr(values, "frozen_at_run_time", False)
     for kind in (
-        made(value.value(frozen=True, slots=True, eq=eq)),
+        made(values.light_dataclass(frozen=True, slots=True, eq=eq)),
         made(dataclass(frozen=True, slots=True, eq=eq)),
     ):
         point = kind(1)
