@@ -178,33 +178,38 @@ def encode(event: AuditEvent) -> str:
     ) = event  # fmt: skip
     line = (
         f'{{"timestamp":"{at}","msg":{_message(msg)},"username":{text(username)},'
-        f'"dn":{null if dn is None else text(dn)},{_step(stage, status)},'
-        f'"client_ip":{null if client_ip is None else text(client_ip)},'
-        f'{_place(section, ikey, factor, hostname)},"login":{text(login)},'
-        f'"user":{null if user is None else text(user)},{_outcome(decision, reason, cause)},'
-        f'"detail":{null if detail is None else text(detail)},'
-        f'"primary_ms":{_number(primary)},"cloud_ms":{_number(cloud)},{_peer(client, nas_ip)},'
-        f'"txid":{null if txid is None else text(txid)},{_door(fail_open, why)}}}'
+        f'"dn":{null if dn is None else text(dn)}'
+        f"{_step(stage, status)}{null if client_ip is None else text(client_ip)}"
+        f"{_place(section, ikey, factor, hostname)}{text(login)}"
+        f',"user":{null if user is None else text(user)}'
+        f"{_outcome(decision, reason, cause)}{null if detail is None else text(detail)}"
+        f',"primary_ms":{_number(primary)},"cloud_ms":{_number(cloud)}'
+        f"{_peer(client, nas_ip)}{null if txid is None else text(txid)}"
+        f"{_door(fail_open, why)}}}"
     )
     # As isprintable, which looks at each character. In JSON every control of ASCII but the last is an escape.
     printable = _DELETE not in line if line.isascii() else line.isprintable()
     return line if printable else json_line(event._asdict())
 
 
-def _piece(*names: str) -> Callable[..., str]:
-    """Writes the members of these names. It remembers them: what it is for is the same in line after line."""
+def _piece(*names: str, before: str = "") -> Callable[..., str]:
+    """Writes the members of these names, up to the value of the next one.
+
+    It remembers what it has written: what it is for is the same in line after line.
+    """
+    end = f',"{before}":' if before else ""
 
     @lru_cache(maxsize=1024)
     def piece(*values: str | bool | None) -> str:
-        return readable_json(dict(zip(names, values, strict=True)))[1:-1]
+        return f",{readable_json(dict(zip(names, values, strict=True)))[1:-1]}{end}"
 
     return piece
 
 
-_step = _piece("auth_stage", "status")
-_place = _piece("server_section", "server_section_ikey", "factor", "hostname")
-_outcome = _piece("decision", "reason", "cause")
-_peer = _piece("client", "nas_ip")
+_step = _piece("auth_stage", "status", before="client_ip")
+_place = _piece("server_section", "server_section_ikey", "factor", "hostname", before="login")
+_outcome = _piece("decision", "reason", "cause", before="detail")
+_peer = _piece("client", "nas_ip", before="txid")
 _door = _piece("fail_open", "why")
 _message = lru_cache(maxsize=1024)(encode_basestring)
 
