@@ -102,16 +102,21 @@ class Resolver:
 
         `timeout` is in seconds. Raises NameUnresolved.
         """
-        if literal := _literal(name):
-            return literal
+        if addresses := self.at_hand(name):
+            return addresses
         known = self._names.setdefault(name, _Name())
         now = self._reactor.seconds()
-        if known.addresses and now < known.good_until:
-            return known.addresses
         if known.failed is None or now >= known.retry_at:
             patience = min(timeout, PATIENCE) if known.addresses else timeout
             await self._refreshed(name, known, patience)
         return _answer(name, known)
+
+    def at_hand(self, name: str) -> tuple[str, ...]:
+        """As `addresses`, if nobody has to be asked for them now; otherwise none."""
+        if literal := _literal(name):
+            return literal
+        known = self._names.get(name)
+        return known.addresses if known is not None and self._reactor.seconds() < known.good_until else ()
 
     def close(self) -> None:
         """Look-ups in progress end unheard."""

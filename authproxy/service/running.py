@@ -181,7 +181,7 @@ class Service:
             codes=served.codes,
             patiences=self._world.patiences,
         )
-        port = DatagramPort(sock, self._world.reactor, listener.received)
+        port = DatagramPort(sock, self._world.reactor, listener.take)
         listener.send = port.send
         self._world.metrics.udp_socket(port.address, sock.fileno())
         self._ports[endpoint] = RadiusPort(listener, port)

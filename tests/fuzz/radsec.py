@@ -56,7 +56,7 @@ class Books:
     """Takes all accounting."""
 
     async def forward(self, packet: Packet) -> Packet:
-        return packet._replace(code=5)
+        return Packet.of(5, packet.identifier, packet.authenticator, packet.attributes, packet.octets)
 
 
 class Listening:

@@ -87,17 +87,19 @@ class RadiusPrimary:
         if not request.opaque and len(password) > MAX_PASSWORD:
             return Refused("password_too_long")
 
-        async def prove() -> Verified | Refused | PrimaryChallenge:
-            return await self._verify(request, password)
-
         if (eap := eap_of(request)) is not None:
             if names_another(request, eap):
                 return ANOTHER_NAME
             if not is_by_the_name_outside(eap):
                 # The name outside a tunnel is nobody's to be held for.
-                return await prove()
-        guessed = account(request.username.canonical)  # a server may know it by all of its forms
-        return await self._guard.attempt(guessed, place_of(request), request.deadline, prove, _cause_of)
+                return await self._verify(request, password)
+        return await self._guard.attempt(
+            account(request.username.canonical),  # a server may know it by all of its forms
+            place_of(request),
+            request.deadline,
+            lambda: self._verify(request, password),
+            _cause_of,
+        )
 
     async def _verify(self, request: AuthRequest, password: Secret) -> Verified | Refused | PrimaryChallenge:
         build = self._builder(request, password)
@@ -128,14 +130,14 @@ class RadiusPrimary:
         if not isinstance(asked, FromNas):
             raise TypeError("a RADIUS primary answers RADIUS requests")
         secret = self._settings.secret
-        name = Attribute(USER_NAME, asked.packet.first(USER_NAME) or b"")
+        name = asked.packet.first(USER_NAME) or b""
         carried = towards_primary(asked)
 
         def build(identifier: int, authenticator: bytes, own_address: str) -> Packet:
-            login = [name]
+            login = [(USER_NAME, name)]
             if asked.kind is CredentialKind.PAP:
                 # R30: hidden anew for this hop.
-                login.append(Attribute(USER_PASSWORD, encrypt_password(password, secret, authenticator)))
+                login.append((USER_PASSWORD, encrypt_password(password, secret, authenticator)))
             return signed_request(
                 Code.ACCESS_REQUEST,
                 [*login, *carried, *self._ourselves(carried, own_address)],
@@ -148,9 +150,9 @@ class RadiusPrimary:
 
     def _ourselves(self, carried: list[Attribute], own_address: str) -> list[Attribute]:
         """RFC 2865 §4.1: a request has NAS-IP-Address or NAS-Identifier; ours, unless the NAS's own goes over."""
-        types = {attribute.type for attribute in carried}
+        types = [attribute.type for attribute in carried]
         ourselves: list[Attribute] = []
-        if not types & {NAS_IP_ADDRESS, NAS_IPV6_ADDRESS}:
+        if NAS_IP_ADDRESS not in types and NAS_IPV6_ADDRESS not in types:
             ourselves.append(_nas_address(self._settings.nas_ip or own_address))
         if self._settings.nas_identifier and NAS_IDENTIFIER not in types:
             ourselves.append(Attribute(NAS_IDENTIFIER, self._settings.nas_identifier.encode()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -28,7 +28,7 @@ class _Exchange:
 
     socket: ServerSocket
     request: Packet
-    waiting: Deferred[Packet | None] = field(default_factory=Deferred)
+    waiting: Deferred[Packet | None]
 
     def fire(self, outcome: Packet | Silent | None) -> None:
         waiting = self.waiting
@@ -78,17 +78,40 @@ class Server:
         """The reactor's seconds; None: it isn't known to be dead."""
         return self._liveness.dead_since
 
-    async def ask(self, build: Build, *, sends: int, deadline: float) -> tuple[Packet, Packet]:
+    async def ask(
+        self, build: Build, *, sends: int, deadline: float, counts: bool = True
+    ) -> tuple[Packet, Packet]:
         """The reply, and the request, which is sent up to `sends` times with the same octets (R37).
 
-        `deadline`: the reactor's seconds. Raises Silent.
+        `deadline`: the reactor's seconds. `counts`: whether silence says that the server is dead. Raises Silent.
         """
-        began = self._reactor.seconds()
+        began = now = self._reactor.seconds()
         exchange = self._begin(build)
+        wait = self._retry_wait
         try:
-            return await self._exchange(exchange, sends, deadline), exchange.request
+            for _ in range(sends):
+                left = deadline - now
+                if left <= 0:
+                    break
+                # RFC 5080 §2.2.1: a tenth more or less, so that many clients don't beat in time.
+                pause = min(wait * random.uniform(0.9, 1.1), left)  # noqa: S311 - no secret in it
+                timer = self._reactor.callLater(pause, exchange.fire, None)
+                waiting = exchange.waiting
+                try:
+                    exchange.socket.send(exchange.request.octets)
+                    reply = await waiting
+                finally:
+                    if timer.active():
+                        timer.cancel()
+                if reply is not None:
+                    return reply, exchange.request
+                exchange.waiting = Deferred()
+                wait = min(wait * 2, MOST_WAIT)
+                now = self._reactor.seconds()
+            raise Silent(f"{self}: no answer")  # noqa: TRY301 - it counts as one that `fire` was told does
         except Silent:
-            self._liveness.silent(began)
+            if counts:
+                self._liveness.silent(began)
             raise
         finally:
             del self._pending[exchange.socket, exchange.request.identifier]
@@ -114,7 +137,7 @@ class Server:
         except BaseException:
             sock.release(identifier)
             raise
-        exchange = _Exchange(sock, request)
+        exchange = _Exchange(sock, request, Deferred())
         self._pending[sock, identifier] = exchange
         return exchange
 
@@ -138,28 +161,6 @@ class Server:
             raise Silent(f"{self}: {error.strerror}") from None
         self._sockets.append(sock)
         return sock
-
-    async def _exchange(self, exchange: _Exchange, sends: int, deadline: float) -> Packet:
-        wait = self._retry_wait
-        for _ in range(sends):
-            left = deadline - self._reactor.seconds()
-            if left <= 0:
-                break
-            # RFC 5080 §2.2.1: a tenth more or less, so that many clients don't beat in time.
-            pause = min(wait * random.uniform(0.9, 1.1), left)  # noqa: S311 - no secret in it
-            timer = self._reactor.callLater(pause, exchange.fire, None)
-            waiting = exchange.waiting
-            try:
-                exchange.socket.send(exchange.request.octets)
-                reply = await waiting
-            finally:
-                if timer.active():
-                    timer.cancel()
-            if reply is not None:
-                return reply
-            exchange.waiting = Deferred()
-            wait = min(wait * 2, MOST_WAIT)
-        raise Silent(f"{self}: no answer")
 
     def _received(self, sock: ServerSocket, identifier: int, datagram: bytes) -> None:
         exchange = self._pending.get((sock, identifier))
@@ -189,13 +190,10 @@ class Server:
 
     async def probe(self, timeout: float) -> Packet:
         """Send Status-Server. Raises Silent, which isn't counted as the silence of a login."""
-        exchange = self._begin(
-            lambda identifier, authenticator, _: status_server(
-                identifier=identifier, authenticator=authenticator, secret=self._secret
-            )
+        reply, _ = await self.ask(
+            self._status, sends=1, deadline=self._reactor.seconds() + timeout, counts=False
         )
-        try:
-            return await self._exchange(exchange, 1, self._reactor.seconds() + timeout)
-        finally:
-            del self._pending[exchange.socket, exchange.request.identifier]
-            exchange.socket.release(exchange.request.identifier)
+        return reply
+
+    def _status(self, identifier: int, authenticator: bytes, _: str) -> Packet:
+        return status_server(identifier=identifier, authenticator=authenticator, secret=self._secret)

@@ -97,12 +97,16 @@ class Servers:
         found: list[AnyServer] = []
         for host, port in self._settings.hosts:
             try:
-                addresses = await self._resolver.addresses(host, max(0.0, deadline - self._reactor.seconds()))
+                addresses = self._resolver.at_hand(host) or await self._resolver.addresses(
+                    host, max(0.0, deadline - self._reactor.seconds())
+                )
             except NameUnresolved as unresolved:
                 problems.append(str(unresolved))
                 continue
             found += [self._server(host, address, port) for address in addresses]
-        return sorted(found, key=lambda server: not server.is_alive())
+        if len(found) > 1:
+            found.sort(key=lambda server: not server.is_alive())
+        return found
 
     def _server(self, host: str, address: str, port: int) -> AnyServer:
         # Over TLS a server is also the name that it has to prove.

@@ -6,9 +6,9 @@ chooses the name outside freely: it can be another account than the one whose pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from authproxy.frozen import frozen
 from authproxy.pipeline.ports import PrimaryUnavailable, Refused
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import (
@@ -38,7 +38,7 @@ class OuterName(StrEnum):
     TRUST = "trust"  # the server has refused the login unless both names are the same
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Whose:
     """`name`: canonical. `proven`: the one who was let in surely has it."""
 

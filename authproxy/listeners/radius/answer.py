@@ -37,10 +37,13 @@ def reply_of(decision: Decision, packet: Packet, secret: Secret) -> tuple[Code, 
             return Code.ACCESS_CHALLENGE, [*eap_messages(message), Attribute(STATE, state)]
         case Accept(message=message, carried=carried, mark=mark, granted=granted):
             over = accepted(carried, Hop(secret, packet.authenticator), _SALTS) if _is_reply(carried) else []
-            ours = _ours(granted)
-            if any(attribute.type == EAP_MESSAGE for attribute in over):
-                ours = silent(ours)
-            return Code.ACCESS_ACCEPT, _marked(granted_over([*reply_messages(message), *over], ours), mark)
+            said = [*reply_messages(message), *over] if message else over
+            if granted:
+                ours = _ours(granted)
+                if any(attribute.type == EAP_MESSAGE for attribute in over):
+                    ours = silent(ours)
+                said = granted_over(said, ours)
+            return Code.ACCESS_ACCEPT, _marked(said, mark)
         case Challenge(_, message, state, carried):
             if _is_reply(carried):
                 return Code.ACCESS_CHALLENGE, challenged(carried, Hop(secret, packet.authenticator), _SALTS)

@@ -51,7 +51,7 @@ class Authenticity:
         if kind is not CredentialKind.EAP:
             self._latch(client)
             self._signers.signed(client.key)
-        self.proven(client)
+        self._proven.add(client.key)
         return True
 
     def proven(self, client: Client) -> None:

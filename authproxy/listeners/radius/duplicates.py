@@ -8,7 +8,6 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from authproxy.listeners.radius.udp import Source
 from authproxy.protocols.radius.packet import (
@@ -20,6 +19,7 @@ from authproxy.protocols.radius.packet import (
     USER_PASSWORD,
     VENDOR_SPECIFIC,
     Packet,
+    encode_attributes,
 )
 
 # Answered requests whose octets are kept; beyond it the oldest go first, long before memory does.
@@ -33,12 +33,8 @@ _LOGIN = frozenset(
 )
 
 
-class Identity(NamedTuple):
-    """A request, as its sender counts it. `receiver`: the socket on which it arrived."""
-
-    source: Source
-    receiver: str
-    identifier: int
+# A request, as its sender counts it: where it came from, the socket on which it arrived, its identifier.
+Identity = tuple[Source, str, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +43,7 @@ class Exchange:
 
     identity: Identity
     mark: bytes
+    login: Hashable  # None: it isn't one
     reply: bytes | None = None
     answered_at: float = 0.0
     # What is decided once is not decided again.
@@ -55,8 +52,6 @@ class Exchange:
     superseded: bool = False
     # It gets no answer at all; `answered_at` is when that was decided.
     silent: bool = False
-    # What its client's questions about this login have in common.
-    login: Hashable = None
 
 
 def mark(packet: Packet) -> bytes:
@@ -65,11 +60,9 @@ def mark(packet: Packet) -> bytes:
     The Authenticator alone would do, were it never used twice. A NAS that repeats its own must not give one user the
     answer that was another's: the reply is signed over nothing else of the request.
     """
-    digest = hashlib.blake2b(packet.authenticator, digest_size=16)
-    for type, value in packet.attributes:
-        if type in _LOGIN:
-            digest.update(bytes((type, len(value))) + value)
-    return digest.digest()
+    pairs = zip(packet.types, packet.values, strict=True)
+    login = encode_attributes([pair for pair in pairs if pair[0] in _LOGIN])
+    return hashlib.blake2b(packet.authenticator + login, digest_size=16).digest()
 
 
 class Duplicates:
@@ -90,8 +83,8 @@ class Duplicates:
         self._expire(now)
         return self._known.get((identity, mark))
 
-    def begin(self, identity: Identity, mark: bytes, *, authentic: bool) -> Exchange:
-        """Add a new request.
+    def begin(self, identity: Identity, mark: bytes, *, authentic: bool, login: Hashable = None) -> Exchange:
+        """Add a new request. `login`: what its client's questions about this login have in common.
 
         Only an authentic request may replace an older one with the same identifier, because anyone can send datagrams
         under another's address (R45).
@@ -100,7 +93,7 @@ class Duplicates:
         if older is not None and authentic:
             older.superseded = True
             self._forget(older)
-        exchange = Exchange(identity, mark)
+        exchange = Exchange(identity, mark, login)
         self._known[identity, mark] = exchange
         if authentic or older is None:
             self._newest[identity] = exchange

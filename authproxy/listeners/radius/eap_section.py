@@ -240,7 +240,7 @@ def _inside(packet: Packet, username: bytes, state: bytes) -> Packet:
     outer = (EAP_MESSAGE, STATE, USER_NAME, MESSAGE_AUTHENTICATOR)
     own = [Attribute(USER_NAME, username), *([Attribute(STATE, state)] if state else [])]
     rest = [attribute for attribute in packet.attributes if attribute.type not in outer]
-    return packet._replace(attributes=(*own, *rest))
+    return Packet.of(packet.code, packet.identifier, packet.authenticator, [*own, *rest], packet.octets)
 
 
 def _mtu(packet: Packet) -> int:

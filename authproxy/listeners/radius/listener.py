@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ from authproxy.listeners.radius.answer import reply_of
 from authproxy.listeners.radius.authenticity import Authenticity, Latches
 from authproxy.listeners.radius.clients import Client, PrefixTable
 from authproxy.listeners.radius.discards import Discarded, Discards
-from authproxy.listeners.radius.duplicates import Duplicates, Exchange, Identity, mark
+from authproxy.listeners.radius.duplicates import Duplicates, Exchange, mark
 from authproxy.listeners.radius.flood import FloodProofLog
 from authproxy.listeners.radius.load import Frequency, Limits, Load
 from authproxy.listeners.radius.section import CALLING_STATION_ID, Asked, Section
@@ -44,11 +44,6 @@ ACCOUNTING = frozenset[int]((Code.ACCOUNTING_REQUEST,))
 
 # What is usual: counted, and no line in the log.
 _USUAL = frozenset(("duplicate", "draining", "silent", "accounting_not_forwarded"))
-
-
-def login_of(packet: Packet) -> Hashable:
-    """What all requests of a client for one login have in common, whatever their identifiers (R46)."""
-    return packet.first(USER_NAME), packet.first(CALLING_STATION_ID), packet.first(STATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +113,6 @@ class RadiusListener(Generic[R]):
         self._draining = True
         return self._load.idle()
 
-    def received(self, datagram: bytes, source: Source, route: R) -> None:
-        """A datagram. Never raises."""
-        self.take(datagram, source, route)
-
     def take(self, octets: bytes, source: Source, route: R, served: Served | None = None) -> str:
         """Handle a packet. `served`: its client, if it is known by something better than its address.
 
@@ -190,7 +181,7 @@ class RadiusListener(Generic[R]):
             raise Discarded("accounting_not_forwarded", f"client {client.name}")
         check_accounting(packet, client)
         now = self._reactor.seconds()
-        identity, marked = Identity(source, self._receiver, packet.identifier), mark(packet)
+        identity, marked = (source, self._receiver, packet.identifier), mark(packet)
         known = self._duplicates.find(identity, marked, now)
         if known is not None:
             self._repeated(known, route)
@@ -227,7 +218,7 @@ class RadiusListener(Generic[R]):
         # R16: what isn't believed touches nothing further on.
         authentic = self._authenticity.check(packet, kind, client)
         now = self._reactor.seconds()
-        identity, marked = Identity(source, self._receiver, packet.identifier), mark(packet)
+        identity, marked = (source, self._receiver, packet.identifier), mark(packet)
         known = self._duplicates.find(identity, marked, now)
         if known is not None:
             if known.reply is None and not known.decided:
@@ -240,9 +231,10 @@ class RadiusListener(Generic[R]):
             raise Discarded(
                 "overloaded", f"{self._load.total} in progress, {self._workload.worked_on} worked on"
             )
-        exchange = self._duplicates.begin(identity, marked, authentic=authentic)
-        exchange.login = login_of(packet)
-        self._patiences.asked(client.key, exchange.login, now)
+        # R46: what all requests of a client for one login have in common, whatever their identifiers.
+        login = packet.first(USER_NAME), packet.first(CALLING_STATION_ID), packet.first(STATE)
+        exchange = self._duplicates.begin(identity, marked, authentic=authentic, login=login)
+        self._patiences.asked(client.key, login, now)
         proven = self._authenticity.is_proven(client)
         asked = Asked(client, source.ip, now, authentic, proven, self._log)
         self._load.begin(client)
@@ -251,7 +243,7 @@ class RadiusListener(Generic[R]):
         try:
             work = served.section.ask(packet, kind, asked, answer)
         except (MalformedPacket, Discarded):
-            self._patiences.answered(client.key, exchange.login, now)
+            self._patiences.answered(client.key, login, now)
             self._abandon(exchange, client, route)
             raise
         except Exception as bug:  # noqa: BLE001 - the section's bug; nobody is left waiting (A19)

@@ -33,8 +33,9 @@ class Load:
     def __init__(self) -> None:
         self.total = 0
         self._rested = 0  # of them
-        self._working: Counter[str] = Counter()
-        self._resting: Counter[str] = Counter()
+        # By client's key; one that has none isn't in it.
+        self._working: dict[str, int] = {}
+        self._resting: dict[str, int] = {}
         self._idle: list[Deferred[None]] = []
 
     def is_full(self, client: Client, limits: Limits, *, room: int = 1) -> bool:
@@ -43,23 +44,23 @@ class Load:
         """
         return (
             self.total - self._rested >= room * limits.pending
-            or self._working[client.key] >= room * limits.pending_per_client
+            or self._working.get(client.key, 0) >= room * limits.pending_per_client
         )
 
     def begin(self, client: Client) -> None:
         self.total += 1
-        self._working[client.key] += 1
+        self._working[client.key] = self._working.get(client.key, 0) + 1
 
     def rest(self, client: Client, limits: Limits) -> bool:
         """It is decided, and only its answer is delayed. False: there are too many of those."""
         if (
             self._rested >= limits.pending
-            or self._resting[client.key] >= _RESTING_ROOM * limits.pending_per_client
+            or self._resting.get(client.key, 0) >= _RESTING_ROOM * limits.pending_per_client
         ):
             return False
         _less(self._working, client)
         self._rested += 1
-        self._resting[client.key] += 1
+        self._resting[client.key] = self._resting.get(client.key, 0) + 1
         return True
 
     def end(self, client: Client, *, rested: bool = False) -> None:
@@ -81,10 +82,11 @@ class Load:
         return drained
 
 
-def _less(counter: Counter[str], client: Client) -> None:
-    counter[client.key] -= 1
-    if not counter[client.key]:
-        del counter[client.key]
+def _less(counts: dict[str, int], client: Client) -> None:
+    if left := counts[client.key] - 1:
+        counts[client.key] = left
+    else:
+        del counts[client.key]
 
 
 class Frequency:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Protocol
 
+from authproxy.frozen import frozen
 from authproxy.listeners.radius.clients import Client
 from authproxy.listeners.radius.discards import Discarded
 from authproxy.listeners.radius.load import Frequency
@@ -22,7 +23,6 @@ from authproxy.pipeline.username import MalformedUsername, Username, read_userna
 from authproxy.protocols.radius.packet import STATE, USER_NAME, USER_PASSWORD, Packet
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password, proof
 from authproxy.protocols.radius.relay import Allowed, FromNas, shown_to_primary
-from authproxy.protocols.radius.salted import Hop
 from authproxy.protocols.radius.vendor import Key, first
 from authproxy.secret import Secret
 
@@ -57,7 +57,7 @@ class Rejecter(Protocol):
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """What the listener knows about a datagram beside its octets."""
 
@@ -149,7 +149,7 @@ class RadiusSection:
         self, packet: Packet, kind: CredentialKind, asked: Asked, username: Username, password: Secret
     ) -> AuthRequest:
         """The login that this packet asks for."""
-        carried = self._carried(packet, kind, asked)
+        carried = self._carried(packet, kind)
         return AuthRequest(
             login=self._new_login(),
             section=self.name,
@@ -169,10 +169,10 @@ class RadiusSection:
             carried=carried,
         )
 
-    def _carried(self, packet: Packet, kind: CredentialKind, asked: Asked) -> FromNas | None:
+    def _carried(self, packet: Packet, kind: CredentialKind) -> FromNas | None:
         if self._relayed is None:
             return None
-        return FromNas(packet, kind, Hop(asked.client.secret, packet.authenticator), self._relayed)
+        return FromNas(packet, kind, self._relayed)
 
     def _username(self, packet: Packet, asked: Asked) -> Username:
         try:

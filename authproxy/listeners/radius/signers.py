@@ -58,7 +58,7 @@ class Signers:
         self.turned = False  # somebody has sent a first one, with or without, since then
 
     def signed(self, key: str) -> None:
-        client = self._client(key)
+        client = self._clients.get(key) or self._client(key)
         client.signed_at = self._wall_clock()
         client.signed_count += 1
         self.changed = True

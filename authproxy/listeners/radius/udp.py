@@ -40,7 +40,7 @@ class Route(NamedTuple):
     ancillary: tuple[tuple[int, int, bytes], ...]
 
 
-Received = Callable[[bytes, Source, Route], None]
+Received = Callable[[bytes, Source, Route], object]
 
 
 def bind(interface: str, port: int) -> socket.socket:
@@ -150,7 +150,13 @@ class DatagramPort:
                 return
             except ConnectionRefusedError:
                 continue  # an ICMP answer to something we sent; it says nothing about this read
-            self._received(octets, source_of(peer), Route(peer, _way_back(ancillary)))
+            source, route = _arrival(peer, tuple(ancillary))
+            self._received(octets, source, route)
+
+
+@lru_cache(maxsize=4096)  # who asks once asks again, and at the same address of ours
+def _arrival(peer: Any, ancillary: tuple[tuple[int, int, bytes], ...]) -> tuple[Source, Route]:
+    return source_of(peer), Route(peer, _way_back(ancillary))
 
 
 def source_of(peer: Any) -> Source:
@@ -161,21 +167,16 @@ def source_of(peer: Any) -> Source:
     return Source(ip.partition("%")[0], peer[1])
 
 
-def _way_back(ancillary: list[tuple[int, int, bytes]]) -> tuple[tuple[int, int, bytes], ...]:
+def _way_back(ancillary: tuple[tuple[int, int, bytes], ...]) -> tuple[tuple[int, int, bytes], ...]:
     """What to send so that the answer leaves from the address that the datagram came to."""
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
             return ((level, kind, data[: _IN6_PKTINFO.size]),)
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
-            return _from_local(data)
+            _interface, local, _destination = _IN_PKTINFO.unpack(data[: _IN_PKTINFO.size])
+            # The kernel takes the source address from `local`; interface 0 leaves the route to it.
+            return ((level, kind, _IN_PKTINFO.pack(0, local, b"\0\0\0\0")),)
     return ()
-
-
-@lru_cache(maxsize=1024)  # the same for every datagram to one of our addresses
-def _from_local(data: bytes) -> tuple[tuple[int, int, bytes], ...]:
-    _interface, local, _destination = _IN_PKTINFO.unpack(data[: _IN_PKTINFO.size])
-    # The kernel takes the source address from `local`; interface 0 leaves the route to it.
-    return ((socket.IPPROTO_IP, IP_PKTINFO, _IN_PKTINFO.pack(0, local, b"\0\0\0\0")),)
 
 
 def _own_address(sock: socket.socket) -> str:

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Iterable
 
 from authproxy.protocols.radius.keyed import hmac_md5, md5
-from authproxy.protocols.radius.message_authenticator import BLANK
+from authproxy.protocols.radius.message_authenticator import BLANK, TYPE_AND_LENGTH
 from authproxy.protocols.radius.packet import (
     HEADER,
     MAX_PACKET,
@@ -30,27 +30,30 @@ def is_from_who_knows(packet: Packet, secret: Secret) -> bool:
 
 
 def accounting_request(
-    attributes: Iterable[Attribute], *, identifier: int, secret: Secret, message_authenticator: bool = False
+    attributes: Iterable[tuple[int, bytes]],
+    *,
+    identifier: int,
+    secret: Secret,
+    message_authenticator: bool = False,
 ) -> Packet:
     """Any Message-Authenticator among `attributes` is left out; with one of its own it stands first.
 
     RFC 3579 §3.3 has none in accounting, and some servers want none. Raises ValueError: a value or a packet that is
     too long.
     """
-    carried = tuple(attribute for attribute in attributes if attribute[0] != MESSAGE_AUTHENTICATOR)
+    carried = [attribute for attribute in attributes if attribute[0] != MESSAGE_AUTHENTICATOR]
     body = encode_attributes(carried)
     length = HEADER + (18 if message_authenticator else 0) + len(body)
     if length > MAX_PACKET:
         raise ValueError(f"a request of {length} octets; RADIUS carries {MAX_PACKET}")
     head = bytes((Code.ACCOUNTING_REQUEST, identifier, length >> 8, length & 0xFF))
     if message_authenticator:
-        mark = bytes((MESSAGE_AUTHENTICATOR, 18))
         # R23: over an Authenticator of zeros, because the real one is made of this.
-        signature = hmac_md5(secret.reveal(), b"".join((head, BLANK, mark, BLANK, body)))
-        carried = (Attribute(MESSAGE_AUTHENTICATOR, signature), *carried)
-        body = b"".join((mark, signature, body))
+        signature = hmac_md5(secret.reveal(), b"".join((head, BLANK, TYPE_AND_LENGTH, BLANK, body)))
+        carried = [(MESSAGE_AUTHENTICATOR, signature), *carried]
+        body = b"".join((TYPE_AND_LENGTH, signature, body))
     authenticator = _authenticator(head, body, secret)
-    return Packet(
+    return Packet.of(
         Code.ACCOUNTING_REQUEST, identifier, authenticator, carried, b"".join((head, authenticator, body))
     )
 
@@ -67,4 +70,4 @@ def relayed_response(reply: Packet) -> list[Attribute]:
 
 
 def _authenticator(head: bytes, body: bytes, secret: Secret) -> bytes:
-    return md5(b"".join((head, BLANK, body, secret.reveal())))
+    return md5(b"".join((head, BLANK, body, secret.reveal()))).digest()

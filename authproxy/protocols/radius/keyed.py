@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ try:
 except ImportError:
     # Hosts in FIPS mode refuse what the protocol demands, but for this (S12).
     _fastest = partial(hashlib.md5, usedforsecurity=False)
-_md5: Callable[[bytes], _Hash] = _fastest
+md5: Callable[[bytes], _Hash] = _fastest
 
 BLOCK = 16  # octets that one MD5 hides
 _HMAC_BLOCK = 64  # RFC 2104 §2: MD5's block, in octets
@@ -27,34 +27,22 @@ _HMAC_BLOCK = 64  # RFC 2104 §2: MD5's block, in octets
 _MOST_SECRETS = 4096
 
 
-class _States(NamedTuple):
-    """MD5 with the key already in it; each use goes on from a copy."""
-
-    inner: _Hash
-    outer: _Hash
-
-
-def md5(octets: bytes) -> bytes:
-    return _md5(octets).digest()
-
-
 def hmac_md5(key: bytes, message: bytes) -> bytes:
     """RFC 2104, at half the price of hmac.digest, and on FIPS hosts too."""
-    states = _states(key)
-    inner = states.inner.copy()
+    inner_copy, outer_copy = _begun(key)
+    inner = inner_copy()
     inner.update(message)
-    outer = states.outer.copy()
+    outer = outer_copy()
     outer.update(inner.digest())
     return outer.digest()
 
 
 @lru_cache(maxsize=_MOST_SECRETS)
-def _states(key: bytes) -> _States:
-    block = (key if len(key) <= _HMAC_BLOCK else md5(key)).ljust(_HMAC_BLOCK, b"\0")
-    return _States(
-        _md5(bytes(octet ^ 0x36 for octet in block)),
-        _md5(bytes(octet ^ 0x5C for octet in block)),
-    )
+def _begun(key: bytes) -> tuple[Callable[[], _Hash], Callable[[], _Hash]]:
+    """What copies the inner and the outer MD5 with the key already in it."""
+    block = (key if len(key) <= _HMAC_BLOCK else md5(key).digest()).ljust(_HMAC_BLOCK, b"\0")
+    inner, outer = (md5(bytes(octet ^ pad for octet in block)) for pad in (0x36, 0x5C))
+    return inner.copy, outer.copy
 
 
 def hide(plain: bytes, key: bytes, start: bytes) -> bytes:
@@ -66,15 +54,17 @@ def hide(plain: bytes, key: bytes, start: bytes) -> bytes:
     blocks: list[bytes] = []
     for at in range(0, len(plain), BLOCK):
         block = plain[at : at + BLOCK]
-        before = _xor(block, md5(key + before)[: len(block)])
+        before = _xor(block, md5(key + before).digest()[: len(block)])
         blocks.append(before)
     return b"".join(blocks)
 
 
 def unhide(hidden: bytes, key: bytes, start: bytes) -> bytes:
-    stream = md5(key + start)
+    stream = md5(key + start).digest()
     if len(hidden) > BLOCK:
-        stream += b"".join(md5(key + hidden[at : at + BLOCK]) for at in range(0, len(hidden) - BLOCK, BLOCK))
+        stream += b"".join(
+            md5(key + hidden[at : at + BLOCK]).digest() for at in range(0, len(hidden) - BLOCK, BLOCK)
+        )
     return _xor(hidden, stream[: len(hidden)])
 
 

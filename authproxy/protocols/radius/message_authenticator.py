@@ -9,6 +9,7 @@ from authproxy.protocols.radius.packet import HEADER, MESSAGE_AUTHENTICATOR, Cod
 from authproxy.secret import Secret
 
 BLANK = bytes(16)
+TYPE_AND_LENGTH = bytes((MESSAGE_AUTHENTICATOR, 18))
 # RFC 5176 §2.3 and RFC 2866 §3: these are signed as a whole, so there was no Authenticator yet to sign over (R23).
 _SIGNED_WITHOUT_AUTHENTICATOR = frozenset(
     (Code.ACCOUNTING_REQUEST, Code.DISCONNECT_REQUEST, Code.COA_REQUEST)
@@ -22,17 +23,11 @@ def verify_message_authenticator(
 
     More than one, or one of a wrong length, is a MalformedPacket already (R17).
     """
+    before = packet.types.find(MESSAGE_AUTHENTICATOR)
+    if before < 0:
+        return None
     octets = packet.octets
-    at, end = HEADER, len(octets)
-    while at < end:
-        if octets[at] == MESSAGE_AUTHENTICATOR:
-            return _verify(packet, secret, request_authenticator, at + 2)
-        at += octets[at + 1]
-    return None
-
-
-def _verify(packet: Packet, secret: Secret, request_authenticator: bytes | None, at: int) -> bool:
-    octets = packet.octets
+    at = HEADER + 2 * before + sum(map(len, packet.values[:before])) + 2
     if request_authenticator is not None:
         authenticator = request_authenticator
     elif packet.code in _SIGNED_WITHOUT_AUTHENTICATOR:

@@ -6,9 +6,9 @@ meaning, and no vendor's format inside one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple, Self
 
 HEADER = 20  # octets: Code, Identifier, Length, Authenticator
 MAX_PACKET = 4096  # octets (RFC 2865 §3)
@@ -81,28 +81,71 @@ class Attribute(NamedTuple):
         return f"Attribute({self.type}, {len(self.value)} octets)"
 
 
-class Packet(NamedTuple):
-    """`octets`: those that count, without padding after Length (R1)."""
+class Packet:
+    """Its attributes, in their order: `types` and, each at the same place, `values`. `octets`: those that count,
+    without padding after Length (R1). Nothing of it changes.
+    """
 
-    code: int
-    identifier: int
-    authenticator: bytes
-    attributes: tuple[Attribute, ...]
-    octets: bytes
+    __slots__ = ("authenticator", "code", "first", "identifier", "octets", "types", "values")
 
-    def first(self, type: int) -> bytes | None:
-        """The value of the first attribute of this type; None: there is none."""
-        for found, value in self.attributes:
-            if found == type:
-                return value
-        return None
+    def __init__(
+        self,
+        code: int,
+        identifier: int,
+        authenticator: bytes,
+        types: bytes,
+        values: Sequence[bytes],
+        octets: bytes,
+    ) -> None:
+        self.code: Final = code
+        self.identifier: Final = identifier
+        self.authenticator: Final = authenticator
+        self.types: Final = types
+        self.values: Final = values
+        self.octets: Final = octets
+        # The value of the first attribute of a type; None: there is none. A login asks ten times, so it is an index,
+        # and without a method around it.
+        self.first: Final[Callable[[int], bytes | None]] = dict(
+            zip(types[::-1], values[::-1], strict=True)
+        ).get
+
+    @classmethod
+    def of(
+        cls,
+        code: int,
+        identifier: int,
+        authenticator: bytes,
+        attributes: Iterable[tuple[int, bytes]],
+        octets: bytes,
+    ) -> Self:
+        """The packet with these attributes, in their order."""
+        pairs = [*attributes]
+        types = bytes([type for type, _ in pairs])
+        return cls(code, identifier, authenticator, types, [value for _, value in pairs], octets)
+
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """To make these costs as much as to decode the packet."""
+        return tuple(map(Attribute, self.types, self.values))
 
     def all(self, type: int) -> list[bytes]:
         """The values of all attributes of this type, in order; they needn't be adjacent (R5)."""
-        return [value for found, value in self.attributes if found == type]
+        if type not in self.types:
+            return []
+        return [value for found, value in zip(self.types, self.values, strict=True) if found == type]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Packet) and _all_of(self) == _all_of(other)
+
+    __hash__ = None  # type: ignore[assignment]  # nothing is kept by it
 
     def __repr__(self) -> str:
-        return f"Packet(code {self.code}, identifier {self.identifier}, {len(self.attributes)} attributes)"
+        return f"Packet(code {self.code}, identifier {self.identifier}, {len(self.types)} attributes)"
+
+
+def _all_of(packet: Packet) -> tuple[object, ...]:
+    head = packet.code, packet.identifier, packet.authenticator
+    return *head, packet.types, packet.values, packet.octets
 
 
 def decode(datagram: bytes) -> Packet:
@@ -114,17 +157,14 @@ def decode(datagram: bytes) -> Packet:
     if not HEADER <= length <= min(len(datagram), MAX_PACKET):
         raise MalformedPacket(Malformed.LENGTH, f"Length is {length}, the datagram {len(datagram)}")
     octets = datagram if length == len(datagram) else datagram[:length]
-    attributes = _attributes(octets, length)
-    return Packet(octets[0], octets[1], octets[4:20], attributes, octets)
+    types, values = _attributes(octets, length)
+    return Packet(octets[0], octets[1], octets[4:20], types, values, octets)
 
 
-# What Attribute(…) comes to, without a call in between: a datagram has many.
-_tuple = tuple.__new__
-
-
-def _attributes(octets: bytes, end: int) -> tuple[Attribute, ...]:
-    """One pass, on plain indices: this runs before anything about the sender is proven."""
-    found: list[Attribute] = []
+def _attributes(octets: bytes, end: int) -> tuple[bytes, list[bytes]]:
+    """Types and values, in one pass on plain indices: this runs before anything about the sender is proven."""
+    types: list[int] = []
+    values: list[bytes] = []
     signed = False
     at = HEADER
     while at < end:
@@ -146,14 +186,15 @@ def _attributes(octets: bytes, end: int) -> tuple[Attribute, ...]:
                 )
                 raise MalformedPacket(Malformed.MESSAGE_AUTHENTICATOR, problem)
             signed = True
-        if len(found) == MAX_ATTRIBUTES:
+        if len(types) == MAX_ATTRIBUTES:
             raise MalformedPacket(Malformed.TOO_MANY_ATTRIBUTES, f"more than {MAX_ATTRIBUTES} attributes")
-        found.append(_tuple(Attribute, (type, octets[at + 2 : after])))
+        types.append(type)
+        values.append(octets[at + 2 : after])
         at = after
-    return tuple(found)
+    return bytes(types), values
 
 
-def encode_attributes(attributes: Iterable[Attribute]) -> bytes:
+def encode_attributes(attributes: Iterable[tuple[int, bytes]]) -> bytes:
     """The octets of these attributes. Raises ValueError if a value is too long, which is our bug."""
     parts: list[bytes] = []
     for type, value in attributes:

@@ -41,6 +41,7 @@ _KINDS = {
 }
 # RFC 2865 §5.44: 0-1. Of two, we might read one and the server behind us the other.
 _ONCE = frozenset((USER_NAME, STATE))
+_TOLD_BY = _ONCE | frozenset((*_KINDS, VENDOR_SPECIFIC))
 # RFC 2548: MS-CHAP-Response and MS-CHAP2-Response (§2.1.3, §2.3.2), and what stands in their place when the
 # password is changed: MS-CHAP-CPW-1 and -2, MS-CHAP2-CPW (§2.1.6, §2.1.7, §2.3.4; R32).
 _MICROSOFT = (311).to_bytes(4, "big")
@@ -57,12 +58,14 @@ def credential_kind(packet: Packet) -> CredentialKind:
     """
     kind = CredentialKind.NONE
     seen = 0  # a bit for each attribute of _ONCE
-    for type, value in packet.attributes:
+    for type, value in zip(packet.types, packet.values, strict=True):
+        if type not in _TOLD_BY:
+            continue
         if type in _ONCE:
             if seen & (1 << type):
                 raise MalformedPacket(Malformed.REPEATED, f"two attributes of type {type}")
             seen |= 1 << type
-        elif (found := _KINDS.get(type)) is not None or (found := _vendors_kind(type, value)) is not None:
+        elif (found := _KINDS.get(type) or _vendors_kind(value)) is not None:
             if kind is not CredentialKind.NONE and not (kind is found is CredentialKind.EAP):
                 raise MalformedPacket(Malformed.CREDENTIALS, f"{kind.value} and {found.value} in one request")
             kind = found
@@ -71,8 +74,8 @@ def credential_kind(packet: Packet) -> CredentialKind:
     return kind
 
 
-def _vendors_kind(type: int, value: bytes) -> CredentialKind | None:
-    if type != VENDOR_SPECIFIC or not value.startswith(_MICROSOFT):
+def _vendors_kind(value: bytes) -> CredentialKind | None:
+    if not value.startswith(_MICROSOFT):
         return None
     if any(found in _MSCHAP_RESPONSES for found, _ in sub_attributes(value)):
         return CredentialKind.MSCHAP
@@ -86,7 +89,9 @@ def proof(packet: Packet, kind: CredentialKind) -> bytes:
     """
     if kind is CredentialKind.EAP and packet.first(STATE) is None:
         return packet.octets
-    carried = encode_attributes(attribute for attribute in packet.attributes if _proves(*attribute))
+    carried = encode_attributes(
+        (type, value) for type, value in zip(packet.types, packet.values, strict=True) if _proves(type, value)
+    )
     if kind is CredentialKind.CHAP and packet.first(_CHAP_CHALLENGE) is None:
         return packet.authenticator + carried  # RFC 2865 §2.2: the Authenticator is the challenge
     return carried

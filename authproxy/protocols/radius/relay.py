@@ -6,10 +6,11 @@ lets through of an Accept, all of a Challenge, and of a Reject only what says no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import field
 from functools import lru_cache
 
+from authproxy.frozen import frozen
 from authproxy.protocols.radius.packet import (
     CHAP_PASSWORD,
     EAP_MESSAGE,
@@ -40,7 +41,7 @@ _CREDENTIAL = frozenset((USER_NAME, USER_PASSWORD, CHAP_PASSWORD, CHAP_CHALLENGE
 # Acct-Delay-Time, Acct-Session-Id, Acct-Multi-Session-Id, Event-Timestamp: of each attempt.
 _PASSING = _CREDENTIAL | {41, 44, 50, 55}
 # NAS-Port and NAS-Port-Id, too, unless NAS-Port-Type names a kind that stands in a house (RFC 2865 §5.41).
-_PORTS = frozenset((5, 87))
+_PASSING_OF_A_LINE = _PASSING | {5, 87}
 NAS_PORT_TYPE = 61
 _VIRTUAL = (5).to_bytes(4, "big")
 # RFC 2548 §2.1, §2.3: requests and password changes of MS-CHAP.
@@ -50,7 +51,7 @@ _MSCHAP_ANSWERS = frozenset((MICROSOFT, type) for type in (2, 7, 8, 10, 12, 16, 
 _REFUSES = frozenset[Key]({(None, REPLY_MESSAGE), (None, ERROR_CAUSE), (None, EAP_MESSAGE), (MICROSOFT, 2)})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Allowed:
     """Which attributes may be passed on. `everything`: all but those that belong to each hop."""
 
@@ -64,17 +65,16 @@ _ASKS = Allowed(_MSCHAP_ASKS)
 _NO = Allowed(_REFUSES)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FromNas:
     """A NAS's request, for a RADIUS primary."""
 
     packet: Packet
     kind: CredentialKind
-    hop: Hop
     allowed: Allowed = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FromPrimary:
     """A primary's reply. `allowed` applies to Accepts."""
 
@@ -87,19 +87,17 @@ class FromPrimary:
 def towards_primary(asked: FromNas) -> list[Attribute]:
     """The attributes to pass on to the primary; the caller adds User-Name and User-Password."""
     packet = asked.packet
-    carried = [attribute for attribute in packet.attributes if attribute.type == STATE]
-    match asked.kind:
-        case CredentialKind.CHAP:
-            carried += _of(packet, CHAP_PASSWORD)
-            # R28: without the attribute the challenge is the Authenticator, which the next hop has another of.
-            carried += _of(packet, CHAP_CHALLENGE) or [Attribute(CHAP_CHALLENGE, packet.authenticator)]
-        case CredentialKind.EAP:
-            carried += _of(packet, EAP_MESSAGE)
-        case CredentialKind.MSCHAP | CredentialKind.PAP | CredentialKind.ARAP | CredentialKind.NONE:
-            pass
-    carried += _chosen(packet.attributes, _ASKS)
-    taken = [attribute for attribute in packet.attributes if attribute.type not in _CREDENTIAL]
-    carried += [attribute for attribute in _chosen(taken, asked.allowed) if attribute not in carried]
+    carried = _of(packet, STATE)
+    if asked.kind is CredentialKind.CHAP:
+        carried += _of(packet, CHAP_PASSWORD)
+        # R28: without the attribute the challenge is the Authenticator, which the next hop has another of.
+        carried += _of(packet, CHAP_CHALLENGE) or [Attribute(CHAP_CHALLENGE, packet.authenticator)]
+    elif asked.kind is CredentialKind.EAP:
+        carried += _of(packet, EAP_MESSAGE)
+    if VENDOR_SPECIFIC in packet.types:  # _ASKS names no others
+        carried += _chosen(packet, _ASKS)
+    taken = _chosen(packet, asked.allowed, but=_CREDENTIAL)
+    carried += [attribute for attribute in taken if attribute not in carried]
     return carried
 
 
@@ -110,10 +108,8 @@ def shown_to_primary(asked: FromNas) -> bytes:
     apart what is one name here.
     """
     packet = asked.packet
-    passing = _PASSING if _is_of_the_house(packet.first(NAS_PORT_TYPE)) else _PASSING | _PORTS
-    name = _of(packet, USER_NAME)
-    rest = [attribute for attribute in packet.attributes if attribute.type not in passing]
-    return encode_attributes([*name, *_chosen(rest, asked.allowed)])
+    passing = _PASSING if _is_of_the_house(packet.first(NAS_PORT_TYPE)) else _PASSING_OF_A_LINE
+    return encode_attributes([*_of(packet, USER_NAME), *_chosen(packet, asked.allowed, but=passing)])
 
 
 def _is_of_the_house(port_type: bytes | None) -> bool:
@@ -141,7 +137,7 @@ def challenged(answered: FromPrimary, towards: Hop, salts: Salts) -> list[Attrib
 
 def rejected(answered: FromPrimary) -> list[Attribute]:
     """The attributes of the primary's own Reject to pass on: only its text (R42)."""
-    return _chosen(answered.reply.attributes, _NO)
+    return _chosen(answered.reply, _NO)
 
 
 def eap_failure(request: Packet) -> list[Attribute]:
@@ -154,23 +150,25 @@ def eap_failure(request: Packet) -> list[Attribute]:
 
 
 def _over(answered: FromPrimary, allowed: Allowed, towards: Hop, salts: Salts) -> list[Attribute]:
-    crossing = Crossing(answered.hop, towards, salts, answered.hidden)
-    return crossing.carry(_chosen(answered.reply.attributes, allowed))
+    chosen = _chosen(answered.reply, allowed)
+    return Crossing(answered.hop, towards, salts, answered.hidden).carry(chosen) if chosen else []
 
 
 def _of(packet: Packet, type: int) -> list[Attribute]:
-    return [attribute for attribute in packet.attributes if attribute.type == type]
+    return [Attribute(type, value) for value in packet.all(type)]
 
 
-def _chosen(attributes: Iterable[Attribute], allowed: Allowed) -> list[Attribute]:
-    """In their order. Of a vendor's attribute with several inside, those that are allowed."""
+def _chosen(packet: Packet, allowed: Allowed, but: Collection[int] = ()) -> list[Attribute]:
+    """In their order, without the types `but`. Of a vendor's attribute with several inside, those that are allowed."""
     chosen: list[Attribute] = []
-    for attribute in attributes:
-        if attribute.type in _OWN:
+    if not (allowed.everything or allowed.keys):
+        return chosen
+    for type, value in zip(packet.types, packet.values, strict=True):
+        if type in _OWN or type in but:
             continue
-        if allowed.everything or (None, attribute.type) in allowed.keys:
-            chosen.append(attribute)
-        elif attribute.type == VENDOR_SPECIFIC and (inside := _chosen_inside(attribute.value, allowed.keys)):
+        if allowed.everything or (None, type) in allowed.keys:
+            chosen.append(Attribute(type, value))
+        elif type == VENDOR_SPECIFIC and (inside := _chosen_inside(value, allowed.keys)):
             chosen.append(Attribute(VENDOR_SPECIFIC, inside))
     return chosen
 

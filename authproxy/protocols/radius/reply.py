@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from authproxy.protocols.radius.keyed import hmac_md5, md5
-from authproxy.protocols.radius.message_authenticator import BLANK
+from authproxy.protocols.radius.message_authenticator import BLANK, TYPE_AND_LENGTH
 from authproxy.protocols.radius.packet import (
     HEADER,
     MAX_PACKET,
     MESSAGE_AUTHENTICATOR,
     PROXY_STATE,
-    Attribute,
     Packet,
     encode_attributes,
 )
 from authproxy.secret import Secret
 
-_MESSAGE_AUTHENTICATOR_HEADER = bytes((MESSAGE_AUTHENTICATOR, 18))
 # What a reply makes itself; copied from elsewhere it would be wrong, or be Proxy-State that nobody asked for.
 _OWN = frozenset((PROXY_STATE, MESSAGE_AUTHENTICATOR))
 
@@ -30,7 +28,7 @@ def encode_reply(
     code: int,
     request: Packet,
     secret: Secret,
-    attributes: Iterable[Attribute],
+    attributes: Iterable[tuple[int, bytes]],
     message_authenticator: bool = True,
 ) -> bytes:
     """The octets that answer this request.
@@ -40,7 +38,7 @@ def encode_reply(
     chosen prefix can't come before it (CVE-2024-3596). Raises ReplyTooLong.
     """
     carried = [attribute for attribute in attributes if attribute[0] not in _OWN]
-    carried += [attribute for attribute in request.attributes if attribute[0] == PROXY_STATE]
+    carried += [(PROXY_STATE, state) for state in request.all(PROXY_STATE)]
     body = encode_attributes(carried)
     length = HEADER + (18 if message_authenticator else 0) + len(body)
     if length > MAX_PACKET:
@@ -48,11 +46,11 @@ def encode_reply(
     key = secret.reveal()
     start = bytes((code, request.identifier, length >> 8, length & 0xFF))
     if message_authenticator:
-        unsigned = b"".join((start, request.authenticator, _MESSAGE_AUTHENTICATOR_HEADER, BLANK, body))
-        body = b"".join((_MESSAGE_AUTHENTICATOR_HEADER, hmac_md5(key, unsigned), body))
+        unsigned = b"".join((start, request.authenticator, TYPE_AND_LENGTH, BLANK, body))
+        body = b"".join((TYPE_AND_LENGTH, hmac_md5(key, unsigned), body))
     return b"".join((start, response_authenticator(start, request.authenticator, body, key), body))
 
 
 def response_authenticator(start: bytes, request_authenticator: bytes, body: bytes, key: bytes) -> bytes:
     """RFC 2865 §3. `start`: Code, Identifier and Length; `body`: the attributes."""
-    return md5(b"".join((start, request_authenticator, body, key)))
+    return md5(b"".join((start, request_authenticator, body, key))).digest()

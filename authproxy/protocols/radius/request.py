@@ -10,7 +10,11 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from authproxy.protocols.radius.keyed import hmac_md5
-from authproxy.protocols.radius.message_authenticator import BLANK, verify_message_authenticator
+from authproxy.protocols.radius.message_authenticator import (
+    BLANK,
+    TYPE_AND_LENGTH,
+    verify_message_authenticator,
+)
 from authproxy.protocols.radius.packet import (
     HEADER,
     MAX_PACKET,
@@ -18,7 +22,6 @@ from authproxy.protocols.radius.packet import (
     PROXY_STATE,
     USER_NAME,
     USER_PASSWORD,
-    Attribute,
     Code,
     MalformedPacket,
     Packet,
@@ -65,7 +68,7 @@ def pap_request(
     identifier: int,
     authenticator: bytes,
     secret: Secret,
-    attributes: Iterable[Attribute] = (),
+    attributes: Iterable[tuple[int, bytes]] = (),
 ) -> Packet:
     """An Access-Request with User-Name and User-Password, then `attributes`.
 
@@ -73,7 +76,7 @@ def pap_request(
     strength is theirs. Raises ValueError: a password over 128 octets, a value or a packet that is too long.
     """
     hidden = encrypt_password(password, secret, authenticator)
-    login = (Attribute(USER_NAME, user_name), Attribute(USER_PASSWORD, hidden))
+    login = ((USER_NAME, user_name), (USER_PASSWORD, hidden))
     return signed_request(
         Code.ACCESS_REQUEST,
         (*login, *attributes),
@@ -84,7 +87,7 @@ def pap_request(
 
 
 def status_server(
-    *, identifier: int, authenticator: bytes, secret: Secret, attributes: Iterable[Attribute] = ()
+    *, identifier: int, authenticator: bytes, secret: Secret, attributes: Iterable[tuple[int, bytes]] = ()
 ) -> Packet:
     """RFC 5997 §2: a request that asks whether the server is there and the secret is right. Raises ValueError."""
     return signed_request(
@@ -93,7 +96,12 @@ def status_server(
 
 
 def signed_request(
-    code: int, attributes: Iterable[Attribute], *, identifier: int, authenticator: bytes, secret: Secret
+    code: int,
+    attributes: Iterable[tuple[int, bytes]],
+    *,
+    identifier: int,
+    authenticator: bytes,
+    secret: Secret,
 ) -> Packet:
     """Any request that carries a random Authenticator; Message-Authenticator is added, first (R20).
 
@@ -101,17 +109,15 @@ def signed_request(
     """
     if len(authenticator) != 16:
         raise ValueError(f"an Authenticator of {len(authenticator)} octets")
-    carried = tuple(attribute for attribute in attributes if attribute[0] != MESSAGE_AUTHENTICATOR)
+    carried = [attribute for attribute in attributes if attribute[0] != MESSAGE_AUTHENTICATOR]
     body = encode_attributes(carried)
     length = HEADER + 18 + len(body)
     if length > MAX_PACKET:
         raise ValueError(f"a request of {length} octets; RADIUS carries {MAX_PACKET}")
     head = bytes((code, identifier, length >> 8, length & 0xFF)) + authenticator
-    header = bytes((MESSAGE_AUTHENTICATOR, 18))
-    signature = hmac_md5(secret.reveal(), b"".join((head, header, BLANK, body)))
-    octets = b"".join((head, header, signature, body))
-    signed = (Attribute(MESSAGE_AUTHENTICATOR, signature), *carried)
-    return Packet(code, identifier, authenticator, signed, octets)
+    signature = hmac_md5(secret.reveal(), b"".join((head, TYPE_AND_LENGTH, BLANK, body)))
+    octets = b"".join((head, TYPE_AND_LENGTH, signature, body))
+    return Packet.of(code, identifier, authenticator, [(MESSAGE_AUTHENTICATOR, signature), *carried], octets)
 
 
 def read_reply(
@@ -131,7 +137,7 @@ def read_reply(
     if reply.code not in LEGAL_REPLIES.get(request.code, frozenset()):
         raise UnacceptableReply(ReplyProblem.CODE, f"{reply.code} to {request.code}")
     _check_signatures(reply, request, secret, require_message_authenticator)
-    if not _is_subsequence(reply.all(PROXY_STATE), request.all(PROXY_STATE)):
+    if PROXY_STATE in reply.types and not _is_subsequence(reply.all(PROXY_STATE), request.all(PROXY_STATE)):
         # The blob of a collision attack looks like this; no server makes one up (RFC 2865 §5.33).
         raise UnacceptableReply(ReplyProblem.PROXY_STATE)
     return reply

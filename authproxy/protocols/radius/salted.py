@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from authproxy.frozen import frozen
 from authproxy.protocols.radius.keyed import BLOCK, hide, unhide
 from authproxy.protocols.radius.packet import (
     MAX_VALUE,
@@ -50,7 +51,7 @@ class UnreadableValue(Exception):
     """A value can't be decrypted: the secret is another, or the peer is broken. Drop the packet (R31)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hop:
     """A shared secret, and the Authenticator of the request on this hop."""
 
@@ -78,7 +79,7 @@ class Salts:
         return (self.at | 0x8000).to_bytes(_SALT, "big")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Crossing:
     """Carries attributes from the hop on which they arrived to the one on which they are sent."""
 
@@ -87,7 +88,7 @@ class Crossing:
     salts: Salts
     hidden: Mapping[Key, Hiding] = field(default_factory=lambda: STANDARD_HIDDEN)
 
-    def carry(self, attributes: Iterable[Attribute]) -> list[Attribute]:
+    def carry(self, attributes: Iterable[tuple[int, bytes]]) -> list[Attribute]:
         """The attributes for the next hop: each as it is, but for hidden values.
 
         Those with a method that isn't spoken here are left out. A vendor's attribute keeps its sub-attributes in

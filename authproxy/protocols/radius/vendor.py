@@ -28,7 +28,7 @@ def first(packet: Packet, key: Key) -> bytes | None:
     if vendor is None:
         return packet.first(type)
     prefix = vendor.to_bytes(VENDOR_ID, "big")
-    for found, value in packet.attributes:
+    for found, value in zip(packet.types, packet.values, strict=True):
         if found == VENDOR_SPECIFIC and value.startswith(prefix):
             for sub_type, sub_value in sub_attributes(value):
                 if sub_type == type:

@@ -19,7 +19,6 @@ from authproxy.protocols.radius.password import CredentialKind, decrypt_password
 from authproxy.protocols.radius.relay import NOTHING, Allowed, FromNas
 from authproxy.protocols.radius.reply import encode_reply
 from authproxy.protocols.radius.request import pap_request
-from authproxy.protocols.radius.salted import Hop
 from authproxy.secret import Secret
 
 SECRET = Secret(b"the primary's secret")
@@ -128,7 +127,7 @@ def login(
         nas_ip="127.0.0.9",
         received=reactor.seconds(),
         deadline=reactor.seconds() + patience,
-        carried=FromNas(packet, kind, Hop(NAS_SECRET, NAS_AUTHENTICATOR), allowed),
+        carried=FromNas(packet, kind, allowed),
     )
 
 

@@ -24,6 +24,7 @@ from authproxy.protocols.radius.password import CredentialKind, decrypt_password
 from authproxy.protocols.radius.relay import Allowed, FromPrimary
 from authproxy.protocols.radius.request import signed_request
 from authproxy.secret import Secret
+from tests.protocols.radius.octets import altered
 
 from .fakes import NAS_AUTHENTICATOR, NAS_SECRET, SECRET, RadiusServer, Reactor, accept, login, reply, result
 
@@ -130,7 +131,7 @@ def flipped(octets: bytes, at: int) -> bytes:
 
 def with_proxy_state(request: Packet) -> bytes:
     blob = Attribute(33, b"x" * 240)
-    return reply(2, request._replace(attributes=(*request.attributes, blob)))
+    return reply(2, altered(request, attributes=(*request.attributes, blob)))
 
 
 FORGERIES = {

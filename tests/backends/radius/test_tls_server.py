@@ -28,6 +28,7 @@ from authproxy.protocols.radius.stream import PacketStream
 from authproxy.secret import Secret
 from tests.backends.certificates import Authority
 from tests.backends.directory.network import BLACK_HOLE, Network
+from tests.protocols.radius.octets import altered
 
 from .fakes import login
 
@@ -215,7 +216,7 @@ def test_a_server_that_does_not_believe_us(tmp_path: Path) -> None:
     "forge",
     [
         lambda line, packet: line.say(Code.ACCESS_ACCEPT, packet, secret=Secret(b"another")),
-        lambda line, packet: line.say(Code.ACCESS_ACCEPT, packet._replace(authenticator=bytes(16))),
+        lambda line, packet: line.say(Code.ACCESS_ACCEPT, altered(packet, authenticator=bytes(16))),
         lambda line, packet: line.transport.write(bytes((2, packet.identifier, 0, 3)) + bytes(16)),
         lambda line, packet: line.transport.write(
             bytes((2, packet.identifier, 0, 22)) + bytes(16) + b"\x12\x01"
@@ -237,7 +238,7 @@ def test_what_costs_one_packet(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
 
     def noisy(line: Line, packet: Packet) -> None:
-        line.say(Code.ACCESS_ACCEPT, packet._replace(identifier=(packet.identifier + 1) % 256))
+        line.say(Code.ACCESS_ACCEPT, altered(packet, identifier=(packet.identifier + 1) % 256))
         line.say(Code.ACCOUNTING_RESPONSE, packet)
         refuse(line, packet)
 

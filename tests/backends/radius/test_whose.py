@@ -29,14 +29,14 @@ TUNNELS = pytest.mark.parametrize("method", [TLS, TTLS, PEAP, 43, 55])
 def asked(method: int, outside: bytes, data: bytes = b"\0") -> AuthRequest:
     message = Attribute(79, eap_packet(1, method, data))
     name = Attribute(1, outside)
-    packet = Packet(Code.ACCESS_REQUEST, 1, bytes(16), (name, message), b"")
+    packet = Packet.of(Code.ACCESS_REQUEST, 1, bytes(16), (name, message), b"")
     request = login(Reactor(), kind=CredentialKind.EAP, packet=packet)
     changes: dict[str, Any] = {"username": read_username(outside)}
     return AuthRequest(**{field: getattr(request, field) for field in AuthRequest.__slots__} | changes)
 
 
 def accept(*names: bytes) -> Packet:
-    return Packet(Code.ACCESS_ACCEPT, 1, bytes(16), tuple(Attribute(1, name) for name in names), b"")
+    return Packet.of(Code.ACCESS_ACCEPT, 1, bytes(16), tuple(Attribute(1, name) for name in names), b"")
 
 
 @TUNNELS

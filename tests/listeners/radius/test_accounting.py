@@ -33,7 +33,7 @@ class Server:
         return await self.waiting[-1]
 
     def answer(self, *attributes: Attribute, which: int = -1) -> None:
-        self.waiting[which].callback(Packet(Code.ACCOUNTING_RESPONSE, 1, bytes(16), attributes, b""))
+        self.waiting[which].callback(Packet.of(Code.ACCOUNTING_RESPONSE, 1, bytes(16), attributes, b""))
 
 
 class Desk(World):
@@ -110,7 +110,7 @@ def test_a_wrong_message_authenticator() -> None:
     unsigned = bytes(octets[:4]) + bytes(16) + bytes(octets[20:])
     from authproxy.protocols.radius.keyed import md5
 
-    desk.receive(bytes(octets[:4]) + md5(unsigned + SECRET.reveal()) + bytes(octets[20:]))
+    desk.receive(bytes(octets[:4]) + md5(unsigned + SECRET.reveal()).digest() + bytes(octets[20:]))
     assert desk.discards.causes == {"message_authenticator": 1}
     assert desk.server.asked == []
     desk.ask(right)

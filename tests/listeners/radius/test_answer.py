@@ -35,7 +35,7 @@ KEY = vsa(16, encrypt_salted(Secret(b"k" * 32), b"\x80\x07", PRIMARY))
 
 
 def carried(*attributes: Attribute, everything: bool = False) -> FromPrimary:
-    packet = Packet(2, 1, b"", attributes, b"")
+    packet = Packet.of(2, 1, b"", attributes, b"")
     return FromPrimary(packet, PRIMARY, Allowed(everything=everything), STANDARD_HIDDEN)
 
 

@@ -7,7 +7,8 @@ from authproxy.listeners.radius.udp import Source
 
 from .world import login
 
-ONE = Identity(Source("10.0.0.1", 40000), "[::]:1812", 7)
+NAS = Source("10.0.0.1", 40000)
+ONE: Identity = (NAS, "[::]:1812", 7)
 FIRST, SECOND = b"a" * 16, b"b" * 16
 
 
@@ -28,10 +29,10 @@ def test_every_part_of_the_identity_counts() -> None:
     duplicates = Duplicates(keep=30)
     duplicates.begin(ONE, FIRST, authentic=True)
     for other in (
-        ONE._replace(source=Source("10.0.0.2", 40000)),
-        ONE._replace(source=Source("10.0.0.1", 40001)),
-        ONE._replace(receiver="other"),
-        ONE._replace(identifier=8),
+        (Source("10.0.0.2", 40000), "[::]:1812", 7),
+        (Source("10.0.0.1", 40001), "[::]:1812", 7),
+        (NAS, "other", 7),
+        (NAS, "[::]:1812", 8),
     ):
         assert duplicates.find(other, FIRST, 0) is None
     assert duplicates.find(ONE, SECOND, 0) is None
@@ -95,6 +96,6 @@ def test_abandoned_is_new_again() -> None:
 def test_answers_are_bounded() -> None:
     duplicates = Duplicates(keep=30)
     for number in range(66_000):
-        identity = ONE._replace(source=Source("10.0.0.1", number))
+        identity = (Source("10.0.0.1", number), "[::]:1812", 7)
         duplicates.answered(duplicates.begin(identity, FIRST, authentic=True), b"r", 0)
     assert len(duplicates) == 65_536

@@ -311,7 +311,7 @@ def test_one_datagram_again_and_again() -> None:
     [(reply, _)] = world.sent
     world.clock.advance(29)
     other_way = Route(("10.1.0.1", 40000), ((0, 8, b"x"),))
-    world.listener.received(request.octets, NAS, other_way)
+    world.listener.take(request.octets, NAS, other_way)
     assert world.sent[-1] == (reply, other_way)
     assert len(world.logins.requests) == 1
     assert world.discards.causes == {"duplicate": 8}
@@ -673,7 +673,7 @@ def test_an_answer_that_can_not_be_written_leaves_nothing_behind() -> None:
     world = World()
     request = login()
     world.ask(request)
-    world.logins.answer(replace(ACCEPT, message=None))  # type: ignore[arg-type]
+    world.logins.answer(replace(ACCEPT, message=object()))  # type: ignore[arg-type]
     assert world.sent == []
     assert world.listener.pending == 0
     world.ask(request)
@@ -713,7 +713,7 @@ def test_a_flood_is_a_few_lines() -> None:
     world = World()
     datagram = login().octets
     for _ in range(100_000):
-        world.listener.received(datagram, STRANGER, ROUTE)
+        world.listener.take(datagram, STRANGER, ROUTE)
     world.clock.advance(61)
     assert world.discards.causes == {"unknown_client": 100_000}
     assert [(event, fields.get("count")) for _, event, fields in world.log.lines] == [

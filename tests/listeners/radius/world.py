@@ -178,7 +178,7 @@ class World:
     def receive(self, datagram: bytes, source: Source = NAS, route: Route = ROUTE) -> list[bytes]:
         """What was sent at once in answer."""
         before = len(self.sent)
-        self.listener.received(datagram, source, route)
+        self.listener.take(datagram, source, route)
         return [octets for octets, _ in self.sent[before:]]
 
     def ask(self, request: Packet, source: Source = NAS) -> list[bytes]:
@@ -218,7 +218,7 @@ def login(
         )
     body = encode_attributes(attributes)
     octets = bytes((code, identifier)) + (20 + len(body)).to_bytes(2, "big") + authenticator + body
-    return Packet(code, identifier, authenticator, tuple(attributes), octets)
+    return Packet.of(code, identifier, authenticator, tuple(attributes), octets)
 
 
 def code(reply: bytes, request: Packet, secret: Secret = SECRET) -> int:

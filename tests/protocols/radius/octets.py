@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -44,6 +45,12 @@ def raw(
 
 def request(*pairs: tuple[int, bytes], code: int = 1, identifier: int = 7) -> Packet:
     return decode(raw(b"".join(attribute(*pair) for pair in pairs), code=code, identifier=identifier))
+
+
+def altered(packet: Packet, **fields: Any) -> Packet:
+    """The packet with other fields; its octets stay what they are, unless they are among them."""
+    names = ("code", "identifier", "authenticator", "attributes", "octets")
+    return Packet.of(**{name: getattr(packet, name) for name in names} | fields)
 
 
 def signed(

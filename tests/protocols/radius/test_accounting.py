@@ -20,6 +20,8 @@ from authproxy.protocols.radius.reply import encode_reply
 from authproxy.protocols.radius.request import UnacceptableReply, read_reply
 from authproxy.secret import Secret
 
+from .octets import altered
+
 SECRET = Secret(b"the accountant's secret")
 ATTRIBUTES = st.lists(
     st.builds(Attribute, st.integers(1, 255).filter(lambda type: type != 80), st.binary(max_size=30)),
@@ -53,7 +55,7 @@ def test_any_changed_bit(attributes: list[Attribute], data: st.DataObject) -> No
     octets = bytearray(made.octets)
     at = data.draw(st.sampled_from([0, 1, *range(4, len(octets))]))
     octets[at] ^= 1 << data.draw(st.integers(0, 7))
-    changed = made._replace(octets=bytes(octets), authenticator=bytes(octets[4:20]))
+    changed = altered(made, octets=bytes(octets), authenticator=bytes(octets[4:20]))
     assert not is_from_who_knows(changed, SECRET)
     assert not is_from_who_knows(made, Secret(b"another secret"))
 

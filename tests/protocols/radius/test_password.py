@@ -18,7 +18,7 @@ from authproxy.protocols.radius.password import (
 )
 from authproxy.secret import Secret
 
-from .octets import AUTHENTICATOR, SECRET, authenticators, request, secrets
+from .octets import AUTHENTICATOR, SECRET, altered, authenticators, request, secrets
 
 PAP = (2, bytes(16))
 CHAP = (3, bytes(17))
@@ -65,7 +65,7 @@ def test_where_the_authenticator_is_the_proof() -> None:
     for attribute, kind in ((CHAP, CredentialKind.CHAP), (EAP, CredentialKind.EAP)):
         one = request((1, b"nemo"), attribute)
         octets = one.octets[:4] + bytes(16) + one.octets[20:]
-        other = one._replace(authenticator=bytes(16), octets=octets)
+        other = altered(one, authenticator=bytes(16), octets=octets)
         assert proof(one, kind) != proof(other, kind)
 
 

@@ -42,7 +42,7 @@ def key(type: int, value: bytes, hop: Hop) -> Attribute:
 
 
 def answered(*attributes: Attribute, allowed: Allowed = NOTHING) -> FromPrimary:
-    return FromPrimary(Packet(2, 1, b"", attributes, b""), PRIMARY, allowed, STANDARD_HIDDEN)
+    return FromPrimary(Packet.of(2, 1, b"", attributes, b""), PRIMARY, allowed, STANDARD_HIDDEN)
 
 
 CLASS, FILTER, MESSAGE = Attribute(25, b"staff"), Attribute(11, b"f"), Attribute(18, b"Hello")
@@ -109,16 +109,16 @@ def test_a_reject_says_no_and_nothing_else() -> None:
 
 def test_eap_ends_with_a_failure_of_the_same_identifier() -> None:
     """R44: split over two attributes, as long messages are."""
-    asked = Packet(1, 1, b"", (Attribute(79, b"\x02\x07"), Attribute(79, b"\x00\x06\x03\x01")), b"")
+    asked = Packet.of(1, 1, b"", (Attribute(79, b"\x02\x07"), Attribute(79, b"\x00\x06\x03\x01")), b"")
     assert eap_failure(asked) == [Attribute(79, b"\x04\x07\x00\x04")]
-    assert eap_failure(Packet(1, 1, b"", (), b"")) == []
+    assert eap_failure(Packet.of(1, 1, b"", (), b"")) == []
 
 
 def test_what_a_primary_is_shown_of_a_login() -> None:
     """R46: alike when a NAS asks for it once more, and not when it asks for something else."""
 
     def shown(*attributes: Attribute, allowed: Allowed = NOTHING) -> bytes:
-        return shown_to_primary(FromNas(Packet(1, 1, b"", attributes, b""), CredentialKind.PAP, NAS, allowed))
+        return shown_to_primary(FromNas(Packet.of(1, 1, b"", attributes, b""), CredentialKind.PAP, allowed))
 
     login = (Attribute(1, b"alice"), Attribute(2, bytes(16)), Attribute(24, b"state"))
     everything, service = Allowed(everything=True), Attribute(6, b"\0\0\0\6")
@@ -137,8 +137,8 @@ def test_a_primary_is_shown_the_name_as_it_was_typed() -> None:
     """R46: what is one name here may be two there, or one and none."""
 
     def shown(name: bytes) -> bytes:
-        packet = Packet(1, 1, b"", (Attribute(1, name),), b"")
-        return shown_to_primary(FromNas(packet, CredentialKind.PAP, NAS, NOTHING))
+        packet = Packet.of(1, 1, b"", (Attribute(1, name),), b"")
+        return shown_to_primary(FromNas(packet, CredentialKind.PAP, NOTHING))
 
     assert shown(b"Alice") != shown(b"alice")
 
@@ -150,8 +150,8 @@ def test_a_port_is_of_the_attempt_or_of_the_house(port_type: int | None, counts:
     def shown(port: int, allowed: Allowed) -> bytes:
         kind = [] if port_type is None else [Attribute(61, port_type.to_bytes(4, "big"))]
         ports = (Attribute(5, port.to_bytes(4, "big")), Attribute(87, b"Gi1/0/%d" % port))
-        packet = Packet(1, 1, b"", (*ports, *kind), b"")
-        return shown_to_primary(FromNas(packet, CredentialKind.PAP, NAS, allowed))
+        packet = Packet.of(1, 1, b"", (*ports, *kind), b"")
+        return shown_to_primary(FromNas(packet, CredentialKind.PAP, allowed))
 
     everything = Allowed(everything=True)
     assert (shown(1, everything) != shown(2, everything)) is counts

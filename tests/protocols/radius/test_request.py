@@ -25,6 +25,7 @@ from authproxy.secret import Secret
 from .octets import (
     AUTHENTICATOR,
     SECRET,
+    altered,
     attribute,
     attributes,
     authenticators,
@@ -138,9 +139,9 @@ def test_codes_that_answer_no_access_request(code: int) -> None:
 
 
 def test_another_requests_reply() -> None:
-    other = ASKED._replace(identifier=10)
+    other = altered(ASKED, identifier=10)
     assert problem(encode_reply(2, other, SECRET, [])) is ReplyProblem.IDENTIFIER
-    other = ASKED._replace(authenticator=bytes(16))
+    other = altered(ASKED, authenticator=bytes(16))
     assert problem(encode_reply(2, other, SECRET, [])) is ReplyProblem.RESPONSE_AUTHENTICATOR
 
 
@@ -192,7 +193,7 @@ def test_proxy_state_that_is_not_ours(states: list[bytes]) -> None:
     carried = [Attribute(33, state) for state in states]
     body = b"".join(attribute(*pair) for pair in carried)
     assert problem(reply(body), required=False) is ReplyProblem.PROXY_STATE
-    signed_over = ASKED._replace(attributes=tuple(carried))
+    signed_over = altered(ASKED, attributes=tuple(carried))
     assert problem(encode_reply(2, signed_over, SECRET, [])) is ReplyProblem.PROXY_STATE
 
 
