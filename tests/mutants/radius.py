@@ -127,8 +127,8 @@ MUTATIONS = (
         ("R5",),
         "attributes come out sorted",
         _PACKET,
-        "    return bytes(types), values\n\n\ndef encode_attributes",
-        "    return bytes(sorted(types)), sorted(values)\n\n\ndef encode_attributes",
+        "octets[4:20], bytes(types), values, firsts, octets)",
+        "octets[4:20], bytes(sorted(types)), sorted(values), firsts, octets)",
         (f"{_PACKET_TESTS}::test_encoding_undoes_decoding",),
     ),
     Mutation(
@@ -578,9 +578,9 @@ MUTATIONS = (
     Mutation(
         ("R36",),
         "one socket is all, and its identifiers are used twice",
-        "backends/radius/datagrams.py",
-        "return self._free.popleft()",
-        "self._free.rotate(-1)\n        return self._free[0]",
+        "backends/radius/server.py",
+        "identifier = sock.free.popleft()",
+        "sock.free.rotate(-1)\n        identifier = sock.free[0]",
         (f"{_PRIMARY_TESTS}::test_more_than_256_at_once",),
     ),
     Mutation(

@@ -26,10 +26,12 @@ class ServerSocket:
         address: str,
         port: int,
         reactor: Any,
-        received: Callable[[int, bytes], None],
-        refused: Callable[[], None],
+        received: Callable[[ServerSocket, int, bytes], None],
+        refused: Callable[[ServerSocket], None],
     ) -> None:
-        """`received(identifier, datagram)`. `refused()`: the server's host says that nobody listens. Raises OSError."""
+        """`received(self, identifier, datagram)`. `refused(self)`: the server's host says that nobody listens. Raises
+        OSError.
+        """
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -46,27 +48,16 @@ class ServerSocket:
         # RFC 5080 §2.2.2: the least recently used first; the order of the first round is nobody's to guess.
         identifiers = list(range(256))
         random.SystemRandom().shuffle(identifiers)
-        self._free = deque(identifiers)
+        # Unused ones: taken from the left, given back at the right.
+        self.free = deque(identifiers)
         reactor.addReader(self)
-
-    @property
-    def free(self) -> int:
-        """How many identifiers are unused."""
-        return len(self._free)
-
-    def take(self) -> int:
-        """An unused identifier. Raises IndexError if all 256 are pending."""
-        return self._free.popleft()
-
-    def release(self, identifier: int) -> None:
-        self._free.append(identifier)
 
     def send(self, octets: bytes) -> None:
         """Best effort: what can't be sent now is retransmitted, like what the network loses."""
         try:
             self._socket.send(octets)
         except ConnectionRefusedError:
-            self._refused()
+            self._refused(self)
         except OSError:
             return
 
@@ -89,7 +80,7 @@ class ServerSocket:
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._reactor.addReader(self)
         if error == errno.ECONNREFUSED:
-            self._refused()
+            self._refused(self)
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
         for _ in range(_PER_TURN):
@@ -98,9 +89,9 @@ class ServerSocket:
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionRefusedError:
-                self._refused()
+                self._refused(self)
                 continue
             except (OSError, MemoryError):
                 return  # what waits is read again
             if len(datagram) > 1:
-                self._received(datagram[1], datagram)
+                self._received(self, datagram[1], datagram)

@@ -167,7 +167,6 @@ class RadiusPrimary:
         answered = FromPrimary(
             reply, Hop(settings.secret, asked.authenticator), settings.returned, settings.hidden
         )
-        message = _message(reply)
         match reply.code:
             case Code.ACCESS_ACCEPT:
                 user = whose(request, reply, settings.eap_outer_name)
@@ -177,9 +176,9 @@ class RadiusPrimary:
                     user.name, carried=answered, proven=user.proven and _is_one_for_all(user.name)
                 )
             case Code.ACCESS_CHALLENGE:
-                return PrimaryChallenge(message, reply.first(STATE) or b"", answered)
+                return PrimaryChallenge(_message(reply), reply.first(STATE) or b"", answered)
             case _:
-                return Refused(_cause(reply), message=message, carried=answered)
+                return Refused(_cause(reply), message=_message(reply), carried=answered)
 
 
 @lru_cache(maxsize=1024)  # the same for every login by one of our addresses
@@ -188,6 +187,7 @@ def _nas_address(text: str) -> Attribute:
     return Attribute(NAS_IP_ADDRESS if address.version == 4 else NAS_IPV6_ADDRESS, address.packed)
 
 
+@lru_cache(maxsize=4096)  # users come back
 def _is_one_for_all(name: str) -> bool:
     """R33: with Active Directory behind it a server takes `álice` for alice; the cloud sees somebody else in it."""
     return folded(name) == " ".join(name.split())

@@ -115,7 +115,7 @@ class Server:
             raise
         finally:
             del self._pending[exchange.socket, exchange.request.identifier]
-            exchange.socket.release(exchange.request.identifier)
+            exchange.socket.free.append(exchange.request.identifier)
 
     def close(self) -> None:
         """Pending requests fail with Silent."""
@@ -131,11 +131,11 @@ class Server:
 
     def _begin(self, build: Build) -> _Exchange:
         sock = self._socket_with_room()
-        identifier = sock.take()
+        identifier = sock.free.popleft()
         try:
             request = build(identifier, os.urandom(16), sock.local_address)
         except BaseException:
-            sock.release(identifier)
+            sock.free.append(identifier)
             raise
         exchange = _Exchange(sock, request, Deferred())
         self._pending[sock, identifier] = exchange
@@ -150,13 +150,7 @@ class Server:
         if len(self._sockets) >= MOST_SOCKETS:
             raise Silent(f"{self}: {self.pending} requests are pending there, that is all it gets")
         try:
-            sock = ServerSocket(
-                self.address,
-                self.port,
-                self._reactor,
-                lambda identifier, datagram: self._received(sock, identifier, datagram),
-                lambda: self._refused(sock),
-            )
+            sock = ServerSocket(self.address, self.port, self._reactor, self._received, self._refused)
         except OSError as error:
             raise Silent(f"{self}: {error.strerror}") from None
         self._sockets.append(sock)

@@ -149,7 +149,7 @@ class RadiusSection:
         self, packet: Packet, kind: CredentialKind, asked: Asked, username: Username, password: Secret
     ) -> AuthRequest:
         """The login that this packet asks for."""
-        carried = self._carried(packet, kind)
+        carried = None if self._relayed is None else FromNas(packet, kind, self._relayed)
         return AuthRequest(
             login=self._new_login(),
             section=self.name,
@@ -168,11 +168,6 @@ class RadiusSection:
             shown=b"" if carried is None else shown_to_primary(carried),
             carried=carried,
         )
-
-    def _carried(self, packet: Packet, kind: CredentialKind) -> FromNas | None:
-        if self._relayed is None:
-            return None
-        return FromNas(packet, kind, self._relayed)
 
     def _username(self, packet: Packet, asked: Asked) -> Username:
         try:

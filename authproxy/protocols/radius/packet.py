@@ -6,7 +6,7 @@ meaning, and no vendor's format inside one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple, Self
 
@@ -94,20 +94,20 @@ class Packet:
         identifier: int,
         authenticator: bytes,
         types: bytes,
-        values: Sequence[bytes],
+        values: list[bytes],
+        firsts: dict[int, bytes],
         octets: bytes,
     ) -> None:
+        """`firsts`: of each type the value that stands first."""
         self.code: Final = code
         self.identifier: Final = identifier
         self.authenticator: Final = authenticator
         self.types: Final = types
         self.values: Final = values
         self.octets: Final = octets
-        # The value of the first attribute of a type; None: there is none. A login asks ten times, so it is an index,
-        # and without a method around it.
-        self.first: Final[Callable[[int], bytes | None]] = dict(
-            zip(types[::-1], values[::-1], strict=True)
-        ).get
+        # The value of the first attribute of a type; None: there is none. A login asks ten times, hence no method: it
+        # would cost ten times as much as what it does.
+        self.first: Final[Callable[[int], bytes | None]] = firsts.get
 
     @classmethod
     def of(
@@ -119,9 +119,14 @@ class Packet:
         octets: bytes,
     ) -> Self:
         """The packet with these attributes, in their order."""
-        pairs = [*attributes]
-        types = bytes([type for type, _ in pairs])
-        return cls(code, identifier, authenticator, types, [value for _, value in pairs], octets)
+        types: list[int] = []
+        values: list[bytes] = []
+        firsts: dict[int, bytes] = {}
+        for type, value in attributes:
+            types.append(type)
+            values.append(value)
+            firsts.setdefault(type, value)
+        return cls(code, identifier, authenticator, bytes(types), values, firsts, octets)
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
@@ -157,14 +162,14 @@ def decode(datagram: bytes) -> Packet:
     if not HEADER <= length <= min(len(datagram), MAX_PACKET):
         raise MalformedPacket(Malformed.LENGTH, f"Length is {length}, the datagram {len(datagram)}")
     octets = datagram if length == len(datagram) else datagram[:length]
-    types, values = _attributes(octets, length)
-    return Packet(octets[0], octets[1], octets[4:20], types, values, octets)
+    return _packet(octets, length)
 
 
-def _attributes(octets: bytes, end: int) -> tuple[bytes, list[bytes]]:
-    """Types and values, in one pass on plain indices: this runs before anything about the sender is proven."""
+def _packet(octets: bytes, end: int) -> Packet:
+    """One pass, on plain indices: this runs before anything about the sender is proven."""
     types: list[int] = []
     values: list[bytes] = []
+    firsts: dict[int, bytes] = {}
     signed = False
     at = HEADER
     while at < end:
@@ -188,20 +193,26 @@ def _attributes(octets: bytes, end: int) -> tuple[bytes, list[bytes]]:
             signed = True
         if len(types) == MAX_ATTRIBUTES:
             raise MalformedPacket(Malformed.TOO_MANY_ATTRIBUTES, f"more than {MAX_ATTRIBUTES} attributes")
+        value = octets[at + 2 : after]
         types.append(type)
-        values.append(octets[at + 2 : after])
+        values.append(value)
+        if type not in firsts:
+            firsts[type] = value
         at = after
-    return bytes(types), values
+    return Packet(octets[0], octets[1], octets[4:20], bytes(types), values, firsts, octets)
 
 
 def encode_attributes(attributes: Iterable[tuple[int, bytes]]) -> bytes:
     """The octets of these attributes. Raises ValueError if a value is too long, which is our bug."""
     parts: list[bytes] = []
     for type, value in attributes:
-        if not 0 < type < 256 or len(value) > MAX_VALUE:
-            raise ValueError(f"attribute {type} can't have {len(value)} octets")
-        parts += (_OCTETS[type], _OCTETS[len(value) + 2], value)
+        try:
+            parts += (_TYPES[type], _LENGTHS[len(value)], value)
+        except LookupError:
+            raise ValueError(f"attribute {type} can't have {len(value)} octets") from None
     return b"".join(parts)
 
 
-_OCTETS = [bytes((octet,)) for octet in range(256)]
+# The octets of each type that there is, and of the length of each value that an attribute can have.
+_TYPES = {type: bytes((type,)) for type in range(1, 256)}
+_LENGTHS = [bytes((length + 2,)) for length in range(MAX_VALUE + 1)]

@@ -155,7 +155,7 @@ def _over(answered: FromPrimary, allowed: Allowed, towards: Hop, salts: Salts) -
 
 
 def _of(packet: Packet, type: int) -> list[Attribute]:
-    return [Attribute(type, value) for value in packet.all(type)]
+    return [Attribute(type, value) for value in packet.all(type)] if type in packet.types else []
 
 
 def _chosen(packet: Packet, allowed: Allowed, but: Collection[int] = ()) -> list[Attribute]:

@@ -27,7 +27,7 @@ def silent() -> Iterator[RadiusServer]:
 def sockets(server: RadiusServer, count: int) -> list[ServerSocket]:
     reactor = Reactor()
     return [
-        ServerSocket("127.0.0.1", server.port, reactor, lambda *_: None, lambda: None) for _ in range(count)
+        ServerSocket("127.0.0.1", server.port, reactor, lambda *_: None, lambda _: None) for _ in range(count)
     ]
 
 
@@ -41,8 +41,8 @@ def taken(silent: RadiusServer) -> Iterator[Callable[[], list[int]]]:
         made.append(one)
         identifiers = []
         for _ in range(1000):
-            identifiers.append(one.take())
-            one.release(identifiers[-1])
+            identifiers.append(one.free.popleft())
+            one.free.append(identifiers[-1])
         return identifiers
 
     yield take
