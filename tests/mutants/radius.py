@@ -111,8 +111,8 @@ MUTATIONS = (
         ("R2",),
         "an attribute may run past the end",
         _PACKET,
-        "if length < 2 or after > end or type == 0:",
-        "if length < 2 or type == 0:",
+        "if length < 2 or after > end or not type:",
+        "if length < 2 or not type:",
         (f"{_PACKET_TESTS}::test_a_broken_attribute_breaks_the_packet",),
     ),
     Mutation(
@@ -135,8 +135,8 @@ MUTATIONS = (
         ("R8",),
         "a datagram may have any number of attributes",
         _PACKET,
-        "if len(types) == MAX_ATTRIBUTES:",
-        "if len(types) == MAX_PACKET:",
+        "for _ in range(MAX_ATTRIBUTES + 1):",
+        "for _ in range(MAX_PACKET):",
         (f"{_PACKET_TESTS}::test_200_attributes_are_the_most",),
     ),
     Mutation(

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from authproxy.backends.radius.datagrams import ServerSocket
 from authproxy.backends.radius.liveness import Liveness, Silent
+from authproxy.backends.radius.retransmission import Retransmission
 from authproxy.observe.log import Log
 from authproxy.protocols.radius.packet import Code, Packet
 from authproxy.protocols.radius.request import UnacceptableReply, read_reply, status_server
@@ -59,6 +60,7 @@ class Server:
         self._log = log
         self._sockets: list[ServerSocket] = []
         self._pending: dict[tuple[ServerSocket, int], _Exchange] = {}
+        self._retransmission = Retransmission(reactor)
         self._liveness = Liveness(str(self), self.probe, reactor=reactor, log=log)
         self._closed = False
 
@@ -94,15 +96,10 @@ class Server:
                 if left <= 0:
                     break
                 # RFC 5080 §2.2.1: a tenth more or less, so that many clients don't beat in time.
-                pause = min(wait * random.uniform(0.9, 1.1), left)  # noqa: S311 - no secret in it
-                timer = self._reactor.callLater(pause, exchange.fire, None)
-                waiting = exchange.waiting
-                try:
-                    exchange.socket.send(exchange.request.octets)
-                    reply = await waiting
-                finally:
-                    if timer.active():
-                        timer.cancel()
+                pause = min(wait * (0.9 + 0.2 * random.random()), left)  # noqa: S311 - no secret in it
+                self._retransmission.at(now + pause, exchange.waiting)
+                exchange.socket.send(exchange.request.octets)
+                reply = await exchange.waiting
                 if reply is not None:
                     return reply, exchange.request
                 exchange.waiting = Deferred()
@@ -123,6 +120,7 @@ class Server:
         self._liveness.close()
         for exchange in list(self._pending.values()):
             exchange.fire(Silent(f"{self}: closed"))
+        self._retransmission.close()
         for sock in self._sockets:
             sock.close()
         self._sockets.clear()

@@ -172,14 +172,16 @@ def _packet(octets: bytes, end: int) -> Packet:
     firsts: dict[int, bytes] = {}
     signed = False
     at = HEADER
-    while at < end:
+    for _ in range(MAX_ATTRIBUTES + 1):
+        if at >= end:
+            return Packet(octets[0], octets[1], octets[4:20], bytes(types), values, firsts, octets)
         try:
             type, length = octets[at], octets[at + 1]
         except IndexError:
             raise MalformedPacket(Malformed.ATTRIBUTE, "the last octet is a lone attribute type") from None
         after = at + length
         # R2, R3. FreeRADIUS drops type 0 too; RFC 2865 §5 starts at 1.
-        if length < 2 or after > end or type == 0:
+        if length < 2 or after > end or not type:
             raise MalformedPacket(
                 Malformed.ATTRIBUTE, f"type {type} has length {length}, {end - at} octets are left"
             )
@@ -191,15 +193,13 @@ def _packet(octets: bytes, end: int) -> Packet:
                 )
                 raise MalformedPacket(Malformed.MESSAGE_AUTHENTICATOR, problem)
             signed = True
-        if len(types) == MAX_ATTRIBUTES:
-            raise MalformedPacket(Malformed.TOO_MANY_ATTRIBUTES, f"more than {MAX_ATTRIBUTES} attributes")
         value = octets[at + 2 : after]
         types.append(type)
         values.append(value)
         if type not in firsts:
             firsts[type] = value
         at = after
-    return Packet(octets[0], octets[1], octets[4:20], bytes(types), values, firsts, octets)
+    raise MalformedPacket(Malformed.TOO_MANY_ATTRIBUTES, f"more than {MAX_ATTRIBUTES} attributes")
 
 
 def encode_attributes(attributes: Iterable[tuple[int, bytes]]) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from authproxy.backends.radius.datagrams import ServerSocket
+from authproxy.backends.radius.retransmission import Retransmission
 from authproxy.backends.radius.server import Server, Silent
 from authproxy.observe.log import NullLog
 from authproxy.protocols.radius.packet import Packet
@@ -111,12 +112,39 @@ def test_each_wait_is_twice_as_long_up_to_a_limit(silent: RadiusServer) -> None:
 def test_many_do_not_beat_in_time(silent: RadiusServer) -> None:
     asking = Asking(silent)
     waiting = [asking.ask(sends=1) for _ in range(50)]
-    due = {round(timer.getTime(), 6) for timer in asking.reactor.getDelayedCalls()}
-    assert len(due) > 25
-    assert max(due) - min(due) > 0.1
-    asking.reactor.advance(3)
+    ended: list[float] = []
+    for one in waiting:
+        one.addBoth(lambda failure: (ended.append(asking.reactor.seconds()), failure)[1])
+    for _ in range(3000):
+        asking.reactor.advance(0.001)
     assert all(isinstance(result(one).value, Silent) for one in waiting)
+    assert len({round(at, 3) for at in ended}) > 25
+    assert max(ended) - min(ended) > 0.1
     asking.server.close()
+
+
+def test_who_has_its_answer_is_not_woken_and_the_others_are() -> None:
+    """One timer for all: it is set for the next that still waits, in any order."""
+    reactor = Reactor()
+    retransmission = Retransmission(reactor)
+    waiting: dict[float, Deferred[object]] = {due: Deferred() for due in (3.0, 1.0, 2.0, 5.0, 1.5)}
+    woken: list[tuple[float, float]] = []
+    for due, one in waiting.items():
+        retransmission.at(due, one)
+        one.addCallback(
+            lambda outcome, due=due: woken.append((due, reactor.seconds())) if outcome is None else None
+        )
+    waiting[1.0].callback("answered")
+    waiting[2.0].callback("answered")
+    for _ in range(8):
+        (timer,) = reactor.getDelayedCalls()
+        reactor.advance(timer.getTime() - reactor.seconds())
+        if not reactor.getDelayedCalls():
+            break
+    assert woken == [(1.5, 1.5), (3.0, 3.0), (5.0, 5.0)]
+    retransmission.at(9.0, Deferred())
+    retransmission.close()
+    assert reactor.getDelayedCalls() == []
 
 
 def test_nothing_is_sent_at_the_end(silent: RadiusServer) -> None:
