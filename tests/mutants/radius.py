@@ -671,7 +671,7 @@ MUTATIONS = (
         ("R46",),
         "a name that a RADIUS server tells apart joins its like",
         "protocols/radius/relay.py",
-        "return encode_attributes([*_of(packet, USER_NAME), *_chosen(packet, asked.allowed, but=passing)])",
+        "return encode_attributes([name, *_chosen(packet, asked.allowed, but=passing)])",
         "return encode_attributes(_chosen(packet, asked.allowed, but=passing))",
         ("protocols/radius/test_relay.py::test_a_primary_is_shown_the_name_as_it_was_typed",),
     ),

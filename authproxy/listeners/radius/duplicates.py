@@ -60,8 +60,7 @@ def mark(packet: Packet) -> bytes:
     The Authenticator alone would do, were it never used twice. A NAS that repeats its own must not give one user the
     answer that was another's: the reply is signed over nothing else of the request.
     """
-    pairs = zip(packet.types, packet.values, strict=True)
-    login = encode_attributes([pair for pair in pairs if pair[0] in _LOGIN])
+    login = encode_attributes(packet.among(_LOGIN))
     return hashlib.blake2b(packet.authenticator + login, digest_size=16).digest()
 
 

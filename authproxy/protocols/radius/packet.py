@@ -6,8 +6,9 @@ meaning, and no vendor's format inside one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum, StrEnum
+from itertools import compress
 from typing import Final, NamedTuple, Self
 
 HEADER = 20  # octets: Code, Identifier, Length, Authenticator
@@ -138,6 +139,10 @@ class Packet:
         if type not in self.types:
             return []
         return [value for found, value in zip(self.types, self.values, strict=True) if found == type]
+
+    def among(self, types: frozenset[int]) -> Iterator[tuple[int, bytes]]:
+        """The attributes of these types, in order; the others cost next to nothing."""
+        return compress(zip(self.types, self.values, strict=True), map(types.__contains__, self.types))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Packet) and _all_of(self) == _all_of(other)

@@ -47,7 +47,7 @@ _TOLD_BY = _ONCE | frozenset((*_KINDS, VENDOR_SPECIFIC))
 _MICROSOFT = (311).to_bytes(4, "big")
 _MSCHAP_RESPONSES = frozenset((1, 3, 4, 25, 27))
 _CHAP_CHALLENGE = 60
-_PROOFS = frozenset((CHAP_PASSWORD, _CHAP_CHALLENGE, EAP_MESSAGE))
+_PROOFS = frozenset((CHAP_PASSWORD, _CHAP_CHALLENGE, EAP_MESSAGE, VENDOR_SPECIFIC))
 
 
 def credential_kind(packet: Packet) -> CredentialKind:
@@ -58,9 +58,7 @@ def credential_kind(packet: Packet) -> CredentialKind:
     """
     kind = CredentialKind.NONE
     seen = 0  # a bit for each attribute of _ONCE
-    for type, value in zip(packet.types, packet.values, strict=True):
-        if type not in _TOLD_BY:
-            continue
+    for type, value in packet.among(_TOLD_BY):
         if type in _ONCE:
             if seen & (1 << type):
                 raise MalformedPacket(Malformed.REPEATED, f"two attributes of type {type}")
@@ -90,15 +88,13 @@ def proof(packet: Packet, kind: CredentialKind) -> bytes:
     if kind is CredentialKind.EAP and packet.first(STATE) is None:
         return packet.octets
     carried = encode_attributes(
-        (type, value) for type, value in zip(packet.types, packet.values, strict=True) if _proves(type, value)
+        (type, value)
+        for type, value in packet.among(_PROOFS)
+        if type != VENDOR_SPECIFIC or value.startswith(_MICROSOFT)
     )
     if kind is CredentialKind.CHAP and packet.first(_CHAP_CHALLENGE) is None:
         return packet.authenticator + carried  # RFC 2865 §2.2: the Authenticator is the challenge
     return carried
-
-
-def _proves(type: int, value: bytes) -> bool:
-    return type in _PROOFS or (type == VENDOR_SPECIFIC and value.startswith(_MICROSOFT))
 
 
 def decrypt_password(sent: bytes, secret: Secret, authenticator: bytes) -> Secret:

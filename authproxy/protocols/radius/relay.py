@@ -109,7 +109,8 @@ def shown_to_primary(asked: FromNas) -> bytes:
     """
     packet = asked.packet
     passing = _PASSING if _is_of_the_house(packet.first(NAS_PORT_TYPE)) else _PASSING_OF_A_LINE
-    return encode_attributes([*_of(packet, USER_NAME), *_chosen(packet, asked.allowed, but=passing)])
+    name = (USER_NAME, packet.first(USER_NAME) or b"")
+    return encode_attributes([name, *_chosen(packet, asked.allowed, but=passing)])
 
 
 def _is_of_the_house(port_type: bytes | None) -> bool:
