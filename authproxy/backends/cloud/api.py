@@ -19,13 +19,13 @@ from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.dates import read_retry_after, write_date
 from authproxy.protocols.cloud.signing import Refusal, Signer, canonical_params
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 MOST_THROTTLED = 2  # retries after 429
 _BACK_OFF = (1.0, 2.0)  # seconds, where the service names no time
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Call:
     """One call. `repeatable`: sending it twice has the same effect as sending it once."""
 

@@ -17,7 +17,7 @@ from authproxy.backends.deadline import Deadline
 from authproxy.backends.tls import describe, is_untrusted
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.envelope import MAX_BODY
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 MAX_HEAD = 64 * 1024  # octets of status line and headers
 _VERSIONS = frozenset({"1.0", "1.1"})
@@ -25,7 +25,7 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _OK = 200
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Reply:
     status: int
     body: bytes

@@ -27,7 +27,7 @@ from authproxy.protocols.ldap.requests import (
 from authproxy.protocols.ldap.responses import BindResponse, Result
 from authproxy.protocols.ldap.result import ResultCode, code_name, policy_cause, refusal_cause
 from authproxy.secret import Secret
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 # Asks for the reason of a refusal; a server that doesn't know it ignores it.
 _ASK_POLICY = encode_controls((Control(PASSWORD_POLICY),))
@@ -61,14 +61,14 @@ class NoVerdict(Exception):
     """The server's answer says nothing about the password. The text is for the log."""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Right:
     """`grace_logins`: the password has expired, and so many more logins are allowed."""
 
     grace_logins: int | None = None
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Wrong:
     """`cause` is the audit's word for why."""
 
@@ -78,7 +78,7 @@ class Wrong:
 Proof = Right | Wrong
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Credentials:
     """Who binds. `name`: for a simple bind, usually a DN; `account`: for NTLM."""
 
@@ -87,7 +87,7 @@ class Credentials:
     password: Secret = field(repr=False)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Binder:
     """Binds as the accounts of a section."""
 

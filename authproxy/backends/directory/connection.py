@@ -45,7 +45,7 @@ from authproxy.protocols.ldap.responses import (
     decode_response,
 )
 from authproxy.protocols.ldap.result import ResultCode, code_name
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 # A login's answers are a few kilobytes; a user in a thousand groups is 100.
 MAX_MESSAGE = 1024 * 1024
@@ -88,7 +88,7 @@ class Receiver(Protocol):
     def lost(self, why: str) -> None: ...
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Found:
     """A search's answer. `references`: how many continuations it named; they aren't followed."""
 

@@ -27,7 +27,7 @@ from authproxy.protocols.ldap.filter import And, Equality, Filter, Or
 from authproxy.protocols.ldap.requests import RepeatedSearch, Scope, SearchRequest
 from authproxy.protocols.ldap.responses import SearchResultEntry
 from authproxy.protocols.ldap.result import ResultCode, code_name
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 ACCOUNT_NAME = "sAMAccountName"
 
@@ -44,7 +44,7 @@ _TWO = 2
 _ONE_PER_DOMAIN = 50
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class User:
     """An entry that may log in if the password is right."""
 

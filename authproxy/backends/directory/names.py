@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from authproxy.pipeline.username import canonical
 from authproxy.protocols.ldap.dn import DN, MalformedDN, parse_dn
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PlainName:
     """`alice`"""
 
     name: str
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PrincipalName:
     """`alice@corp.example`"""
 
@@ -23,7 +23,7 @@ class PrincipalName:
     suffix: str
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DomainName:
     """`CORP\\alice`; the domain is in its NetBIOS or its DNS form."""
 
@@ -31,7 +31,7 @@ class DomainName:
     name: str
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class EntryName:
     """`CN=alice,OU=People,DC=corp,DC=example`"""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from authproxy.frozen import frozen
 from authproxy.pipeline.ports import PrimaryUnavailable, Refused
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import (
@@ -22,6 +21,7 @@ from authproxy.protocols.eap.outside import is_by_the_name_outside, name_inside
 from authproxy.protocols.radius.packet import EAP_MESSAGE, USER_NAME, Packet
 from authproxy.protocols.radius.password import CredentialKind
 from authproxy.protocols.radius.relay import FromNas
+from authproxy.values import light_dataclass
 
 ANOTHER_NAME = Refused("another_name_inside")
 UNKNOWN = (
@@ -38,7 +38,7 @@ class OuterName(StrEnum):
     TRUST = "trust"  # the server has refused the login unless both names are the same
 
 
-@frozen
+@light_dataclass(frozen=True, slots=True)
 class Whose:
     """`name`: canonical. `proven`: the one who was let in surely has it."""
 

@@ -10,7 +10,6 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Protocol
 
-from authproxy.frozen import frozen
 from authproxy.listeners.radius.clients import Client
 from authproxy.listeners.radius.discards import Discarded
 from authproxy.listeners.radius.load import Frequency
@@ -25,6 +24,7 @@ from authproxy.protocols.radius.password import CredentialKind, decrypt_password
 from authproxy.protocols.radius.relay import Allowed, FromNas, shown_to_primary
 from authproxy.protocols.radius.vendor import Key, first
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 CALLING_STATION_ID = 31
 # A minute, of each client: what is unsigned and no login is recorded so often. It takes no secret to send them, and a
@@ -57,7 +57,7 @@ class Rejecter(Protocol):
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject: ...
 
 
-@frozen
+@light_dataclass(frozen=True, slots=True)
 class Asked:
     """What the listener knows about a datagram beside its octets."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 MAX_BODY = 256 * 1024
 MAX_DEPTH = 16
@@ -24,14 +24,14 @@ class MalformedAnswer(ValueError):
     """The answer breaks the protocol."""
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Success:
     """`stat: OK`. What `response` contains depends on the endpoint."""
 
     response: object
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Failure:
     """`stat: FAIL`. The HTTP status is `code // 100`."""
 

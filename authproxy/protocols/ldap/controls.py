@@ -7,7 +7,7 @@ from enum import IntEnum
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor
 from authproxy.protocols.ldap.framing import CONTROLS, Frame
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 # draft-behera-ldap-password-policy §6: the same OID for what is asked and what is answered.
 PASSWORD_POLICY = "1.3.6.1.4.1.42.2.27.8.5.1"
@@ -18,7 +18,7 @@ _SECONDS_TO_EXPIRY = 0x80
 _GRACE_LOGINS = 0x81
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Control:
     oid: str
     critical: bool = False
@@ -37,7 +37,7 @@ class PolicyError(IntEnum):
     PASSWORD_IN_HISTORY = 8
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PasswordPolicy:
     """What the server adds to a bind's answer. `seconds_to_expiry` and `grace_logins` are warnings."""
 

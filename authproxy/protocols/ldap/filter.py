@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor, MalformedMessage
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 # CVE-2020-12243: nesting costs the server stack; nobody needs this much of it (L3).
 MAX_DEPTH = 50
@@ -20,55 +20,55 @@ _INITIAL, _ANY, _FINAL = 0x80, 0x81, 0x82
 _RULE, _TYPE, _VALUE, _DN_ATTRIBUTES = 0x81, 0x82, 0x83, 0x84
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class And:
     """Without parts: always true (RFC 4526)."""
 
     parts: tuple[Filter, ...]
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Or:
     """Without parts: always false (RFC 4526)."""
 
     parts: tuple[Filter, ...]
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Not:
     part: Filter
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Equality:
     attribute: str
     value: bytes
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GreaterOrEqual:
     attribute: str
     value: bytes
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LessOrEqual:
     attribute: str
     value: bytes
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Approximate:
     attribute: str
     value: bytes
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Present:
     attribute: str
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Substrings:
     """At least one of the three is given, and none is empty."""
 
@@ -78,7 +78,7 @@ class Substrings:
     final: bytes | None = None
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Extensible:
     """A rule, an attribute or both. `dn_attributes`: the attributes in the entry's DN count too."""
 

@@ -15,7 +15,7 @@ from authproxy.protocols.ldap.ber import (
     number,
     read_header,
 )
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 CONTROLS = 0xA0
 EXTENDED_RESPONSE = 0x78
@@ -24,7 +24,7 @@ _CLASS = 0xC0
 _APPLICATION = 0x40
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Frame:
     """One message. The operation's content is `octets[start:stop]`; controls, if any, follow it."""
 

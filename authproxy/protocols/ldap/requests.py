@@ -12,7 +12,7 @@ from authproxy.protocols.ldap.controls import Control, encode_controls
 from authproxy.protocols.ldap.filter import AND, And, Filter, Present, decode_filter, encode_filter
 from authproxy.protocols.ldap.framing import Frame
 from authproxy.secret import Secret
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 E = TypeVar("E", bound=IntEnum)
 
@@ -54,12 +54,12 @@ class Dereference(IntEnum):
     ALWAYS = 3
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Simple:
     password: Secret = field(repr=False)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Sasl:
     """`credentials` None: the field is absent, which isn't the same as empty (§4.2)."""
 
@@ -67,26 +67,26 @@ class Sasl:
     credentials: Secret | None = field(default=None, repr=False)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OtherChoice:
     """An authentication choice outside RFC 4511, such as Active Directory's [9] to [11]."""
 
     tag: int
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class BindRequest:
     name: str
     authentication: Simple | Sasl | OtherChoice
     version: int = 3
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class UnbindRequest:
     pass
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SearchRequest:
     """Limits: 0 means none; `time_limit` in seconds. Without attributes: all user attributes (see NO_ATTRIBUTES)."""
 
@@ -100,7 +100,7 @@ class SearchRequest:
     dereference: Dereference = Dereference.NEVER
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class EncodedSearch:
     """A SearchRequest, encoded already."""
 
@@ -139,18 +139,18 @@ class RepeatedSearch:
         return EncodedSearch(octets, self._size_limit)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AbandonRequest:
     message_id: int
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ExtendedRequest:
     name: str
     value: bytes | None = None
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OtherRequest:
     """An operation that isn't decoded here; its octets are in the frame."""
 

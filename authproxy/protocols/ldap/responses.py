@@ -8,7 +8,7 @@ from authproxy.protocols.ldap import ber
 from authproxy.protocols.ldap.ber import Cursor, MalformedMessage, expect
 from authproxy.protocols.ldap.controls import Control, encode_controls
 from authproxy.protocols.ldap.framing import Frame
-from authproxy.value import value
+from authproxy.values import light_dataclass
 
 BIND_RESPONSE = 0x61
 SEARCH_ENTRY = 0x64
@@ -32,7 +32,7 @@ _INTERMEDIATE_NAME = 0x80
 _INTERMEDIATE_VALUE = 0x81
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Result:
     """LDAPResult. `code` may be one that isn't in ResultCode; `diagnostic` is for logs, never for users."""
 
@@ -42,19 +42,19 @@ class Result:
     referral: tuple[str, ...] = ()
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class BindResponse:
     result: Result
     server_credentials: bytes | None = field(default=None, repr=False)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Attribute:
     name: str
     values: tuple[bytes, ...]
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SearchResultEntry:
     dn: str
     attributes: tuple[Attribute, ...] = ()
@@ -68,30 +68,30 @@ class SearchResultEntry:
         return found[0] if len(found) == 1 else tuple(value for values in found for value in values)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SearchResultReference:
     uris: tuple[str, ...]
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SearchResultDone:
     result: Result
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ExtendedResponse:
     result: Result
     name: str | None = None
     value: bytes | None = field(default=None, repr=False)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class IntermediateResponse:
     name: str | None = None
     value: bytes | None = field(default=None, repr=False)
 
 
-@value(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OtherResult:
     """The answer to an operation with nothing but a result: Modify, Add, Delete, ModifyDN, Compare."""
 

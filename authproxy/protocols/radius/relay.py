@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import field
 from functools import lru_cache
 
-from authproxy.frozen import frozen
 from authproxy.protocols.radius.packet import (
     CHAP_PASSWORD,
     EAP_MESSAGE,
@@ -28,6 +27,7 @@ from authproxy.protocols.radius.packet import (
 from authproxy.protocols.radius.password import CredentialKind
 from authproxy.protocols.radius.salted import Crossing, Hiding, Hop, Salts
 from authproxy.protocols.radius.vendor import VENDOR_ID, Key, sub_attributes
+from authproxy.values import light_dataclass
 
 MICROSOFT = 311
 CHAP_CHALLENGE = 60
@@ -51,7 +51,7 @@ _MSCHAP_ANSWERS = frozenset((MICROSOFT, type) for type in (2, 7, 8, 10, 12, 16, 
 _REFUSES = frozenset[Key]({(None, REPLY_MESSAGE), (None, ERROR_CAUSE), (None, EAP_MESSAGE), (MICROSOFT, 2)})
 
 
-@frozen
+@light_dataclass(frozen=True, slots=True)
 class Allowed:
     """Which attributes may be passed on. `everything`: all but those that belong to each hop."""
 
@@ -65,7 +65,7 @@ _ASKS = Allowed(_MSCHAP_ASKS)
 _NO = Allowed(_REFUSES)
 
 
-@frozen
+@light_dataclass(frozen=True, slots=True)
 class FromNas:
     """A NAS's request, for a RADIUS primary."""
 
@@ -74,7 +74,7 @@ class FromNas:
     allowed: Allowed = NOTHING
 
 
-@frozen
+@light_dataclass(frozen=True, slots=True)
 class FromPrimary:
     """A primary's reply. `allowed` applies to Accepts."""
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from authproxy.frozen import frozen
 from authproxy.protocols.radius.keyed import BLOCK, hide, unhide
 from authproxy.protocols.radius.packet import (
     MAX_VALUE,
@@ -22,6 +21,7 @@ from authproxy.protocols.radius.packet import (
 )
 from authproxy.protocols.radius.vendor import VENDOR_ID, Key, sub_attributes
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _SALT = 2  # octets
 
@@ -51,7 +51,7 @@ class UnreadableValue(Exception):
     """A value can't be decrypted: the secret is another, or the peer is broken. Drop the packet (R31)."""
 
 
-@frozen
+@light_dataclass(frozen=True, slots=True)
 class Hop:
     """A shared secret, and the Authenticator of the request on this hop."""
 
@@ -79,7 +79,7 @@ class Salts:
         return (self.at | 0x8000).to_bytes(_SALT, "big")
 
 
-@frozen
+@light_dataclass(frozen=True, slots=True)
 class Crossing:
     """Carries attributes from the hop on which they arrived to the one on which they are sent."""
 
