@@ -96,7 +96,7 @@ class Server:
                 if left <= 0:
                     break
                 # RFC 5080 §2.2.1: a tenth more or less, so that many clients don't beat in time.
-                pause = min(wait * (0.9 + 0.2 * random.random()), left)  # noqa: S311 - no secret in it
+                pause = min(wait * random.uniform(0.9, 1.1), left)  # noqa: S311 - no secret in it
                 self._retransmission.at(now + pause, exchange.waiting)
                 exchange.socket.send(exchange.request.octets)
                 reply = await exchange.waiting
