@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import httptools
-from twisted.internet.defer import Deferred
 
+from authproxy.backends.answer import Answer
 from authproxy.backends.cloud.failures import BrokenReply, NoReply, ReplyTimeout
 from authproxy.backends.cloud.stream import Stream
 from authproxy.backends.deadline import Deadline
@@ -40,7 +40,7 @@ class Connection:
     def __init__(self, reactor: Any, stream: Stream) -> None:
         self._stream = stream
         self._deadline = Deadline(reactor, self._timed_out)
-        self._answered: Deferred[Reply] | None = None
+        self._answered: Answer[Reply] | None = None
         self._answering: _Answering | None = None
         self.used = False  # a reply has come over it
         self.idle_since = 0.0
@@ -56,14 +56,15 @@ class Connection:
         """Whether it is open, and nothing has arrived that the next request would take for its reply."""
         return self._stream.is_quiet
 
-    def exchange(self, request: bytes, deadline: float) -> Deferred[Reply]:
-        """Send a request. Fires with its whole reply. `deadline`: the reactor's seconds.
+    def exchange(self, request: bytes, deadline: float) -> Answer[Reply]:
+        """Send a request, and wait for its whole reply. `deadline`: the reactor's seconds.
 
         Raises NoReply, fails with CloudFailure. The connection is then closed, and also if this is cancelled.
         """
         if not self._stream.is_open:
             raise NoReply("the connection has ended")
-        answered = self._answered = Deferred(self._cancelled)
+        answered: Answer[Reply] = Answer(self.close)
+        self._answered = answered
         self._deadline.begin(deadline)
         self._stream.write(request)
         return answered
@@ -108,9 +109,6 @@ class Connection:
             self._fail(_failure(error, began=answering is not None))
 
     # ---- within
-
-    def _cancelled(self, answered: Deferred[Reply]) -> None:
-        self.close()
 
     def _timed_out(self) -> None:
         self._fail(

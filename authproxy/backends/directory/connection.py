@@ -15,10 +15,10 @@ from typing import Any, Protocol, TypeVar
 
 from cryptography.x509 import Certificate
 from twisted.internet import interfaces, protocol
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from authproxy.backends.answer import Answer
 from authproxy.backends.deadline import Deadline
 from authproxy.backends.tls import ClientTls, describe, is_untrusted
 from authproxy.protocols.ldap.ber import MalformedMessage
@@ -100,7 +100,7 @@ class Found:
 @dataclass(slots=True)
 class _Pending:
     message_id: int
-    done: Deferred[tuple[Response, tuple[Control, ...]]]
+    done: Answer[tuple[Response, tuple[Control, ...]]]
     kind: type[BindResponse | SearchResultDone | ExtendedResponse]
     entries: list[SearchResultEntry] = field(default_factory=list)
     references: int = 0
@@ -129,7 +129,7 @@ class LdapConnection(protocol.Protocol):
         self._message_id = 0
         self._pending: _Pending | None = None
         self._answered: tuple[Response, tuple[Control, ...]] | None = None
-        self._handshake: Deferred[None] | None = None
+        self._handshake: Answer[None] | None = None
         self._layer: SecurityLayer | None = None
         self._buffered = bytearray()
         self._receiver: Receiver | None = None
@@ -236,16 +236,16 @@ class LdapConnection(protocol.Protocol):
             octets = _BUFFER_HEADER.pack(len(wrapped)) + wrapped
         self.transport.write(octets)
 
-    def _by(self, deadline: float, what: str) -> Deferred[Any]:
+    def _by(self, deadline: float, what: str) -> Answer[Any]:
         """What is waited for. The connection ends when it isn't there in time, or nobody waits for it any more."""
         self._awaited = what
         self._deadline.begin(deadline)
-        return Deferred(self._cancelled)
+        return Answer(self._cancelled)
 
     def _late(self) -> None:
         self.abort(f"no {self._awaited} in time")
 
-    def _cancelled(self, waited: Deferred[Any]) -> None:
+    def _cancelled(self) -> None:
         self._pending = self._handshake = None
         self.abort("cancelled")
 

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 
+from authproxy.backends.answer import Answer
 from authproxy.backends.deadline import GRAIN, Deadline
 
 
@@ -56,7 +57,7 @@ class Pool(Generic[C]):
         self._age_limit = age
         self._reactor = reactor
         self._idle: list[tuple[float, C]] = []  # until when; the last one used is the first one taken
-        self._waiting: deque[tuple[float, Deferred[None]]] = deque()  # each until its deadline
+        self._waiting: deque[tuple[float, Answer[None]]] = deque()  # each until its deadline
         self._soonest = Deadline(reactor, self._give_up)
         self._sweep: Any = None
         self._closed = False
@@ -101,7 +102,7 @@ class Pool(Generic[C]):
     async def _turn(self, deadline: float) -> None:
         if len(self._waiting) >= self._most_waiting:
             raise Overloaded(f"{len(self._waiting)} logins wait for a connection already")
-        turn: Deferred[None] = Deferred()
+        turn: Answer[None] = Answer()
         waits = (deadline, turn)
         self._waiting.append(waits)
         self._soonest.begin_if_sooner(deadline)
