@@ -214,11 +214,9 @@ _door = _piece("fail_open", "why")
 _message = lru_cache(maxsize=1024)(encode_basestring)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # to tenths of milliseconds, so there are few of them, too
 def _number(number: float | None) -> str:
-    return (
-        "null" if number is None else repr(number)
-    )  # to tenths of milliseconds, so there are few of them, too
+    return "null" if number is None else repr(number)
 
 
 def _octets(event: AuditEvent) -> bytes:

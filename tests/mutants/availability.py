@@ -63,7 +63,7 @@ MUTATIONS = (
         ("A2",),
         "what waits for a blocked log has no bound",
         "observe/writer.py",
-        "if len(self._lines) >= self._capacity or waiting + len(line) > self._most_octets:",
+        "if len(self._lines) >= self._capacity or waiting + size > self._most_octets:",
         "if waiting < 0:",
         ("observe/test_writer.py::test_a_stuck_outlet_keeps_nobody_waiting",),
     ),

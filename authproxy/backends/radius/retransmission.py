@@ -44,9 +44,8 @@ class Retransmission:
 
     def _now(self) -> None:
         self._timer = None
-        now = max(
-            self._reactor.seconds(), self._set_for
-        )  # to the timer, rounding may bring it up to an instant earlier
+        # The timer may come an instant early, by rounding.
+        now = max(self._reactor.seconds(), self._set_for)
         while self._due and (self._due[0][0] <= now or self._due[0][2].called):
             _, _, waiting = heappop(self._due)
             if not waiting.called:
