@@ -8,8 +8,14 @@ turn of the loop, for each message.
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Callable
 from typing import Any
+
+from twisted.python import log
+
+from authproxy.service.tcp import Client, Server, family_of
 
 
 def install() -> Any:
@@ -43,12 +49,44 @@ def install() -> Any:
         def removeWriter(self, writer: Any) -> None:  # noqa: N802 - Twisted's name
             if writer in self._unsent:
                 del self._unsent[writer]
-            else:
+            elif self._is_watched(writer.fileno(), self._writes):
                 super().removeWriter(writer)
+
+        def removeReader(self, reader: Any) -> None:  # noqa: N802 - Twisted's name
+            if self._is_watched(reader.fileno(), self._reads):
+                super().removeReader(reader)
+
+        def _is_watched(self, descriptor: int, watched: set[int]) -> bool:
+            """Twisted takes out who ends once more at each level. -1: it was closed before, and is searched for."""
+            return descriptor in watched or descriptor < 0 or self._continuousPolling._loop is not None
 
         def removeAll(self) -> Any:  # noqa: N802 - Twisted's name
             unsent, self._unsent = self._unsent, {}
             return list(dict.fromkeys([*super().removeAll(), *unsent]))
+
+        def adoptStreamPort(self, *given: Any) -> Any:  # noqa: N802 - Twisted's name
+            port = super().adoptStreamPort(*given)
+            port.transport = Server
+            return port
+
+        def connectTCP(  # noqa: N802 - Twisted's name
+            self,
+            host: str,
+            port: int,
+            factory: Any,
+            timeout: float = 30,
+            bindAddress: Any = None,  # noqa: N803
+        ) -> Any:
+            family = None if bindAddress else family_of(host)
+            try:
+                connecting = None if family is None else socket.socket(family, socket.SOCK_STREAM)
+            except OSError:  # no descriptor is left: Twisted tells it as it tells all failures
+                connecting = None
+            if connecting is None:
+                return super().connectTCP(host, port, factory, timeout, bindAddress)
+            client = Client(connecting, (host, port), factory, self)
+            client.begin(timeout)
+            return client
 
         def getWriters(self) -> Any:  # noqa: N802 - Twisted's name
             return [*super().getWriters(), *self._unsent]
@@ -58,7 +96,7 @@ def install() -> Any:
             for writer in list(self._unsent):
                 if writer not in self._unsent:
                     continue  # closed meanwhile
-                self._doReadOrWrite(writer, writer.fileno(), self._POLL_OUT)
+                self._do(writer, writer.doWrite, reading=False)
                 if writer in self._unsent:
                     del self._unsent[writer]
                     super().addWriter(writer)
@@ -75,8 +113,22 @@ def install() -> Any:
             watched = self._selectables
             for descriptor, event, selectable in [(*one, watched.get(one[0])) for one in ready]:
                 # An earlier event of this round may have closed it, and another may have its number by now.
-                if selectable is not None and watched.get(descriptor) is selectable:
+                if selectable is None or watched.get(descriptor) is not selectable:
+                    continue
+                if event == self._POLL_IN:
+                    self._do(selectable, selectable.doRead, reading=True)
+                else:
                     self._doReadOrWrite(selectable, descriptor, event)
+
+        def _do(self, selectable: Any, work: Callable[[], Any], *, reading: bool) -> None:
+            """As Twisted's `_doReadOrWrite`, for the events that nearly all are."""
+            try:
+                why = work()
+            except BaseException as bug:  # noqa: BLE001 - it ends the connection
+                why = bug
+                log.err()
+            if why:
+                self._disconnectSelectable(selectable, why, reading)
 
     reactor = EPollReactor()
     installReactor(reactor)

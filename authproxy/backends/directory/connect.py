@@ -84,13 +84,12 @@ class Connector:
             connection = await connected
         except (ConnectError, ConnectTimeout, OSError) as error:
             raise ConnectionFailed(_why(error)) from None
-        await self._secure(connection, tls, deadline)
+        if tls is not None:
+            await self._secure(connection, tls, deadline)
         return connection
 
-    async def _secure(self, connection: LdapConnection, tls: ClientTls | None, deadline: float) -> None:
+    async def _secure(self, connection: LdapConnection, tls: ClientTls, deadline: float) -> None:
         try:
-            if tls is None:
-                return
             if self._settings.transport is Transport.LDAPS:
                 await connection.handshake(deadline)
             else:
@@ -128,9 +127,6 @@ class _Attempt(ClientFactory):
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:  # noqa: N802 - Twisted's name
         if not self.connected.called:
             self.connected.errback(reason)
-
-    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:  # noqa: N802 - Twisted's name
-        del connector.transport  # as above
 
     def _give_up(self, connected: Deferred[LdapConnection]) -> None:
         connected.errback(CancelledError())
