@@ -55,8 +55,15 @@ _MAX_MESSAGE_ID = 2**31 - 1
 # RFC 4422 §3.7: a protected buffer is announced by four octets of length.
 _BUFFER_HEADER = struct.Struct("!I")
 _BUFFER_OVERHEAD = 64  # a signature and its header
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
-_UNACKNOWLEDGED = 20_000  # milliseconds that sent octets may stay unacknowledged
+_TCP = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    # Milliseconds that sent octets may stay unacknowledged.
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000),
+)
 
 
 class ConnectionFailed(Exception):
@@ -194,6 +201,12 @@ class LdapConnection(protocol.Protocol):
         if self._pending is not None or self._layer is not None or self._framer.pending:
             raise RuntimeError("something was said on this connection")
         self._receiver = receiver
+        # Straight there: each read of what is relayed comes this way.
+        self.dataReceived = receiver.received  # type: ignore[method-assign, assignment]
+
+    def let_go(self) -> None:
+        """Whoever it was given to closes it now, and needn't be told how it ended."""
+        self._lost = ConnectionFailed("closed by us")
 
     def unbind(self) -> None:
         """Send an Unbind, and close."""
@@ -253,9 +266,6 @@ class LdapConnection(protocol.Protocol):
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         if self._lost is not None:
-            return
-        if self._receiver is not None:
-            self._receiver.received(data)
             return
         try:
             for frame in (
@@ -328,14 +338,11 @@ class LdapConnection(protocol.Protocol):
     # ---- Twisted's side
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
-        self.transport.setTcpNoDelay(True)
-        self.transport.setTcpKeepAlive(True)
         raw = getattr(self.transport, "socket", None)
         if isinstance(raw, socket.socket):
             with contextlib.suppress(OSError):
-                for option, value in _KEEPALIVE:
-                    raw.setsockopt(socket.IPPROTO_TCP, option, value)
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
+                for level, option, value in _TCP:
+                    raw.setsockopt(level, option, value)
         made, self._made = self._made, _tell_nobody
         made(self)
 
@@ -347,7 +354,10 @@ class LdapConnection(protocol.Protocol):
             waiting.callback(None)
 
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: N802 - Twisted's name
-        self._end(ConnectionFailed(f"connection lost: {describe(reason)}", untrusted=is_untrusted(reason)))
+        failed = self._lost
+        if failed is None:
+            failed = ConnectionFailed(f"connection lost: {describe(reason)}", untrusted=is_untrusted(reason))
+        self._end(failed)
 
     def _fail(self, problem: str) -> ConnectionFailed:
         """Close at once. Returns what to raise."""

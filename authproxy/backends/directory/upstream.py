@@ -33,11 +33,11 @@ class Receiver(Protocol):
 class Upstream:
     """An open connection to one host, on which nothing was sent apart from TLS."""
 
-    def __init__(self, connection: LdapConnection, host: str, receiver: Receiver) -> None:
+    def __init__(self, connection: LdapConnection, receiver: Receiver) -> None:
         """Raises ConnectionFailed if it is closed already."""
-        self.host = host
         self._receiver: Receiver | None = receiver
         connection.hand_over(self)
+        self._connection = connection
         self._transport: Any = connection.transport
         self._transport.registerProducer(receiver, True)
 
@@ -61,6 +61,7 @@ class Upstream:
         if self._receiver is None:
             return
         self._receiver = None
+        self._connection.let_go()
         self._transport.unregisterProducer()
         if message_id:
             self._transport.write(encode_request(message_id, UnbindRequest()))
@@ -94,6 +95,6 @@ class Upstreams:
 
         connection = await self._directory.consult(connect, deadline)
         try:
-            return Upstream(connection, str(connection.transport.getPeer().host), receiver)
+            return Upstream(connection, receiver)
         except ConnectionFailed as failed:
             raise PrimaryUnavailable(str(failed)) from None

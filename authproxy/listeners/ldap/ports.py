@@ -16,9 +16,6 @@ from authproxy.pipeline.request import AuthRequest
 class Upstream(Protocol):
     """A client's own connection to the directory."""
 
-    @property
-    def host(self) -> str: ...
-
     def write(self, octets: bytes) -> None: ...
 
     def pause(self) -> None:

@@ -101,7 +101,6 @@ class FakeUpstream:
 
     def __init__(self, directory: FakeDirectory, receiver: Any) -> None:
         self.directory, self.receiver = directory, receiver
-        self.host = "127.0.0.1"
         self.bound = ""
         self.open = True
         self.paused = False
