@@ -59,10 +59,10 @@ def _exemption(options: LdapServerAuto) -> Callable[[AuthRequest, Verified], boo
     groups = frozenset(options.exempt_groups)
 
     def exempts(request: AuthRequest, verified: Verified) -> bool:
-        if verified.groups & groups or any(verified.dn in subtree for subtree in subtrees):
-            return True
         attempt = request.carried
-        return options.exempt_primary_bind and isinstance(attempt, Attempt) and attempt.first
+        if options.exempt_primary_bind and isinstance(attempt, Attempt) and attempt.first:
+            return True
+        return bool(verified.groups & groups) or any(verified.dn in subtree for subtree in subtrees)
 
     return exempts
 

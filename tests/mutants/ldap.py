@@ -169,7 +169,7 @@ MUTATIONS = (
         ("L8",),
         "what waits behind a bind has no bound",
         "listeners/ldap/held.py",
-        "if len(self._frames) >= most or self._octets > most_octets:",
+        "if len(self) >= most or self._octets > most_octets:",
         "if self._octets < 0:",
         (f"{_BINDS_TESTS}::test_what_waits_is_bounded",),
     ),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.protocols.ldap import ber
-from authproxy.protocols.ldap.ber import Cursor
 from authproxy.protocols.ldap.framing import Frame, frame_of
 from authproxy.protocols.ldap.requests import ADD, COMPARE, DELETE, EXTENDED, MODIFY, MODIFY_DN, SEARCH
 from authproxy.protocols.ldap.responses import (
@@ -101,10 +100,11 @@ class Answered:
     dn: str = ""
 
 
-def answered(frame: Frame, code: int) -> Answered:
-    inner = Cursor(frame.octets, 0, len(frame.octets)).enter(ber.SEQUENCE)
-    inner.integer()
-    return Answered(code, frame.octets[inner.at :])
+def operation_of(frame: Frame) -> bytes:
+    """The operation and its controls: what stands behind the message id, which has a length of one octet."""
+    octets = frame.octets
+    at = 2 if octets[1] < 0x80 else 2 + (octets[1] & 0x7F)
+    return octets[at + 2 + octets[at + 1] :]
 
 
 def granted(answer: Answered, message_id: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from authproxy.listeners.ldap.answers import Answered, answered
+from authproxy.listeners.ldap.answers import Answered, operation_of
 from authproxy.pipeline.ports import PrimaryUnavailable, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import canonical
@@ -22,6 +22,7 @@ from authproxy.protocols.ldap.responses import (
     EXTENDED_RESPONSE,
     BindResponse,
     ExtendedResponse,
+    Result,
     decode_response,
 )
 from authproxy.protocols.ldap.result import ResultCode, code_name, refusal_cause
@@ -80,24 +81,24 @@ class Attempt:
             raise RuntimeError("a bind without a name or a password must not get here")
         self.granted = None
         frame = await self._asker.bind_upstream(self.frame.message_id, self._octets(password), deadline)
-        response, said = _read(frame)
-        self._asker.upstream_bound(response.result.code == ResultCode.SUCCESS)
-        if response.result.code != ResultCode.SUCCESS:
-            return _refused(frame, response, said)
-        name = await self._name(deadline)
+        result = _read(frame).result
+        self._asker.upstream_bound(result.code == ResultCode.SUCCESS)
+        if result.code != ResultCode.SUCCESS:
+            return _refused(frame, result)
+        # A DN is what it says.
+        name = self.bind.name if is_dn(self.bind.name) else await self._name(deadline)
         if not name:
             return Refused("bound_as_nobody")
-        verified = await self._confirmed(name, deadline)
+        # `exempt_primary_bind` lets in whoever it is: no word of the directory on the entry would change that.
+        verified = (
+            Verified(canonical(name), name)
+            if self.anybody
+            else await self._asker.confirm(name, deadline, self.bind.name)
+        )
         if isinstance(verified, Refused):
             return verified
-        self.granted = Answered(said.code, said.content, verified.username, verified.dn)
+        self.granted = Answered(result.code, operation_of(frame), verified.username, verified.dn)
         return Verified(verified.username, verified.dn, verified.groups, self.granted)
-
-    async def _confirmed(self, name: str, deadline: float) -> Verified | Refused:
-        if self.anybody:
-            # `exempt_primary_bind` lets in whoever it is: no word of the directory on the entry would change that.
-            return Verified(canonical(name), name)
-        return await self._asker.confirm(name, deadline, self.bind.name)
 
     def _octets(self, password: Secret) -> bytes:
         """The client's own, but for the factor behind the password."""
@@ -112,11 +113,9 @@ class Attempt:
     async def _name(self, deadline: float) -> str:
         """Who bound, in a form that can be looked up; '' when it is nobody.
 
-        A DN is what it says. What else a directory takes for a bind name (RFC 4513 §5.1.1 has nothing) it may take in
-        its own way, so it is asked (RFC 4532); one that doesn't answer that is believed to read it as we do.
+        What but a DN a directory takes for a bind name (RFC 4513 §5.1.1 has nothing) it may take in its own way, so it
+        is asked (RFC 4532); one that doesn't answer that is believed to read it as we do.
         """
-        if is_dn(self.bind.name):
-            return self.bind.name
         frame = await self._asker.ask_upstream(ExtendedRequest(WHO_AM_I), EXTENDED_RESPONSE, deadline)
         try:
             response = decode_response(frame)
@@ -180,21 +179,21 @@ def is_dn(name: str) -> bool:
         return False
 
 
-def _read(frame: Frame) -> tuple[BindResponse, Answered]:
+def _read(frame: Frame) -> BindResponse:
     try:
         response = decode_response(frame)
     except MalformedMessage as malformed:
         raise PrimaryUnavailable(f"malformed answer: {malformed}") from None
     assert isinstance(response, BindResponse)  # noqa: S101 - by its tag
-    return response, answered(frame, response.result.code)
+    return response
 
 
-def _refused(frame: Frame, response: BindResponse, said: Answered) -> Refused:
-    result = response.result
+def _refused(frame: Frame, result: Result) -> Refused:
     if result.code in _NO_VERDICT:
         raise PrimaryUnavailable(f"{code_name(result.code)} {result.diagnostic}".rstrip())
     try:
         policy = password_policy(decode_controls(frame))
     except MalformedMessage:
         policy = None
+    said = Answered(result.code, operation_of(frame))
     return Refused(refusal_cause(result.code, result.diagnostic, policy), carried=said)

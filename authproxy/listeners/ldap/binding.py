@@ -157,7 +157,7 @@ class Binding:
         self._attempt = None
         self._binds += 1
         exempt = decision.reason is Reason.EXEMPT
-        self._holder.become(rules.Who(bound=True, exempt=exempt))
+        self._holder.become(rules.EXEMPT if exempt else rules.BOUND)
         self._relay.say(granted(answer, attempt.frame.message_id))
         if not exempt and not self._holder.section.options.allow_searches_after_bind:
             self._client.close("searches_not_allowed")

@@ -50,7 +50,9 @@ class Relay:
         self._closed = False
         self._stream = Stream()
         self._roots: set[int] = set()  # ids of searches of the root DSE
-        self._awaited: dict[int, tuple[int, Deferred[Frame]]] = {}  # our own questions, by id
+        self._awaited: dict[
+            int, tuple[int, Deferred[Frame], Any]
+        ] = {}  # our own questions, by id, with their timers
         self._out: list[bytes] = []  # on the way to the directory
         self._later: list[bytes] = []  # to the client, behind the message that is passing
         self._passing = False  # a part of a message is with the client, and the rest is not
@@ -124,25 +126,18 @@ class Relay:
                 self._upstream.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
 
-    async def ask(self, message_id: int, tag: int, octets: bytes, deadline: float) -> Frame:
+    def ask(self, message_id: int, tag: int, octets: bytes, deadline: float) -> Deferred[Frame]:
         """Send our own request. Returns the answer with this id and tag; a late one ends the connection. Raises
-        PrimaryUnavailable.
+        PrimaryUnavailable, as the Deferred does.
         """
         if self._upstream is None:
             raise PrimaryUnavailable(GONE)
         waiting: Deferred[Frame] = Deferred()
-        self._awaited[message_id] = tag, waiting
+        left = max(0.0, deadline - self._reactor.seconds())
+        self._awaited[message_id] = tag, waiting, self._reactor.callLater(left, self._timed_out)
         self._stream.held.add(message_id)
         self._upstream.write(octets)
-        left = max(0.0, deadline - self._reactor.seconds())
-        timer = self._reactor.callLater(left, self._timed_out)
-        try:
-            return await waiting
-        finally:
-            self._stream.held.discard(message_id)
-            self._awaited.pop(message_id, None)
-            if timer.active():
-                timer.cancel()
+        return waiting
 
     def _timed_out(self) -> None:
         self.drop("upstream_silent", "no answer in time")
@@ -202,7 +197,9 @@ class Relay:
 
     def _fail_awaited(self, why: str) -> None:
         awaited, self._awaited = self._awaited, {}
-        for _, waiting in awaited.values():
+        for _, waiting, timer in awaited.values():
+            if timer.active():
+                timer.cancel()
             waiting.errback(PrimaryUnavailable(why))
 
     # ---- from the directory (ports.Receiver)
@@ -270,8 +267,12 @@ class Relay:
             return
         awaited = self._awaited.get(message_id)
         if awaited is not None and awaited[0] == tag:
+            _, waiting, timer = awaited
+            frame = frame_of(octets)
             del self._awaited[message_id]
-            awaited[1].callback(frame_of(octets))
+            self._stream.held.discard(message_id)
+            timer.cancel()
+            waiting.callback(frame)
 
     def _forget_root(self, message_id: int) -> None:
         if message_id in self._roots:

@@ -43,6 +43,12 @@ class Who:
     anonymous: bool = False  # not bound, and may ask all the same
 
 
+NOBODY = Who()
+ANONYMOUS = Who(anonymous=True)
+BOUND = Who(bound=True)
+EXEMPT = Who(bound=True, exempt=True)
+
+
 class BindOptions(Protocol):
     """The part of section.Options that says which binds are logins."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,7 +73,7 @@ class LdapSection:
         tls: ServerTls | None,
         approvals: SectionApprovals,
         workload: Workload | None = None,
-        new_login: Callable[[], str] = lambda: secrets.token_hex(8),
+        new_login: Callable[[], str] = lambda: os.urandom(8).hex(),
     ) -> None:
         """`tls` None: neither StartTLS nor LDAPS."""
         self.name = name

@@ -230,7 +230,7 @@ class Session:
         self.become(self._nobody())
 
     def _nobody(self) -> rules.Who:
-        return rules.Who(anonymous=self.section.options.allow_anonymous)
+        return rules.ANONYMOUS if self.section.options.allow_anonymous else rules.NOBODY
 
     def wait(self) -> None:
         self._busy = True

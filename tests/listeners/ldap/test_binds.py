@@ -649,6 +649,18 @@ def test_a_directory_that_never_answers_a_bind() -> None:
     assert not desk.directory.upstreams[0].open
 
 
+def test_a_directory_whose_answer_is_malformed_has_gone() -> None:
+    """Not only what frames a message counts: nobody would be waited for any more."""
+    desk = Desk()
+    desk.directory.silent.add(BindRequest)
+    wire = desk.connect()
+    wire.send(1, bind())
+    desk.directory.upstreams[0].say_octets(bytes.fromhex("300e 020101 61070a010004000400 0000"))
+    assert wire.read() == [(1, BindResponse(Result(52, "The login can't be checked now.")))]
+    assert not desk.directory.upstreams[0].open
+    assert not wire.closed
+
+
 # ---- L19
 
 
