@@ -57,10 +57,11 @@ def _append(options: LdapServerAuto) -> AppendMode:
 def _exemption(options: LdapServerAuto) -> Callable[[AuthRequest, Verified], bool]:
     subtrees = [Subtree(dn) for dn in options.exempt_ous]
     groups = frozenset(options.exempt_groups)
+    first_bind = options.exempt_primary_bind
 
     def exempts(request: AuthRequest, verified: Verified) -> bool:
         attempt = request.carried
-        if options.exempt_primary_bind and isinstance(attempt, Attempt) and attempt.first:
+        if first_bind and isinstance(attempt, Attempt) and attempt.first:
             return True
         return bool(verified.groups & groups) or any(verified.dn in subtree for subtree in subtrees)
 

@@ -8,14 +8,13 @@ turn of the loop, for each message.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 from twisted.python import log
 
-from authproxy.service.tcp import Client, Server, family_of
+from authproxy.service.tcp import Client, Server, address_of, socket_for
 
 
 def install() -> Any:
@@ -44,17 +43,17 @@ def install() -> Any:
             if getattr(writer, "connected", False) and writer.fileno() not in self._writes:
                 self._unsent[writer] = None
             else:
-                super().addWriter(writer)
+                base.addWriter(self, writer)
 
         def removeWriter(self, writer: Any) -> None:  # noqa: N802 - Twisted's name
             if writer in self._unsent:
                 del self._unsent[writer]
             elif self._is_watched(writer.fileno(), self._writes):
-                super().removeWriter(writer)
+                base.removeWriter(self, writer)
 
         def removeReader(self, reader: Any) -> None:  # noqa: N802 - Twisted's name
             if self._is_watched(reader.fileno(), self._reads):
-                super().removeReader(reader)
+                base.removeReader(self, reader)
 
         def _is_watched(self, descriptor: int, watched: set[int]) -> bool:
             """Twisted takes out who ends once more at each level. -1: it was closed before, and is searched for."""
@@ -77,14 +76,14 @@ def install() -> Any:
             timeout: float = 30,
             bindAddress: Any = None,  # noqa: N803
         ) -> Any:
-            family = None if bindAddress else family_of(host)
+            address = None if bindAddress else address_of(host, port)
             try:
-                connecting = None if family is None else socket.socket(family, socket.SOCK_STREAM)
+                connecting = None if address is None else socket_for(address)
             except OSError:  # no descriptor is left: Twisted tells it as it tells all failures
                 connecting = None
-            if connecting is None:
-                return super().connectTCP(host, port, factory, timeout, bindAddress)
-            client = Client(connecting, (host, port), factory, self)
+            if address is None or connecting is None:
+                return base.connectTCP(self, host, port, factory, timeout, bindAddress)
+            client = Client(connecting, address, factory, self)
             client.begin(timeout)
             return client
 
@@ -99,7 +98,7 @@ def install() -> Any:
                 self._do(writer, writer.doWrite, reading=False)
                 if writer in self._unsent:
                     del self._unsent[writer]
-                    super().addWriter(writer)
+                    base.addWriter(self, writer)
 
         def doIteration(self, timeout: float | None) -> None:  # noqa: N802 - Twisted's name
             if self._unsent:

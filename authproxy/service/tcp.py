@@ -126,11 +126,10 @@ class Client(_Connection):
     _tlsClientDefault = True  # noqa: N815 - Twisted's name
 
     def __init__(
-        self, connecting: socket.socket, address: tuple[str, int], factory: Any, reactor: Any
+        self, connecting: socket.socket, address: IPv4Address | IPv6Address, factory: Any, reactor: Any
     ) -> None:
         super().__init__(connecting, None, reactor)  # type: ignore[arg-type] # the factory makes the protocol
-        kind = IPv6Address if connecting.family == socket.AF_INET6 else IPv4Address
-        self._peer = kind("TCP", *address)
+        self._peer = address
         self._factory = factory
         self._patience: Any = None
 
@@ -222,9 +221,16 @@ class Client(_Connection):
 
 
 @lru_cache(maxsize=64)  # asked for each connection anew; a configuration has a few
-def family_of(address: str) -> socket.AddressFamily | None:
+def address_of(host: str, port: int) -> IPv4Address | IPv6Address | None:
     """None: it is a name."""
     try:
-        return socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+        kind = IPv6Address if ip_address(host).version == 6 else IPv4Address
     except ValueError:
         return None
+    return kind("TCP", host, port)
+
+
+def socket_for(address: IPv4Address | IPv6Address) -> socket.socket:
+    """Raises OSError."""
+    family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
+    return socket.socket(family, socket.SOCK_STREAM)

@@ -124,15 +124,24 @@ class Subtree:
             return False
 
 
-# A login asks five times about one name. The names are anybody's, so few are kept: a long one is a hundred kilobytes.
-@lru_cache(maxsize=64)
 def parse_dn(text: str) -> DN:
     """The DN that this text names. Raises MalformedDN."""
+    return _short(text) if len(text) <= _SHORT else _long(text)
+
+
+def _parse(text: str) -> DN:
     if not text.strip():
         return DN()
     if _PLAIN.fullmatch(text):
         return DN(tuple([_plain_rdn(rdn) for rdn in text.split(",")]))
     return DN(tuple(_Parser(text).rdns()))
+
+
+# A login asks five times about one name, and users come back. The names are anybody's, so few of the long ones are
+# kept: such a one may be a hundred kilobytes. A short one is two, and ten at most.
+_SHORT = 160  # characters
+_short = lru_cache(maxsize=1024)(_parse)
+_long = lru_cache(maxsize=64)(_parse)
 
 
 def _plain_rdn(text: str) -> Rdn:
