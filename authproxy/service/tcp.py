@@ -116,7 +116,7 @@ class Server(_Connection, tcp.Server):
         self.connected = 1
 
     def __repr__(self) -> str:
-        return f"<{type(self.protocol).__name__} #{self.sessionno}>"
+        return f"<{type(self).__name__} #{self.sessionno}>"
 
 
 @implementer(IConnector)

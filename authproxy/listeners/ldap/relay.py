@@ -78,7 +78,6 @@ class Relay:
             raise PrimaryUnavailable("the client is gone")
         self._upstream = upstream
         self.authorised = False
-        self._stream = Stream()
         self.heard = self._reactor.seconds()
 
     # ---- to the directory
@@ -183,6 +182,7 @@ class Relay:
     def _answer_for_it(self, cause: str, why: str) -> None:
         """L29: each operation that waits hears that nobody will answer."""
         self.authorised = False
+        self._stream = Stream()  # for the next connection
         self._roots.clear()
         self._out.clear()
         outstanding, self.outstanding = self.outstanding, {}
