@@ -207,6 +207,7 @@ class LdapConnection(protocol.Protocol):
     def let_go(self) -> None:
         """Whoever it was given to closes it now, and needn't be told how it ended."""
         self._lost = ConnectionFailed("closed by us")
+        self.closed = True
 
     def unbind(self) -> None:
         """Send an Unbind, and close."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject, Silence
 from authproxy.protocols.ldap import ber
@@ -29,6 +29,7 @@ from authproxy.protocols.ldap.responses import (
     encode_response,
 )
 from authproxy.protocols.ldap.result import ResultCode
+from authproxy.values import light_dataclass
 
 _RESULT_ALONE = {
     MODIFY: MODIFY_RESPONSE,
@@ -87,7 +88,7 @@ _TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Answered:
     """The directory's own answer to a bind: the operation and its controls, without the message id.
 
