@@ -37,7 +37,7 @@ def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
         radsec_ports(draft, sections, accounting),
         http_proxy.plans(draft.config.all(HttpProxy), world.reactor, world.resolver),
         accounting,
-        (*draft.adoptions, lambda: world.certificates.configure(draft.expiries)),
+        [*draft.adoptions, lambda: world.certificates.configure(draft.expiries)],
         _admin_tls(draft),
     )
     if draft.problems:

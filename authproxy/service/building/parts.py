@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,7 +146,7 @@ class Built:
     radsec: Mapping[Endpoint, RadSecPlan]
     http_proxy: Mapping[Endpoint, HttpProxyPlan]
     accounting: Mapping[str, AccountingPart]
-    adopt: Sequence[Callable[[], None]] = ()
+    adopt: list[Callable[[], None]] = field(default_factory=list)
     admin_tls: ServerTls | None = None  # what main.admin shows; None: it speaks no TLS
 
     @property
@@ -159,8 +159,9 @@ class Built:
         """Take over the earlier configuration's parts, ask each primary's servers whether they answer, and have the
         cloud check each section's credentials, so that they are proven before an outage.
         """
-        for adopt in self.adopt:
-            adopt()
+        # Each goes when it is done: it holds the earlier configuration, which held the one before it.
+        while self.adopt:
+            self.adopt.pop(0)()
         for part in self.primaries.values():
             part.primary.start()
         for section in self.sections.values():
