@@ -47,7 +47,9 @@ class HealthRecord:
         self._log = log
         self._state = CloudState.UNKNOWN
         self._since = now
-        self._last_failure: CloudFailure | None = None
+        # Not the exception: its traceback holds the login that met it, with what its user typed.
+        self._last_failure: FailureClass | None = None
+        self._last_detail = ""
         self._latency: float | None = None
         self.watcher: Watcher | None = None
 
@@ -65,8 +67,8 @@ class HealthRecord:
     def failed(self, failure: CloudFailure, now: float) -> None:
         if self.watcher is not None:
             self.watcher.met(failure)
-        another = self._last_failure is None or self._last_failure.failure is not failure.failure
-        self._last_failure = failure
+        another = self._last_failure is not failure.failure
+        self._last_failure, self._last_detail = failure.failure, failure.detail
         if failure.failure in (FailureClass.REQUEST, FailureClass.OVERLOAD):
             return
         if self._become(CloudState.DOWN, now) or another:
@@ -74,13 +76,12 @@ class HealthRecord:
             self._log.warn(event, section=self._section, failure=failure.failure.value, detail=failure.detail)
 
     def read(self, *, proven: bool, connections: int) -> CloudHealth:
-        failure = self._last_failure
         return CloudHealth(
             state=self._state,
             since=self._since,
             proven=proven,
-            last_failure=None if failure is None else failure.failure,
-            last_failure_detail="" if failure is None else failure.detail,
+            last_failure=self._last_failure,
+            last_failure_detail=self._last_detail,
             latency=self._latency,
             connections=connections,
         )

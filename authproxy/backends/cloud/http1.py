@@ -72,7 +72,7 @@ class Connection:
     def close(self) -> None:
         self.on_lost = None
         self._answered = self._answering = None
-        self._deadline.stop()
+        self._deadline.end()
         self._stream.close()
 
     def abort(self, why: CloudFailure) -> None:

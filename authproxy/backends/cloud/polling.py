@@ -44,7 +44,8 @@ class Polls:
             return SECONDS_BETWEEN
         if failure.failure not in _PASSING and not isinstance(failure, BrokenReply):
             raise failure
-        self._lost = failure
+        # Without its traceback, which holds the login, which holds this.
+        self._lost = failure.with_traceback(None)
         self._losses += 1
         return float(min(MOST_PAUSE, FIRST_PAUSE * 2 ** min(self._losses - 1, 8)))
 
@@ -52,6 +53,10 @@ class Polls:
         """Nobody waits for the answer any more. Raises the last failure if we waited for the service rather than for
         the user.
         """
-        if self._lost is not None:
-            raise self._lost
-        return FactorDeny("timeout", "Login timed out.", txid)
+        lost, self._lost = self._lost, None
+        if lost is None:
+            return FactorDeny("timeout", "Login timed out.", txid)
+        try:
+            raise lost
+        finally:
+            del lost  # its traceback holds this frame

@@ -45,7 +45,8 @@ class Pool:
         self._busy: set[Connection] = set()
         self._connecting = 0
         self._waiting: deque[Deferred[None]] = deque()
-        self._last_failure: tuple[float, CloudFailure] | None = None
+        # When, and what. Not the exception: its traceback holds the login that met it, with what its user typed.
+        self._last_failure: tuple[float, FailureClass, str] | None = None
         self._sweep: Any = None
         self._closed = False
 
@@ -142,7 +143,7 @@ class Pool:
                 min(deadline, self._reactor.seconds() + self._limits.connect_seconds)
             )
         except CloudFailure as failure:
-            self._last_failure = (self._reactor.seconds(), failure)
+            self._last_failure = (self._reactor.seconds(), failure.failure, failure.detail)
             raise
         else:
             # Counted before anybody else is woken.
@@ -177,7 +178,7 @@ class Pool:
     def _give_up(self, turn: Deferred[None], began: float) -> None:
         """Nobody got through while this one waited: the cloud's doing. Others did: there are too many of us."""
         if self._last_failure is not None and self._last_failure[0] >= began:
-            turn.errback(self._last_failure[1])
+            turn.errback(CloudFailure(*self._last_failure[1:]))
         else:
             turn.errback(CloudFailure(FailureClass.OVERLOAD, "no connection became free in time"))
 

@@ -69,7 +69,8 @@ class Probe:
         try:
             await self._check(TIMEOUT)
         except CloudFailure as met:
-            failure = met
+            # Not the one that was met: its traceback holds the login that asked, for as long as the verdict is kept.
+            failure = CloudFailure(met.failure, met.detail)
             if self._reactor.seconds() - began > TIMEOUT + LATE:
                 failure = CloudFailure(FailureClass.OVERLOAD, f"too busy to tell: {met.detail}")
         except Exception as bug:  # noqa: BLE001 - nobody may be left waiting, and nobody let in for it

@@ -164,6 +164,8 @@ class Stream:
         except OSError as failed:
             error = failed
         self._end(error)
+        # Its traceback holds this frame: in a circle, they and the connection stay until the garbage is looked for.
+        del error
 
     def doWrite(self) -> None:  # noqa: N802 - Twisted's
         if not self.is_open:

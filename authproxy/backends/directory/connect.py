@@ -60,7 +60,11 @@ class Connector:
                 problem = failed
                 if failed.untrusted:
                     break
-        raise problem
+        try:
+            raise problem
+        finally:
+            # Its traceback holds this frame: in a circle, they stay until the garbage is looked for.
+            del problem
 
     def _tls(self, host: Host) -> ClientTls | None:
         if self._settings.transport is Transport.CLEAR:
@@ -125,8 +129,10 @@ class _Attempt(ClientFactory):
         connected.callback(connection)
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:  # noqa: N802 - Twisted's name
-        if not self.connected.called:
-            self.connected.errback(reason)
+        connected = self.connected
+        del self.connected, self._connector  # as above
+        if not connected.called:
+            connected.errback(reason)
 
     def _give_up(self, connected: Deferred[LdapConnection]) -> None:
         connected.errback(CancelledError())

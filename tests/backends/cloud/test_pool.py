@@ -278,7 +278,7 @@ def test_waiting_while_nobody_gets_through_is_theirs() -> None:
     bench.opener.opening[0].errback(DOWN)
     assert first == [DOWN]
     bench.clock.advance(2.0)
-    assert waiting[1:] == [[DOWN], [DOWN]]
+    assert [(met.failure, met.detail) for (met,) in waiting[1:]] == 2 * [(DOWN.failure, DOWN.detail)]
 
 
 def test_giving_up_frees_the_place() -> None:

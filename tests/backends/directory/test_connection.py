@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,11 +238,12 @@ class CutOff(Clock):
     """A reactor whose connections end before they are made, as Twisted tells of it."""
 
     def connectTCP(self, host: str, port: int, factory: Any, timeout: float) -> None:
-        factory.clientConnectionFailed(None, Failure(ConnectError(Failure(ConnectionLost()))))
+        self.callLater(
+            1, lambda: factory.clientConnectionFailed(None, Failure(ConnectError(Failure(ConnectionLost()))))
+        )
 
 
-def test_a_connection_that_ends_before_it_is_made_is_told_without_a_traceback() -> None:
-    reactor = CutOff()
+def connecting(reactor: CutOff) -> tuple[Connector, Host]:
     settings = DirectorySettings(
         name="ad_client",
         hosts=(Host("127.0.0.1", 389),),
@@ -248,9 +252,35 @@ def test_a_connection_that_ends_before_it_is_made_is_told_without_a_traceback() 
         service_password=Secret(b"pw"),
         transport=Transport.CLEAR,
     )
-    connector = Connector(settings, reactor=reactor, resolver=Resolver(reactor, log=NullLog()))
+    return Connector(settings, reactor=reactor, resolver=Resolver(reactor, log=NullLog())), settings.hosts[0]
+
+
+def test_a_connection_that_ends_before_it_is_made_is_told_without_a_traceback() -> None:
+    reactor = CutOff()
+    connector, host = connecting(reactor)
     failures: list[Failure] = []
-    Deferred.fromCoroutine(connector.connect(settings.hosts[0], 20)).addErrback(failures.append)
+    Deferred.fromCoroutine(connector.connect(host, 20)).addErrback(failures.append)
+    reactor.advance(1)
     (failure,) = failures
     assert str(failure.value).startswith("cannot connect: Connection to the other side was lost")
     assert "Traceback" not in str(failure.value)
+
+
+def test_a_connection_that_is_not_made_leaves_nothing() -> None:
+    """Else it stays until the garbage is looked for, with the login that asked and what its user typed."""
+    reactor = CutOff()
+    connector, host = connecting(reactor)
+    gone = weakref.ref(connector)
+
+    async def login(connector: Connector) -> None:
+        with contextlib.suppress(ConnectionFailed):
+            await connector.connect(host, 20)
+
+    gc.disable()
+    try:
+        Deferred.fromCoroutine(login(connector))
+        del connector
+        reactor.advance(1)
+        assert gone() is None
+    finally:
+        gc.enable()
