@@ -7,7 +7,7 @@ logged in before, so that guesses from elsewhere don't keep the user out.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -36,10 +36,12 @@ class LockoutRules:
 
 @dataclass(slots=True)
 class _User:
+    """One is kept for everybody who has logged in lately: a deque alone would be half of it."""
+
     failures: list[float] = field(default_factory=list)
     undecided: int = 0
-    places: dict[str, None] = field(default_factory=dict)  # the latest one last
-    waiting: deque[Deferred[None]] = field(default_factory=deque)
+    places: dict[str, None] = field(default_factory=dict)  # the latest is the last
+    waiting: list[Deferred[None]] = field(default_factory=list)
     held: bool = False  # and the log says so
     waking: bool = False
 
@@ -153,7 +155,7 @@ class LockoutGuard:
                 left = self._rules.most - len(known.failures)
                 if 0 < left <= known.undecided:
                     return
-                turn = known.waiting.popleft()
+                turn = known.waiting.pop(0)
                 if not turn.called:
                     turn.callback(None)
         finally:
