@@ -6,6 +6,7 @@ import itertools
 import random
 import re
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from tests.system.bench.cloud import failed, status
+from tests.system.bench.daemon import Daemon
 from tests.system.bench.directory import BASE
 from tests.system.bench.http1 import response
 from tests.system.bench.ldap_client import LdapClient
 from tests.system.bench.loop import Fault
 from tests.system.bench.nas import Nas
 from tests.system.bench.oracles import Section
-from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_CHALLENGE, STATE
-from tests.system.bench.world import Login, World
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_CHALLENGE, CALLING_STATION_ID, STATE
+from tests.system.bench.world import Login, World, wait_for
 
+INSIDE = Path(__file__).with_name("inside.py")
+PLACES = 8
+_RELOADED = " service.reloaded "
 TIMING = {"api_timeout": 4, "api_connect_timeout": 2, "login_patience": 20}
 
 
@@ -55,6 +60,7 @@ class Soak(World):
         self.ldap = self.add_ldap_section("apps", failmode="safe", denial_memory=0, **TIMING)
         self.wrong = self.canaries.new("a wrong password")
         self.codes: dict[str, str] = {}
+        self.users: list[Login] = []
         self.weather = Weather(0)
         self.recoveries: list[
             float
@@ -65,7 +71,9 @@ class Soak(World):
 
     def add_user(self, name: str, *given: Any, **more: Any) -> Login:
         self.codes[name] = self.canaries.passcode(f"the passcode of {name}")
-        return super().add_user(name, *given, **more)
+        user = super().add_user(name, *given, **more)
+        self.users.append(user)
+        return user
 
     def nas_for(self, section: Section) -> Nas:
         """Closed by whoever took it."""
@@ -73,6 +81,35 @@ class Soak(World):
 
     def application_for(self) -> LdapClient:
         return LdapClient(self.journal, ("127.0.0.1", self.ldap.port), timeout=10)
+
+    @property
+    def figures(self) -> Path:
+        """The socket of the daemon's own figures."""
+        return self.folder / "figures"
+
+    def start(self, **more: Any) -> Daemon:
+        return super().start(prefix=[sys.executable, str(INSIDE), str(self.figures)], **more)
+
+    def reload(self) -> None:
+        """And wait until it is done."""
+        before = self.log().count(_RELOADED)
+        self.running.reload()
+        wait_for(lambda: self.log().count(_RELOADED) > before, 20)
+
+    def fill(self) -> None:
+        """Fill what has a bound that hours of logins wouldn't reach: the last 500 who passed an open door, and from
+        where each user has logged in, 8 places. What grows after that has none.
+        """
+        self.weather = Weather(next(self._numbers), "the cloud is refused")
+        self.cloud.become("refused")
+        for place in range(PLACES):
+            for first in range(0, len(self.users), 50):
+                nas = self.nas_for(self.radius[1])
+                for user in self.users[first : first + 50]:
+                    nas.ask(user.user, user.password, (CALLING_STATION_ID, f"192.0.2.{place}".encode()))
+                nas.close()
+        self.mend()
+        self.recoveries.clear()
 
     # ---- the weather
 
