@@ -9,7 +9,6 @@ import sys
 import pytest
 
 BEGINNING = """
-import select
 import socket
 import time
 from authproxy.service.reactor import install
@@ -36,10 +35,6 @@ class Poller:
 
     def __getattr__(self, name):
         return getattr(self.poller, name)
-
-    def register(self, descriptor, events):
-        self.asked += bool(events & select.EPOLLOUT)
-        self.poller.register(descriptor, events)
 
     def modify(self, descriptor, events):
         self.asked += 1
@@ -130,7 +125,7 @@ class Server(Protocol):
 
 class Client(Protocol):
     def connectionMade(self):
-        self.got, self.asked = b"", poller.asked
+        self.got = b""
         self.transport.pauseProducing()
         reactor.callLater(0.05, self.transport.resumeProducing)
 
@@ -138,7 +133,7 @@ class Client(Protocol):
         self.got += data
 
     def connectionLost(self, reason):
-        print(self.got == b"".join(PIECES), poller.asked > self.asked)
+        print(self.got == b"".join(PIECES), poller.asked > 0)
         reactor.stop()
 
 

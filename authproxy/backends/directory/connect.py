@@ -88,12 +88,13 @@ class Connector:
             connection = await connected
         except (ConnectError, ConnectTimeout, OSError) as error:
             raise ConnectionFailed(_why(error)) from None
-        if tls is not None:
-            await self._secure(connection, tls, deadline)
+        await self._secure(connection, tls, deadline)
         return connection
 
-    async def _secure(self, connection: LdapConnection, tls: ClientTls, deadline: float) -> None:
+    async def _secure(self, connection: LdapConnection, tls: ClientTls | None, deadline: float) -> None:
         try:
+            if tls is None:
+                return
             if self._settings.transport is Transport.LDAPS:
                 await connection.handshake(deadline)
             else:
@@ -133,6 +134,9 @@ class _Attempt(ClientFactory):
         del self.connected, self._connector  # as above
         if not connected.called:
             connected.errback(reason)
+
+    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:  # noqa: N802 - Twisted's name
+        del connector.transport  # as above
 
     def _give_up(self, connected: Deferred[LdapConnection]) -> None:
         connected.errback(CancelledError())
