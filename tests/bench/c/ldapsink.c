@@ -207,7 +207,15 @@ static int serve_search(struct connection *c, const struct element *id, const st
         put_result(id, DONE, INSUFFICIENT_RIGHTS);
         return 0;
     }
-    if (wanted_uid(&filter, &uid) && uid.end - uid.at >= 5 && uid.end - uid.at < 64) {
+    long inside = base.end - base.at - (long)(sizeof PEOPLE - 1);
+    /* A directory that takes somebody's bind has their entry, too. */
+    if (inside > 4 && inside < 64 && !strncasecmp((const char *)base.at, "uid=", 4)) {
+        char name[64], dn[128];
+        snprintf(name, sizeof name, "%.*s", (int)inside - 4, (const char *)base.at + 4);
+        snprintf(dn, sizeof dn, "uid=%s%s", name, PEOPLE);
+        put_entry(id, dn, name, &asked);
+        found++;
+    } else if (wanted_uid(&filter, &uid) && uid.end - uid.at >= 5 && uid.end - uid.at < 64) {
         char name[64], dn[128];
         snprintf(name, sizeof name, "%.*s", (int)(uid.end - uid.at), (const char *)uid.at);
         if (lies_every && found % (uint64_t)lies_every == 0) snprintf(name, sizeof name, "somebody");
