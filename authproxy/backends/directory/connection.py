@@ -269,9 +269,8 @@ class LdapConnection(protocol.Protocol):
         if self._lost is not None:
             return
         try:
-            for frame in (
-                self._framer.feed(data) if self._layer is None else self._unwrapped(data, self._layer)
-            ):
+            frames = self._framer.feed(data) if self._layer is None else self._unwrapped(data, self._layer)
+            for frame in frames:
                 self._receive(frame)
             self._settle()
         except MalformedMessage as malformed:

@@ -102,10 +102,11 @@ class Answered:
 
 
 def operation_of(frame: Frame) -> bytes:
-    """The operation and its controls: what stands behind the message id, which has a length of one octet."""
-    octets = frame.octets
-    at = 2 if octets[1] < 0x80 else 2 + (octets[1] & 0x7F)
-    return octets[at + 2 + octets[at + 1] :]
+    """The operation and its controls: what stands behind the message id."""
+    octets, end = frame.octets, len(frame.octets)
+    start, _ = ber.expect(octets, 0, end, ber.SEQUENCE)
+    _, at = ber.expect(octets, start, end, ber.INTEGER)
+    return octets[at:]
 
 
 def granted(answer: Answered, message_id: int) -> bytes:

@@ -50,9 +50,8 @@ class Relay:
         self._closed = False
         self._stream = Stream()
         self._roots: set[int] = set()  # ids of searches of the root DSE
-        self._awaited: dict[
-            int, tuple[int, Deferred[Frame], Any]
-        ] = {}  # our own questions, by id, with their timers
+        # Our own questions, by id: the answer's tag, who waits for it, and until when.
+        self._awaited: dict[int, tuple[int, Deferred[Frame], Any]] = {}
         self._out: list[bytes] = []  # on the way to the directory
         self._later: list[bytes] = []  # to the client, behind the message that is passing
         self._passing = False  # a part of a message is with the client, and the rest is not

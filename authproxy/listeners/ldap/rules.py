@@ -21,7 +21,6 @@ from authproxy.protocols.ldap.requests import (
 )
 from authproxy.protocols.ldap.result import ResultCode
 from authproxy.secret import Secret
-from authproxy.values import light_dataclass
 
 PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"  # RFC 3062
 # RFC 4370, and its draft's: to act as somebody else.
@@ -35,7 +34,7 @@ _PASSWORDS = _CHANGED_IN_CLEAR | {"userpassword"}
 _ROOT = bytes((ber.OCTET_STRING, 0, ber.ENUMERATED, 1, 0))
 
 
-@light_dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Who:
     """Who sends an operation, as far as its rights depend on that."""
 
