@@ -48,7 +48,8 @@ class Answer(Generic[T]):
     def addBoth(self, waiting: Callable[[Any], object]) -> None:  # noqa: N802 - a Deferred's
         """For whoever runs the coroutine: `waiting` gets what came, or a Failure."""
         if self.called:
-            waiting(self._came)
+            came, self._came = self._came, None
+            waiting(came)
         else:
             self._waiting = waiting
 
@@ -66,7 +67,9 @@ class Answer(Generic[T]):
         if self.called:
             raise RuntimeError("it has been answered")
         self.called = True
-        self._came = came
-        # They would hold each other.
+        # Neither is kept: they would hold each other, and a failure the frames that it came through, this one's too.
         waiting, self._waiting, self._cancelled = self._waiting, _nobody, _nothing
-        waiting(came)
+        if waiting is _nobody:
+            self._came = came
+        else:
+            waiting(came)

@@ -61,7 +61,11 @@ def reply(octets: bytes) -> str:
     """What the octets are as a reply to each of our questions."""
     wire, clock = Wire(), Clock()
     connection = Connection(clock, wire)  # type: ignore[arg-type]
-    exchange = Deferred.fromCoroutine(connection.exchange(b"GET / HTTP/1.1\r\n\r\n", 10.0))
+
+    async def ask() -> Reply:
+        return await connection.exchange(b"GET / HTTP/1.1\r\n\r\n", 10.0)
+
+    exchange = Deferred.fromCoroutine(ask())
     wire.play(octets)
     met = _outcome(exchange)
     assert clock.getDelayedCalls() == [], "a timer that nobody stopped"
