@@ -154,7 +154,7 @@ class DatagramPort:
             self._received(octets, source, route)
 
 
-@lru_cache(maxsize=4096)  # who asks once asks again, and at the same address of ours
+@lru_cache(maxsize=256)  # a NAS asks from a few ports; one that takes a new one each time finds nothing here
 def _arrival(peer: Any, ancillary: tuple[tuple[int, int, bytes], ...]) -> tuple[Source, Route]:
     return source_of(peer), Route(peer, _way_back(ancillary))
 
