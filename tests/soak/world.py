@@ -97,8 +97,8 @@ class Soak(World):
         wait_for(lambda: self.log().count(_RELOADED) > before, 20)
 
     def fill(self) -> None:
-        """Fill what has a bound that hours of logins wouldn't reach: the last 500 who passed an open door, and from
-        where each user has logged in, 8 places. What grows after that has none.
+        """Fill what has a bound that hours of logins wouldn't reach: the last 500 who passed an open door, from where
+        each user has logged in, 8 places, and the names that were read. What grows after that has none.
         """
         self.weather = Weather(next(self._numbers), "the cloud is refused")
         self.cloud.become("refused")
@@ -108,6 +108,10 @@ class Soak(World):
                 for user in self.users[first : first + 50]:
                     nas.ask(user.user, user.password, (CALLING_STATION_ID, f"192.0.2.{place}".encode()))
                 nas.close()
+        for user in self.users:
+            application = self.application_for()
+            application.bind(f"CN={user.user},OU=People,{BASE}", user.password)
+            application.close()
         self.mend()
         self.recoveries.clear()
 
