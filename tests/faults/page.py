@@ -22,7 +22,7 @@ each mode. Every minute something breaks for twenty seconds: the cloud, the dire
 login has to come to what it must; beside a fault the oracles judge, each minute, who was let in.
 
 Before it, what has a bound that hours wouldn't reach is filled: the last 500 logins behind an open door, and the places
-and names of each user. Each minute, while no login runs, the configuration is reloaded, and the daemon tells from within
+and names of each user. Each minute, while no login runs, the daemon is reloaded, and tells from within
 how much of its memory is in use, by Python and by C, behind a search for garbage. That may grow by 0.5 MB an hour: a
 leak of 40 octets a login is more, and so is one of 10 KB a reload. Memory as a whole holds also what the allocators
 keep from the busiest moment so far. It grows more slowly with each hour, and alone is no sign of a leak; its limit is
