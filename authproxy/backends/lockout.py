@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from twisted.internet.defer import Deferred, TimeoutError
 
@@ -46,6 +46,21 @@ class _User:
     waking: bool = False
 
 
+class SharedAttempts(Protocol):
+    """What all nodes count together (H4). Nothing here raises."""
+
+    def share(self, most: int) -> int:
+        """As pipeline.nodes.Nodes."""
+
+    async def attempt(
+        self, primary: str, user: str, most: int, window: float, deadline: float
+    ) -> bytes | None:
+        """A token for `decided`, b"" if the others can't be asked; None: there were too many wrong ones."""
+
+    def decided(self, primary: str, user: str, token: bytes, window: float, ended: str) -> None:
+        """`ended`: `right`, `wrong`, or "" if it wasn't decided."""
+
+
 HELD = Refused("too_many_failures", RefusalKind.RATE_LIMITED)
 
 
@@ -57,7 +72,17 @@ def place_of(request: AuthRequest) -> str:
 class LockoutGuard:
     """For one primary, whatever sections ask it."""
 
-    def __init__(self, rules: LockoutRules, *, section: str, reactor: Any, log: Log) -> None:
+    def __init__(
+        self,
+        rules: LockoutRules,
+        *,
+        section: str,
+        reactor: Any,
+        log: Log,
+        shared: SharedAttempts | None = None,
+    ) -> None:
+        """`shared` None: this node counts for itself."""
+        self._shared = shared
         self._rules = rules
         self._section = section
         self._reactor = reactor
@@ -91,8 +116,12 @@ class LockoutGuard:
             await self._others(known, deadline)
         known.undecided += 1
         try:
-            proof = await prove()
-            self._decided(known, place, cause(proof))
+            if self._shared is None:
+                proof: T | Refused = await prove()
+            else:
+                proof = await self._among_nodes(self._shared, known, user, place, deadline, prove, cause)
+            if proof is not HELD:
+                self._decided(known, place, cause(cast(T, proof)))
             return proof
         finally:
             known.undecided -= 1
@@ -100,6 +129,31 @@ class LockoutGuard:
                 self._wake(known)
             if not known.failures and not known.undecided and not known.waiting and not known.places:
                 self._users.pop(user, None)
+
+    async def _among_nodes(
+        self,
+        shared: SharedAttempts,
+        known: _User,
+        user: str,
+        place: str,
+        deadline: float,
+        prove: Callable[[], Awaitable[T]],
+        cause: Callable[[T], str | None],
+    ) -> T | Refused:
+        """As `attempt`, by what the other nodes have counted."""
+        most, window = self._most - self._kept(known, place), self._rules.window
+        token = await shared.attempt(self._section, user, most, window, deadline)
+        if token is None:
+            self._tell(user, known)
+            return HELD
+        ended = ""
+        try:
+            proof = await prove()
+            why = cause(proof)
+            ended = "right" if why is None else "wrong" if why in _WRONG else ""
+            return proof
+        finally:
+            shared.decided(self._section, user, token, window, ended)
 
     def _user(self, user: str) -> _User:
         known = self._users.get(user)
@@ -129,8 +183,15 @@ class LockoutGuard:
         if known.failures:
             now = self._reactor.seconds()
             known.failures = [at for at in known.failures if now - at < self._rules.window]
-        kept = 0 if place in known.places or self._rules.most == 1 else 1
-        return self._rules.most - kept - len(known.failures)
+        return self._most - self._kept(known, place) - len(known.failures)
+
+    @property
+    def _most(self) -> int:
+        return self._rules.most if self._shared is None else self._shared.share(self._rules.most)
+
+    def _kept(self, known: _User, place: str) -> int:
+        """How many of them are not for this place."""
+        return 0 if place in known.places or self._most == 1 else 1
 
     def _decided(self, known: _User, place: str, cause: str | None) -> None:
         if cause is None:
@@ -152,7 +213,7 @@ class LockoutGuard:
         known.waking = True
         try:
             for _ in range(len(known.waiting)):
-                left = self._rules.most - len(known.failures)
+                left = self._most - len(known.failures)
                 if 0 < left <= known.undecided:
                     return
                 turn = known.waiting.pop(0)

@@ -23,8 +23,8 @@ _HEAD = """\
 # yaml-language-server: $schema=authproxy.schema.json
 """
 _WIDTH = 110
-# What the default of another option requires, and what nearly every section has.
-_IN_EFFECT = frozenset({"service_account_username", "clients", "secret"})
+# What the default of another option or another section requires, and what nearly every section has.
+_IN_EFFECT = frozenset({"service_account_username", "clients", "secret", "challenge_key"})
 
 
 def reference_yaml() -> str:

@@ -15,7 +15,7 @@ from authproxy.config.model.section import Between, Finding
 from authproxy.config.permissions import Exposure, exposures, state_exposures
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.reading import Reading
-from authproxy.config.rules import client_of, faults_between, risks_between, server_of
+from authproxy.config.rules import client_of, faults_between, risks_between, server_of, shared_by_nobody
 from authproxy.config.sealing import Unsealer
 from authproxy.config.sections import Placed, placed, read_sections
 from authproxy.config.source import is_cfg, read_text, read_tree
@@ -123,6 +123,7 @@ def _between(
             yield from placed(report.file, name, sections[name].entries, [finding])
 
     report.problems.extend(at_places(faults_between(settled)))
+    report.problems.extend(at_places(shared_by_nobody(main, settled)))
     report.warnings.extend(at_places(risks_between(main, settled)))
 
 

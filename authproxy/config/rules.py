@@ -16,6 +16,7 @@ from authproxy.config.model import (
     RadiusServerDuoOnly,
     Section,
     ServerSection,
+    SharedState,
     Transport,
 )
 from authproxy.config.model.kinds import PRIMARIES, kind_of
@@ -73,6 +74,14 @@ def server_of(main: Main, names: Iterable[str]) -> Iterator[Finding]:
     servers = [name for name in names if kind_of(name) not in PRIMARIES and name != "main"]
     if main.server and main.server not in servers:
         yield Finding("server", f"there is no section {main.server}{suggestion(main.server, servers)}")
+
+
+def shared_by_nobody(main: Main, sections: Mapping[str, Section]) -> Iterator[Between]:
+    """What nodes leave for each other is sealed, with a key that only they have (H4)."""
+    for name, section in sections.items():
+        if isinstance(section, SharedState) and main.challenge_key is None:
+            what = "needs main.challenge_key, the same on every node; `authproxy secret generate` makes one"
+            yield name, Finding("", what)
 
 
 def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Between]:

@@ -20,6 +20,7 @@ from authproxy.config.model import (
     RadiusServerDuoOnly,
     RadiusServerEap,
     ServerSection,
+    SharedState,
 )
 from authproxy.config.model.outbound import Outbound
 from authproxy.config.model.radsec import RadSecServer
@@ -90,5 +91,8 @@ SHUT: Mapping[type[Options], frozenset[str]] = {
     HttpProxy: _names(
         "name api_host api_port allow_local_api port interface client_ip idle_timeout max_connections "
         "max_connections_per_client"
+    ),
+    SharedState: _names(
+        "host port transport ssl_ca_certs_file ssl_server_name username password database prefix timeout nodes"
     ),
 }

@@ -247,6 +247,21 @@ class Metrics:
         self._door.labels(section).set_function(is_open)
         self._primary_only.labels(section).set_function(is_primary_only)
 
+    def shared_state(self, is_up: Callable[[], bool]) -> Callable[[], None]:
+        """Returns what to call for each login that got another node's verdict."""
+        up = Gauge(
+            "authproxy_shared_state_up",
+            "1 while the nodes act as one; 0: their store is out of reach, and each decides alone.",
+            registry=self.registry,
+        )
+        up.set_function(is_up)
+        joined = Counter(
+            "authproxy_logins_joined_total",
+            "Logins that got the verdict of a prompt at another node.",
+            registry=self.registry,
+        )
+        return joined.inc
+
     def alarm(self, kind: str) -> None:
         self._alarms.labels(kind).inc()
 

@@ -1,21 +1,26 @@
 """Open challenges, by State (RFC 2865 §5.24). No sockets, no clock of its own.
 
 A State isn't looked up but sealed: it says itself which user and client it belongs to, when it expires, and that the
-password was right. So it survives a restart, if the key does (R39, H3). What a seal can't say is kept here: which
-States were answered already (R40), and what the primary's Accept carried.
+password was right. So it survives a restart, if the key does (R39, H3). What a seal can't say is kept here, and
+shared with the other nodes, where they share anything (H4): which States were answered already (R40), and what the
+primary's Accept carried.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import math
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Protocol
 
+from authproxy.pipeline.nodes import Nodes, Turn
+from authproxy.pipeline.ports import Carrying
 from authproxy.pipeline.request import AuthRequest
 from authproxy.values import light_dataclass
 
@@ -49,6 +54,7 @@ class Pending:
     outside: frozenset[str] = frozenset()
     # Read from the seal alone, after a restart or at another node: what the primary's Accept carried is gone.
     restored: bool = False
+    answered: bool = False  # another node has taken the answer: there is only what comes of it
 
 
 class Forged(Exception):
@@ -112,8 +118,13 @@ class Challenges:
         new_id: Callable[[], bytes],
         clock: Callable[[], float] = lambda: math.inf,
         memory: Memory | None = None,
+        nodes: Nodes | None = None,
     ) -> None:
-        """`lifetime`: seconds, at most 65,535; `new_id`: 8 random octets; `clock`: monotonic seconds."""
+        """`lifetime`: seconds, at most 65,535; `new_id`: 8 random octets; `clock`: monotonic seconds.
+
+        `nodes` None: nobody shares anything with this one.
+        """
+        self._nodes = nodes
         self._memory = NoMemory() if memory is None else memory
         self._seal = seal
         self._lifetime = int(lifetime)
@@ -130,8 +141,18 @@ class Challenges:
     def __len__(self) -> int:
         return len(self._held)
 
+    async def put(self, request: AuthRequest, pending: Pending, carrying: Carrying) -> bytes:
+        """As `issue`, and every node can take the answer."""
+        identifier, state = self._issue(request, pending)
+        if self._nodes is not None:
+            await self._nodes.keep(identifier, _packed(pending, carrying), self._lifetime)
+        return state
+
     def issue(self, request: AuthRequest, pending: Pending) -> bytes:
         """The State of a new challenge. It is valid for one answer, from the same client and the same name."""
+        return self._issue(request, pending)[1]
+
+    def _issue(self, request: AuthRequest, pending: Pending) -> tuple[bytes, bytes]:
         now = int(self._wall_clock())
         identifier = self._new_id()
         expires = now + self._lifetime
@@ -146,10 +167,10 @@ class Challenges:
         )
         name = pending.username.encode()
         if self._seal.length(len(head) + len(name)) > MAX_STATE:
-            name = b""  # only this node can answer for a name that long
+            name = b""  # the State alone can't answer for a name that long
         self._forget(now)
         self._held[identifier] = (expires, pending)
-        return self._seal.seal(head + name)
+        return identifier, self._seal.seal(head + name)
 
     def is_own(self, state: bytes) -> bool:
         return self._seal.is_own(state)
@@ -162,11 +183,33 @@ class Challenges:
         _, _, _, expires, identifier, _, _ = _SEALED.unpack_from(opened)
         return int(self._wall_clock()) < expires and identifier not in self._answered
 
+    async def answer(self, request: AuthRequest, carrying: Carrying) -> Pending:
+        """As `take`, once for all nodes together.
+
+        If another node has it, what comes back is `answered`: the same request may wait there. Raises Forged.
+        """
+        identifier, pending = self._take(request)
+        if self._nodes is None:
+            return _named(pending)
+        turn, kept = await self._nodes.answer(identifier, self._lifetime)
+        if turn is Turn.UNKNOWN and pending.restored:
+            raise Forged("nodes_unreachable")  # H5: another one may have taken it
+        if pending.restored and kept:
+            pending = _unpacked(pending, kept, carrying)
+        if turn is Turn.AGAIN:
+            if pending.kind is Kind.ENROLL:
+                raise Forged("answered")
+            pending = replace(pending, answered=True)
+        return _named(pending)
+
     def take(self, request: AuthRequest) -> Pending:
         """The login that this State continues. It can be taken only once.
 
         Raises Forged: unknown, changed, expired, answered before, or of another client, user or section.
         """
+        return _named(self._take(request)[1])
+
+    def _take(self, request: AuthRequest) -> tuple[bytes, Pending]:
         opened = self._seal.open(request.state)
         if opened is None or len(opened) < _SEALED.size:
             raise Forged("unknown")
@@ -186,12 +229,9 @@ class Challenges:
         self._answered[identifier] = (expires, self._clock() + self._lifetime)
         self._memory.add(identifier, expires)
         _, held = self._held.pop(identifier, (0, None))
-        if held is not None:
-            return held
-        name = opened[_SEALED.size :].decode()
-        if not name:
-            raise Forged("forgotten")
-        return Pending(Kind(kind), name, round_, restored=True)
+        if held is None:
+            held = Pending(Kind(kind), opened[_SEALED.size :].decode(), round_, restored=True)
+        return identifier, held
 
     def _forget(self, now: int) -> None:
         # A15: by the wall clock alone, one that is set forth and back would let a State be answered twice.
@@ -202,6 +242,31 @@ class Challenges:
             self._answered.popitem(last=False)
         while self._held and (len(self._held) >= _MOST_HELD or next(iter(self._held.values()))[0] <= now):
             self._held.popitem(last=False)
+
+
+def _named(pending: Pending) -> Pending:
+    if not pending.username:
+        raise Forged("forgotten")
+    return pending
+
+
+def _packed(pending: Pending, carrying: Carrying) -> bytes:
+    """What a State has no room for."""
+    carried = base64.b64encode(carrying.pack(pending.carried)).decode()
+    return json.dumps({"username": pending.username, "dn": pending.dn, "carried": carried}).encode()
+
+
+def _unpacked(pending: Pending, octets: bytes, carrying: Carrying) -> Pending:
+    """With what another node has kept. Raises Forged: it can't be read, or belongs to somebody else."""
+    try:
+        kept = json.loads(octets)
+        username, dn = str(kept["username"]), str(kept["dn"])
+        carried = carrying.unpack(base64.b64decode(kept["carried"], validate=True))
+    except (ValueError, KeyError, TypeError):
+        raise Forged("forgotten") from None
+    if pending.username not in ("", username):
+        raise Forged("another_user")
+    return replace(pending, username=username, dn=dn, carried=carried, restored=False)
 
 
 def _whence(request: AuthRequest) -> bytes:

@@ -73,6 +73,26 @@ class Primary(Protocol):
         """
 
 
+class Carrying(Protocol):
+    """What a primary's Accept carried, as octets that another node can read."""
+
+    def pack(self, carried: object) -> bytes:
+        """b"": there is nothing to hand on."""
+
+    def unpack(self, octets: bytes) -> object:
+        """What was packed. Raises ValueError if it can't be read here."""
+
+
+class CarriesNothing:
+    """Of a primary whose answer is only yes or no."""
+
+    def pack(self, carried: object) -> bytes:
+        return b""
+
+    def unpack(self, octets: bytes) -> object:
+        return None
+
+
 # ---- the second factor ------------------------------------------------------------------------
 
 

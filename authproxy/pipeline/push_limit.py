@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from authproxy.pipeline.ports import Clock
-from authproxy.pipeline.username import account
 
 # Users that something is remembered of; they are real ones, their passwords were right.
 _MOST_USERS = 65_536
 # What the cloud's word doesn't tell against the user; sent codes are counted, too: they cost and annoy as pushes do.
-_NO_FAILURES = frozenset({"", "allow", "locked_out"})
+NO_FAILURES = frozenset({"", "allow", "locked_out"})
 
 # Other logins of the same user that wait for their turn; more are told to come back.
 _MOST_IN_LINE = 8
@@ -110,7 +109,7 @@ class PushLimit:
         if status == "fraud":
             known.until, known.why = now + rules.fraud_pause, "push_fraud"
             self._alert("push.fraud_reported", _name(user), section)
-        elif status not in _NO_FAILURES and rules.most:
+        elif status not in NO_FAILURES and rules.most:
             known.failures = [at for at in known.failures if now - at < rules.window] + [now]
             if len(known.failures) >= rules.most:
                 known.failures.clear()
@@ -146,25 +145,3 @@ class PushLimit:
 
 def _name(user: str) -> str:
     return user.partition("\0")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """The prompts of one section. Sections with the same cloud account share their users; others don't.
-
-    `confirmed`: a directory says what a user is called; else one user may have typed many forms of a name.
-    """
-
-    limit: PushLimit = field(default_factory=PushLimit)
-    rules: PushRules = field(default_factory=PushRules)
-    account: str = ""
-    confirmed: bool = True
-
-    async def begin(self, username: str, clock: Clock, deadline: float) -> str:
-        return await self.limit.begin(self._key(username), clock, deadline)
-
-    def end(self, username: str, section: str, status: str, now: float) -> None:
-        self.limit.end(self._key(username), section, self.rules, status, now)
-
-    def _key(self, username: str) -> str:
-        return f"{username if self.confirmed else account(username)}\0{self.account}"

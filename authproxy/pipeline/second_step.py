@@ -11,14 +11,16 @@ from authproxy.pipeline.credential import Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.factor import AskPasscode, Choice, NoFactor, choose
 from authproxy.pipeline.fail_mode import UNAVAILABLE, SlowCloud, after_factor
+from authproxy.pipeline.nodes import Held, Over, Repeated, Verdict
 from authproxy.pipeline.outage import Outage
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
+    CarriesNothing,
+    Carrying,
     Clock,
     CloudFailure,
     Device,
     FactorAllow,
-    FactorCall,
     FactorDeny,
     FailureClass,
     OpenDoor,
@@ -31,7 +33,7 @@ from authproxy.pipeline.ports import (
 )
 from authproxy.pipeline.present import RELOADED, Present
 from authproxy.pipeline.prompt import ENTER_PASSCODE, menu, prompt, understand
-from authproxy.pipeline.push_limit import Prompts
+from authproxy.pipeline.prompting import Prompts
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import account
@@ -69,11 +71,13 @@ class SecondStep:
         approvals: SectionApprovals | None = None,
         is_slow: Callable[[], bool] = lambda: False,
         present: Present | None = None,
+        carrying: Carrying | None = None,
     ) -> None:
         """`approvals` None: none counts twice. `is_slow`: the cloud answers later than anyone should wait.
 
-        `present` None: this configuration never changes.
+        `present` None: this configuration never changes. `carrying` None: no Accept of the primary's carries anything.
         """
+        self._carrying = CarriesNothing() if carrying is None else carrying
         self._policy = policy
         self._cloud = cloud
         self._door = door
@@ -121,7 +125,7 @@ class SecondStep:
     async def answered(self, request: AuthRequest, facts: Facts) -> Decision:
         """The answer to a challenge. A factor was asked for, so nothing but an allow lets anyone in (F3)."""
         try:
-            pending = self._challenges.take(request)
+            pending = await self._challenges.answer(request, self._carrying)
         except Forged as forged:
             facts.cause = forged.cause
             return Reject(Reason.BAD_STATE)
@@ -177,7 +181,7 @@ class SecondStep:
             verified.outside,
         )
         if self._policy.mode is Mode.CHALLENGE:
-            return self._prompt(request, pending, self._menu(verified, devices))
+            return await self._prompt(request, pending, self._menu(verified, devices))
         ask = self._asked_once if self._approvals.kept else self._choose
         try:
             return await ask(request, typed, pending, devices, facts)
@@ -213,11 +217,12 @@ class SecondStep:
         # Asked again: the devices may have changed, and a State has no room for them.
         devices = await self._preauth(request, verified)
         if not isinstance(devices, tuple):
-            return devices
+            # R40: a State that was answered leads nowhere but to the prompt that came of it.
+            return self._answered_by(pending, Over.OVER, facts) if pending.answered else devices
         decision = await self._ask(request, understand(request.password, devices), pending, facts)
         if facts.factor == "sms" and facts.cause == "sent" and pending.round < MOST_ROUNDS:
             again = replace(pending, round=pending.round + 1)
-            return self._prompt(request, again, self._menu(verified, devices))
+            return await self._prompt(request, again, self._menu(verified, devices))
         return decision
 
     async def _alone(
@@ -232,7 +237,7 @@ class SecondStep:
             return await self._by_name(request, verified, devices, facts)
         pending = Pending(Kind.ALONE, verified.username)
         if self._policy.mode is Mode.CHALLENGE:
-            return self._prompt(request, pending, self._menu(verified, devices))
+            return await self._prompt(request, pending, self._menu(verified, devices))
         try:
             return await self._choose(request, typed, pending, devices, facts)
         except CloudFailure as failure:
@@ -261,7 +266,7 @@ class SecondStep:
             case PreauthDeny(message):
                 return Reject(Reason.CLOUD_DENY, message)
             case PreauthEnroll(message, portal_url):
-                return self._enroll(request, verified, " ".join(filter(None, (message, portal_url))))
+                return await self._enroll(request, verified, " ".join(filter(None, (message, portal_url))))
             case PreauthFactors(devices, _):
                 return devices
 
@@ -291,53 +296,59 @@ class SecondStep:
             return Reject(Reason.NO_USABLE_FACTOR, call.message)
         if isinstance(call, AskPasscode):
             facts.factor = "passcode"
-            return self._prompt(request, pending, ENTER_PASSCODE)
+            return await self._prompt(request, pending, ENTER_PASSCODE)
         facts.factor = call.factor
         if call.factor == "passcode":
-            verdict = await self._cloud.auth(request, pending.username, call)
-        elif held := await self._prompts.begin(pending.username, self._clock, request.deadline):
-            facts.cause = held
-            return Reject(Reason.PUSH_LIMIT, ONE_AT_A_TIME if held == "push_pending" else PASSCODES_ONLY)
+            # R40: a code is tried once; of one that is tried elsewhere nothing more is to be learned.
+            verdict: Verdict | Held | Repeated | Over = (
+                Over.OVER if pending.answered else await self._cloud.auth(request, pending.username, call)
+            )
         else:
-            verdict = await self._prompted(request, pending.username, call)
-        facts.txid = verdict.txid
+            verdict = await self._prompts.ask(
+                request, pending.username, call, self._cloud, self._clock, answered=pending.answered
+            )
+        return self._answered_by(pending, verdict, facts)
+
+    def _answered_by(
+        self, pending: Pending, verdict: Verdict | Held | Repeated | Over, facts: Facts
+    ) -> Decision:
         match verdict:
-            case FactorAllow(message):
+            case FactorAllow(message, txid):
+                facts.txid = txid
                 if pending.kind is Kind.ALONE:
                     return Accept(Reason.DUO_ONLY, message, pending.carried)
                 self._door.passed(pending.username)
                 return Accept(Reason.BOTH_FACTORS, message, pending.carried)
-            case FactorDeny(status, message):
-                facts.cause = status
+            case FactorDeny(status, message, txid):
+                facts.cause, facts.txid = status, txid
                 return Reject(_DENIALS.get(status, Reason.FACTOR_DENIED), message)
-
-    async def _prompted(
-        self, request: AuthRequest, username: str, call: FactorCall
-    ) -> FactorAllow | FactorDeny:
-        """Raises CloudFailure, which says nothing about the user."""
-        status = ""
-        try:
-            verdict = await self._cloud.auth(request, username, call)
-            status = verdict.status if isinstance(verdict, FactorDeny) else "allow"
-            return verdict
-        finally:
-            self._prompts.end(username, request.section, status, self._clock())
+            case Repeated(status):
+                facts.cause = "repeated"
+                return Reject(_DENIALS.get(status, Reason.FACTOR_DENIED))
+            case Held(why):
+                facts.cause = why
+                return Reject(Reason.PUSH_LIMIT, ONE_AT_A_TIME if why == "push_pending" else PASSCODES_ONLY)
+            case Over():
+                facts.cause = "answered"
+                return Reject(Reason.BAD_STATE)
 
     # ---- asking back
 
-    def _prompt(self, request: AuthRequest, pending: Pending, text: str) -> Decision:
+    async def _prompt(self, request: AuthRequest, pending: Pending, text: str) -> Decision:
         if not request.can_challenge:
             return Reject(Reason.NO_USABLE_FACTOR, "Append a passcode to the password.")
-        return Challenge(Reason.FACTOR_PROMPT, text, self._challenges.issue(request, pending))
+        state = await self._challenges.put(request, pending, self._carrying)
+        return Challenge(Reason.FACTOR_PROMPT, text, state)
 
     def _menu(self, verified: Verified, devices: Devices) -> str:
         return prompt(verified.username, menu(devices), self._policy.prompt_format)
 
-    def _enroll(self, request: AuthRequest, verified: Verified, text: str) -> Decision:
+    async def _enroll(self, request: AuthRequest, verified: Verified, text: str) -> Decision:
         """An appliance shows a challenge's text and hides a Reject's."""
         first = self._policy.mode is Mode.CHALLENGE and not request.state
         if first and self._policy.enroll_challenge and request.can_challenge:
-            state = self._challenges.issue(request, Pending(Kind.ENROLL, verified.username, dn=verified.dn))
+            pending = Pending(Kind.ENROLL, verified.username, dn=verified.dn)
+            state = await self._challenges.put(request, pending, self._carrying)
             return Challenge(Reason.ENROLL_PROMPT, text, state)
         return Reject(Reason.ENROLL_REQUIRED, text)
 

@@ -19,11 +19,12 @@ from authproxy import __version__
 from authproxy.backends.primary_only import FILE_NAME as PRIMARY_ONLY
 from authproxy.backends.primary_only import PrimaryOnly
 from authproxy.backends.resolve import Resolver
+from authproxy.backends.shared_state import Shared
 from authproxy.backends.state_dir import StateUnusable
 from authproxy.backends.tls import ServerCertificates
 from authproxy.backends.turns import ReactorTurn
 from authproxy.config.load import Loaded
-from authproxy.config.model import LogFormat, Main
+from authproxy.config.model import LogFormat, Main, SharedState
 from authproxy.config.problems import InvalidConfig
 from authproxy.observe import audit, event_log
 from authproxy.observe.alarms.board import Alarms
@@ -52,6 +53,7 @@ from authproxy.service.overview import ServiceOverview
 from authproxy.service.ports import CannotBind, bind
 from authproxy.service.reactor import install
 from authproxy.service.running import Service
+from authproxy.service.shared_state import make_shared
 from authproxy.service.state import SIGNERS, State, open_state
 from authproxy.service.watch import EVERY as WATCH_EVERY
 from authproxy.service.watch import Watch
@@ -145,16 +147,27 @@ class Daemon:
         certificates = ServerCertificates()
         metrics.certificates(lambda: certificates.expiries().items())
         doors = DoorEvents(log)
+        resolver = Resolver(self._reactor, log=log)
+        shared = make_shared(
+            self._loaded.config,
+            reactor=self._reactor,
+            resolver=resolver,
+            certificates=certificates,
+            metrics=metrics,
+            log=log,
+            alert=partial(_spared, log),
+        )
         return World(
             reactor=self._reactor,
             log=log,
             audit=recorder,
             metrics=metrics,
             recent=Recent(),
-            resolver=Resolver(self._reactor, log=log),
+            resolver=resolver,
+            shared=shared,
             certificates=certificates,
             state=state,
-            challenges=_challenges(main, state),
+            challenges=_challenges(main, state, shared),
             doors=doors,
             primary_only=PrimaryOnly(
                 main.state_dir / PRIMARY_ONLY, key=state.key.reveal(), log=log, doors=doors
@@ -238,6 +251,7 @@ class Daemon:
             loaded = self._reread()
             self._service.reload(loaded)
             self._alarms.use(hooks(loaded.config.main, self._log))
+            self._compare_nodes(loaded)
         except InvalidConfig as invalid:
             for problem in invalid.problems:
                 self._log.error(
@@ -250,6 +264,10 @@ class Daemon:
         except Exception as bug:  # noqa: BLE001 - a bug in a reload must not stop who is being served
             self._log.failure("reload.failed", bug, effect="the old configuration stays in effect")
         self._manager.ready(f"listening on {', '.join(self._service.addresses)}")
+
+    def _compare_nodes(self, loaded: Loaded) -> None:
+        if loaded.config.all(SharedState) != self._loaded.config.all(SharedState):
+            self._log.warn("shared_state.changed", effect="none before the next start")
 
     def _terminate(self) -> None:
         """Drain at the first signal, stop at the second (A12)."""
@@ -344,7 +362,7 @@ def _gives_up(log: Log, client: ClientPatience) -> None:
     )
 
 
-def _challenges(main: Main, state: State) -> Challenges:
+def _challenges(main: Main, state: State, shared: Shared | None) -> Challenges:
     """H3: nodes with a key in common take each other's States; without one the key is this machine's."""
     configured = [key for key in (main.challenge_key, main.challenge_key_before) if key is not None]
     return Challenges(
@@ -354,4 +372,5 @@ def _challenges(main: Main, state: State) -> Challenges:
         clock=time.monotonic,
         new_id=lambda: os.urandom(8),
         memory=state.answered,
+        nodes=shared,
     )

@@ -116,6 +116,8 @@ class ServiceOverview:
         for writer in self._world.writers:
             if writer.problem:
                 yield f"{writer.name}: can't be written: {writer.problem}"
+        if (shared := self._world.shared) is not None and shared.problem:
+            yield f"shared_state: {shared.at}: {shared.problem}; this node decides alone"
         for name, part in self._service.built.primaries.items():
             if isinstance(part, DirectoryPart) and (refused := part.primary.health().service_account):
                 yield f"{name}: the service account is refused: {refused}"

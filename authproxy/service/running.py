@@ -116,6 +116,8 @@ class Service:
             self._open_ldap(endpoint, sock)
         for endpoint, sock in sockets.http_proxy.items():
             self._open_http_proxy(endpoint, sock)
+        if self._world.shared is not None:
+            self._world.shared.start()
         self._built.start()
 
     def reload(self, loaded: Loaded) -> None:
@@ -162,6 +164,8 @@ class Service:
         self._http_proxy.clear()
         for built in (*self._retiring, self._built):
             await built.close()
+        if self._world.shared is not None:
+            await self._world.shared.close()
         self._world.resolver.close()
 
     # ---- ports

@@ -37,10 +37,13 @@ class Watch:
         try_disk: Callable[[Told], None],
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        shared: Callable[[], tuple[str, str]] = lambda: ("", ""),
     ) -> None:
         """`expiries`: notAfter by name, seconds since 1970. `try_disk(told)` later calls `told` with why `state_dir`
-        can't be written, "" if it can.
+        can't be written, "" if it can. `shared`: the store that nodes share, and why it is out of reach.
         """
+        self._shared = shared
+        self._apart = False
         self._alarms = alarms
         self._log = log
         self._sections = sections
@@ -61,6 +64,7 @@ class Watch:
         self._look_at_sections()
         self._look_at_logs()
         self._look_at_state()
+        self._look_at_nodes()
         self._look_at_certificates()
         self._alarms.sweep()
 
@@ -130,6 +134,16 @@ class Watch:
             self._alarms.tell(AlarmKind.STATE_FAILING, str(self._state_dir), text)
         elif before and not self._state_problem:
             self._alarms.tell(AlarmKind.STATE_RECOVERED, str(self._state_dir), "can be written again")
+
+    def _look_at_nodes(self) -> None:
+        server, problem = self._shared()
+        if problem and not self._apart:
+            self._apart = True
+            text = f"{problem}; each node decides alone, with its part of each limit"
+            self._alarms.tell(AlarmKind.SHARED_DOWN, server, text)
+        elif self._apart and not problem:
+            self._apart = False
+            self._alarms.tell(AlarmKind.SHARED_UP, server, "the nodes act as one again")
 
     # ---- certificates
 

@@ -59,6 +59,7 @@ def make_watch(state_dir: Path, overview: ServiceOverview, world: World, alarms:
         try_disk=try_disk,
         clock=world.clock,
         wall_clock=time.time,
+        shared=lambda: ("", "") if world.shared is None else (world.shared.at, world.shared.problem),
     )
 
 

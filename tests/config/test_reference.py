@@ -29,11 +29,12 @@ SECRET_FILES = [
     *("bind-password", "skey", "vpn-skey", "wifi-skey", "admin-token", "proxy-password"),
     *("asa-secret", "forti-secret", "vpn-secret", "wifi-secret", "lab-secret", "login-secret"),
     *("nps-secret", "ocserv-secret", "challenge-key", "challenge-key-before"),
-    *("alarm-url", "alarm-token", "alarm-key"),
+    *("alarm-url", "alarm-token", "alarm-key", "redis-password"),
 ]
 OTHER_FILES = [
     *("radsec.pem", "radsec.key", "radsec-ca.pem"),
     "ca.pem",
+    "redis-ca.pem",
     "cloud-ca.pem",
     "admin.pem",
     "admin.key",

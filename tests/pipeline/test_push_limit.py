@@ -13,7 +13,8 @@ from authproxy.pipeline.decision import Accept, Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import FactorAllow, FactorDeny, FailureClass
-from authproxy.pipeline.push_limit import Prompts, PushLimit, PushRules
+from authproxy.pipeline.prompting import Prompts
+from authproxy.pipeline.push_limit import PushLimit, PushRules
 from authproxy.pipeline.second_step import SecondStep
 
 from .fakes import Cloud, Directory, Door, Record, challenges, request, run

@@ -24,7 +24,7 @@ from authproxy.backends.directory.ntlm import PasswordNotText
 from authproxy.backends.directory.pool import Overloaded
 from authproxy.backends.directory.server import Server, ServiceAccount
 from authproxy.backends.directory.settings import AuthType, DirectorySettings, Transport
-from authproxy.backends.lockout import LockoutGuard, place_of
+from authproxy.backends.lockout import LockoutGuard, SharedAttempts, place_of
 from authproxy.backends.resolve import Resolver
 from authproxy.backends.tls import ServerCertificates
 from authproxy.observe.log import Log
@@ -64,6 +64,7 @@ class Directory:
         resolver: Resolver,
         log: Log,
         certificates: ServerCertificates | None = None,
+        shared: SharedAttempts | None = None,
     ) -> None:
         """It connects to nothing before `start`. `certificates` gets the expiry of the servers' certificates."""
         self._settings = settings
@@ -84,7 +85,9 @@ class Directory:
         group = settings.security_group_dn
         self._membership = None if group is None else Membership(group, section=settings.name, log=log)
         self._told: dict[str, float] = {}
-        self.guard = LockoutGuard(settings.lockout, section=settings.name, reactor=reactor, log=log)
+        self.guard = LockoutGuard(
+            settings.lockout, section=settings.name, reactor=reactor, log=log, shared=shared
+        )
 
     def start(self) -> None:
         """Ask each host whether it answers."""

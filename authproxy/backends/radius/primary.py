@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-from authproxy.backends.lockout import LockoutGuard, place_of
+from authproxy.backends.lockout import LockoutGuard, SharedAttempts, place_of
 from authproxy.backends.radius.liveness import Silent
 from authproxy.backends.radius.server import Build
 from authproxy.backends.radius.servers import ServerReport, Servers
@@ -27,7 +27,9 @@ from authproxy.protocols.radius.packet import (
     USER_PASSWORD,
     Attribute,
     Code,
+    MalformedPacket,
     Packet,
+    decode,
 )
 from authproxy.protocols.radius.password import MAX_PASSWORD, CredentialKind, encrypt_password
 from authproxy.protocols.radius.relay import (
@@ -43,6 +45,7 @@ from authproxy.protocols.radius.request import signed_request
 from authproxy.protocols.radius.salted import Hop
 from authproxy.secret import Secret
 
+_AUTHENTICATOR = 16  # octets
 # RFC 2759 §6 in MS-CHAP-Error: E=648, the password has expired; E=649, no dialin; E=691, wrong.
 _MSCHAP_ERROR = re.compile(rb"E=(\d{3})")
 _MSCHAP_CAUSES = {
@@ -66,12 +69,15 @@ class RadiusPrimary:
         resolver: Resolver,
         log: Log,
         certificates: ServerCertificates | None = None,
+        shared: SharedAttempts | None = None,
     ) -> None:
         self.settings = self._settings = settings
         self._servers = Servers(
             settings, reactor=reactor, resolver=resolver, log=log, certificates=certificates
         )
-        self._guard = LockoutGuard(settings.lockout, section=settings.name, reactor=reactor, log=log)
+        self._guard = LockoutGuard(
+            settings.lockout, section=settings.name, reactor=reactor, log=log, shared=shared
+        )
 
     @property
     def returns(self) -> bool:
@@ -108,6 +114,26 @@ class RadiusPrimary:
         except Silent as silent:
             raise PrimaryUnavailable(str(silent)) from None
         return self._understand(request, reply, asked)
+
+    # ---- between nodes (H4)
+
+    def pack(self, carried: object) -> bytes:
+        """An Accept as it came, and the Authenticator that its hidden values are hidden with; not the secret."""
+        if not isinstance(carried, FromPrimary):
+            return b""
+        return carried.hop.authenticator + carried.reply.octets
+
+    def unpack(self, octets: bytes) -> object:
+        """With this node's own secret, and what this node passes on. Raises ValueError."""
+        if not octets:
+            return None
+        try:
+            reply = decode(octets[_AUTHENTICATOR:])
+        except MalformedPacket as malformed:
+            raise ValueError(str(malformed)) from None
+        settings = self._settings
+        hop = Hop(settings.secret, octets[:_AUTHENTICATOR])
+        return FromPrimary(reply, hop, settings.returned, settings.hidden)
 
     def start(self) -> None:
         """Nothing is asked before the first login."""

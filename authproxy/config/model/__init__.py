@@ -17,6 +17,7 @@ from authproxy.config.model.radius_modes import (
 from authproxy.config.model.radius_server import Client, RadiusServer, RequireMessageAuthenticator
 from authproxy.config.model.section import Section
 from authproxy.config.model.server import ServerSection
+from authproxy.config.model.shared_state import SharedState, StoreTransport
 from authproxy.config.options.tls import MinimumTls
 
 __all__ = [
@@ -43,5 +44,7 @@ __all__ = [
     "RequireMessageAuthenticator",
     "Section",
     "ServerSection",
+    "SharedState",
+    "StoreTransport",
     "Transport",
 ]

@@ -17,6 +17,7 @@ from authproxy.config.model.radius_modes import (
     RadiusServerEap,
 )
 from authproxy.config.model.section import Section
+from authproxy.config.model.shared_state import SharedState
 
 SERVED: Mapping[str, type[Section]] = {
     "main": Main,
@@ -30,12 +31,13 @@ SERVED: Mapping[str, type[Section]] = {
     "radius_server_duo_only": RadiusServerDuoOnly,
     "radius_server_eap": RadiusServerEap,
     "http_proxy": HttpProxy,
+    "shared_state": SharedState,
 }
 
 # Kinds whose sections can be the primary of a server section.
 PRIMARIES = ("ad_client", "radius_client", "duo_only_client")
 # Kinds that stand there once.
-SINGLE = frozenset({"main"})
+SINGLE = frozenset({"main", "shared_state"})
 
 
 REFUSED: Mapping[str, str] = {

@@ -27,6 +27,8 @@ class AlarmKind(StrEnum):
     )
     PRIMARY_ONLY_BEGAN = "primary_only_began"  # the second factor is switched off, by command
     PRIMARY_ONLY_ENDED = "primary_only_ended"
+    SHARED_DOWN = "shared_down"  # nodes decide alone: what they share is out of reach (H5)
+    SHARED_UP = "shared_up"
     CLOUD_SLOW = "cloud_slow"
     CLOUD_QUICK = "cloud_quick"
     TEST = "test"
@@ -52,6 +54,8 @@ _SEVERITIES = {
     AlarmKind.LIMIT_REACHED: Severity.CRITICAL,
     AlarmKind.PRIMARY_ONLY_BEGAN: Severity.CRITICAL,
     AlarmKind.PRIMARY_ONLY_ENDED: Severity.INFO,
+    AlarmKind.SHARED_DOWN: Severity.WARNING,
+    AlarmKind.SHARED_UP: Severity.INFO,
     AlarmKind.CLOUD_SLOW: Severity.WARNING,
     AlarmKind.CLOUD_QUICK: Severity.INFO,
     AlarmKind.TEST: Severity.INFO,

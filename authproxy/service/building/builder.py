@@ -6,7 +6,7 @@ from authproxy.config.load import Loaded
 from authproxy.config.model import HttpProxy
 from authproxy.config.problems import InvalidConfig
 from authproxy.listeners.tls import ServerFiles, ServerTls, UnusableCertificate
-from authproxy.service import http_proxy
+from authproxy.service import http_proxy, shared_state
 from authproxy.service.alarms import ways
 from authproxy.service.building.draft import Draft
 from authproxy.service.building.parts import Built
@@ -24,6 +24,8 @@ def build(loaded: Loaded, world: World, earlier: Built | None = None) -> Built:
     draft = Draft(loaded, world, earlier)
     for unusable in ways(draft.config.main)[1]:
         draft.problem("main", unusable.option, unusable.problem)
+    for name, why in shared_state.unusable(draft.config):
+        draft.problem(name, "ssl_ca_certs_file", why)
     asked = Primaries(draft)
     primaries = asked.all()
     sections = Sections(draft, primaries).all()

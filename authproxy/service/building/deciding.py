@@ -13,11 +13,11 @@ from authproxy.pipeline.logins import Logins
 from authproxy.pipeline.policy import Policy
 from authproxy.pipeline.ports import OpenDoor, Primary
 from authproxy.pipeline.present import Present
-from authproxy.pipeline.push_limit import Prompts
+from authproxy.pipeline.prompting import Prompts
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.service.building.draft import Draft
-from authproxy.service.building.parts import CloudPart, Counted, DirectoryPart, PrimaryPart
+from authproxy.service.building.parts import CloudPart, Counted, DirectoryPart, PrimaryPart, RadiusPart
 from authproxy.service.building.policies import failure_rules, push_rules
 from authproxy.service.doors import section_door
 
@@ -105,10 +105,13 @@ class Deciding:
                 push_rules(self._draft.config.main),
                 options.api_host,
                 confirmed=policy.confirms_names,
+                nodes=world.shared,
+                denial_memory=options.denial_memory,
             ),
             approvals,
             is_slow=lambda: cloud.slow.is_slow,
             present=present,
+            carrying=part.primary if isinstance(part, RadiusPart) else None,
         )
         failures = Failures(world.failures, failure_rules(options))
         groups = primary if isinstance(primary, GroupingDirectory) else None

@@ -104,6 +104,7 @@ class Primaries:
             resolver=world.resolver,
             log=world.log,
             certificates=world.certificates,
+            shared=world.shared,
         )
         return DirectoryPart(made_of, directory)
 
@@ -149,5 +150,6 @@ class Primaries:
             resolver=world.resolver,
             log=world.log,
             certificates=world.certificates,
+            shared=world.shared,
         )
         return RadiusPart(made_of, primary)

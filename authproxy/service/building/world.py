@@ -9,6 +9,7 @@ from typing import Any
 
 from authproxy.backends.primary_only import PrimaryOnly
 from authproxy.backends.resolve import Resolver
+from authproxy.backends.shared_state import Shared
 from authproxy.backends.tls import ServerCertificates
 from authproxy.listeners.descriptors import Descriptors
 from authproxy.observe.audit import Audit
@@ -42,6 +43,7 @@ class World:
     challenges: Challenges
     doors: DoorEvents
     primary_only: PrimaryOnly
+    shared: Shared | None = None  # what the nodes share; None: nothing
     writers: Sequence[LineWriter] = ()
     workload: Workload = field(default_factory=Workload)
     descriptors: Descriptors = field(default_factory=Descriptors)

@@ -1,0 +1,139 @@
+"""What is done in the store in one step, so that two nodes can't do it at once: Lua, run by the server.
+
+Times are the store's own, in milliseconds, so that nodes' clocks don't matter. Redis 5 or newer, and Valkey.
+"""
+
+from __future__ import annotations
+
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+# KEYS: the node. ARGV: milliseconds until others take it for dead.
+ALIVE = """
+return redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
+"""
+
+# ---- prompts
+
+# KEYS: the user's prompt, pause, the denial of this login. ARGV: the claim, or '' to look only; milliseconds.
+# Returns {'mine'}, {'held', why}, {'denied', status}, {'taken', claim} or {'free'}.
+CLAIM = """
+local why = redis.call('GET', KEYS[2])
+if why then return {'held', why} end
+local status = redis.call('GET', KEYS[3])
+if status then return {'denied', status} end
+local claim = redis.call('GET', KEYS[1])
+if claim then return {'taken', claim} end
+if ARGV[1] == '' then return {'free'} end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {'mine'}
+"""
+
+# KEYS: the user's prompt, who joins it. ARGV: its claim, the joining one's token, milliseconds. Returns 1, or 0: it is
+# over.
+JOIN = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SADD', KEYS[2], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return 1
+"""
+
+# KEYS: the user's prompt, the node that has it. ARGV: its claim. It is dropped if that node has died.
+BURY = """
+if redis.call('EXISTS', KEYS[2]) == 0 and redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
+# KEYS: the verdict for one who joined, the user's prompt, the node that has it. ARGV: its claim.
+# Returns {'verdict', sealed}, {'waiting'} or {'gone'}.
+LISTEN = """
+local verdict = redis.call('GET', KEYS[1])
+if verdict then
+  redis.call('DEL', KEYS[1])
+  return {'verdict', verdict}
+end
+if redis.call('GET', KEYS[2]) == ARGV[1] and redis.call('EXISTS', KEYS[3]) == 1 then return {'waiting'} end
+return {'gone'}
+"""
+
+# KEYS: the user's prompt, who joined it, the user's failures, pause, the denial of this login.
+# ARGV: the claim, its token, how it ended ('', 'allowed', 'failed', 'fraud'), the cloud's word, milliseconds of the
+# denial, most failures, their window, the pause, the pause after a fraud.
+# Returns who joined, and why the user is spared from now on.
+FINISH = (
+    _NOW
+    + """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+local joined = redis.call('SMEMBERS', KEYS[2])
+redis.call('DEL', KEYS[2])
+if tonumber(ARGV[5]) > 0 then redis.call('SET', KEYS[5], ARGV[4], 'PX', ARGV[5]) end
+local why = ''
+if ARGV[3] == 'fraud' and tonumber(ARGV[9]) > 0 then
+  why = 'push_fraud'
+  redis.call('SET', KEYS[4], why, 'PX', ARGV[9])
+elseif ARGV[3] == 'failed' and tonumber(ARGV[6]) > 0 then
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[7])
+  redis.call('ZADD', KEYS[3], now, ARGV[2])
+  redis.call('PEXPIRE', KEYS[3], ARGV[7])
+  if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[6]) then
+    why = 'push_paused'
+    redis.call('DEL', KEYS[3])
+    redis.call('SET', KEYS[4], why, 'PX', ARGV[8])
+  end
+end
+return {joined, why}
+"""
+)
+
+# KEYS: a verdict. ARGV: it, sealed; milliseconds.
+TELL = """
+return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+"""
+
+# ---- challenges
+
+# KEYS: what is kept with one. ARGV: it, sealed; milliseconds.
+KEEP = TELL
+
+# KEYS: that it was answered, what is kept with it. ARGV: milliseconds. Returns {first, what is kept or ''}.
+ANSWER = """
+local first = redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1])
+return {first and 1 or 0, redis.call('GET', KEYS[2]) or ''}
+"""
+
+# ---- wrong passwords
+
+# KEYS: the user's attempts. ARGV: a token, how many there may be, the window, milliseconds after which an undecided one
+# counts as wrong for good. Returns {1}: this one may be made; {0, how many others are undecided} if not.
+ATTEMPT = (
+    _NOW
+    + """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
+if redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[2]) then
+  redis.call('ZADD', KEYS[1], now, 'u' .. ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  return {1}
+end
+local undecided = 0
+for _, attempt in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now - ARGV[4], '+inf')) do
+  if string.sub(attempt, 1, 1) == 'u' then undecided = undecided + 1 end
+end
+return {0, undecided}
+"""
+)
+
+# KEYS: the user's attempts. ARGV: the token, the window, how it ended: 'right', 'wrong', or '' if it wasn't decided.
+DECIDED = (
+    _NOW
+    + """
+if ARGV[3] == 'right' then return redis.call('DEL', KEYS[1]) end
+redis.call('ZREM', KEYS[1], 'u' .. ARGV[1])
+if ARGV[3] == 'wrong' then
+  redis.call('ZADD', KEYS[1], now, 'f' .. ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return 1
+"""
+)

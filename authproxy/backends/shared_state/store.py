@@ -1,0 +1,331 @@
+"""What this node asks and tells the others, through the store (H4 to H6).
+
+Whenever the store can't be reached, this node decides as if it were alone, with its part of each limit (H5). Nothing
+that is read from it lets anybody in, but for the verdict on the very same login: that one is sealed by the node that
+asked the user, for one question which this node has just put, so that no old one can be played back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from authproxy.backends.shared_state import scripts
+from authproxy.backends.shared_state.link import Link, Unreachable
+from authproxy.observe.log import Log
+from authproxy.pipeline.nodes import Held, Over, Prompt, Repeated, Turn, Verdict
+from authproxy.pipeline.ports import FactorAllow, FactorDeny
+from authproxy.pipeline.push_limit import NO_FAILURES, Alert
+from authproxy.protocols.shared_state import Claim, NodeKeys
+
+_ALIVE_EVERY, _ALIVE_FOR = 3.0, 10.0  # seconds
+_LOOK_AGAIN = 0.3  # seconds between looks at what another node does
+# What comes between a prompt's end and its verdict in the store is one step of the network.
+_GONE_LOOKS = 4
+_TOLD_FOR = 30.0  # seconds that a verdict waits for who asked for it
+_MARGIN = 30.0  # seconds that a claim outlives its login's deadline
+_UNDECIDED_FOR = 60.0  # seconds; then whoever tried a password has died, and it counts as wrong
+_MOST_JOINED = 64
+# A user said no; a login that was sent codes, or waited in vain, may be tried again.
+_NO = frozenset({"deny", "fraud"})
+
+
+class SharedState:
+    """Implements pipeline.nodes.Nodes, and backends.lockout.SharedAttempts."""
+
+    def __init__(
+        self,
+        link: Link,
+        keys: NodeKeys,
+        *,
+        nodes: int,
+        reactor: Any,
+        log: Log,
+        alert: Alert = lambda event, user, section: None,
+        joined: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`nodes`: how many share the store. `joined` is called for each login that got another node's verdict."""
+        self._link = link
+        self._keys = keys
+        self._nodes = nodes
+        self._reactor = reactor
+        self._log = log
+        self._alert = alert
+        self._joined = joined
+        self._node = keys.token()
+        self._timer: Any = None
+        self._telling: set[Deferred[None]] = set()
+
+    @property
+    def at(self) -> str:
+        return self._link.at
+
+    @property
+    def problem(self) -> str:
+        """Why nodes decide alone; "": they don't."""
+        return self._link.why
+
+    @property
+    def is_up(self) -> bool:
+        return self._link.is_up
+
+    def start(self) -> None:
+        self._link.start()
+        self._be_alive()
+
+    async def close(self) -> None:
+        """Tell what there is to tell, and close the connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await DeferredList(list(self._telling))
+        self._link.close()
+
+    def came_up(self) -> None:
+        """The store has just come within reach: others must not take this node for dead."""
+        if self._link.is_up:
+            self._tell(self._link.run(scripts.ALIVE, [self._name_of(self._node)], [_ms(_ALIVE_FOR)]))
+
+    def share(self, most: int) -> int:
+        return most if self._link.is_up else max(1, most // self._nodes)
+
+    # ---- prompts
+
+    def identify(self, *parts: bytes) -> bytes:
+        return self._keys.digest(*parts)
+
+    async def prompt(
+        self, prompt: Prompt, ask: Callable[[], Awaitable[Verdict]] | None
+    ) -> Verdict | Held | Repeated | Over:
+        try:
+            taken = await self._turn(prompt, claims=ask is not None)
+        except Unreachable:
+            return Over.OVER if ask is None else await ask()
+        if not isinstance(taken, Claim):
+            return taken
+        if ask is None:
+            raise AssertionError("who only joins claims nothing")
+        status = ""
+        verdict: Verdict | None = None
+        try:
+            verdict = await ask()
+            status = verdict.status if isinstance(verdict, FactorDeny) else "allow"
+            return verdict
+        finally:
+            # Also when the work fails or is cancelled: the next login of this user has its turn.
+            self._tell(self._finish(prompt, taken, status, verdict))
+
+    async def _turn(self, prompt: Prompt, *, claims: bool) -> Claim | Verdict | Held | Repeated | Over:
+        """Its own claim, when it is this login's turn; else what has come of it without. Raises Unreachable."""
+        claim = Claim(self._node, self._keys.token(), prompt.login)
+        where = self._whose("prompt", prompt)
+        names = [where, self._whose("pause", prompt), self._denial(prompt)]
+        values: list[bytes | int] = [claim.encode() if claims else b"", self._lasts(prompt)]
+        while True:
+            other = _understood(await self._link.run(scripts.CLAIM, names, values), claim)
+            if other is claim or not isinstance(other, Claim):
+                return other
+            if other.login == claim.login and other.node != self._node:
+                if (verdict := await self._join(prompt, other)) is not None:
+                    return verdict
+            elif not claims:
+                return Over.OVER
+            if self._reactor.seconds() + _LOOK_AGAIN >= prompt.deadline:
+                return Held("push_pending")
+            await self._pause()
+            await self._link.run(scripts.BURY, [where, self._name_of(other.node)], [other.encode()])
+
+    async def _join(self, prompt: Prompt, other: Claim) -> Verdict | None:
+        """The other node's verdict on this login; None: it has none. Raises Unreachable."""
+        token = self._keys.token()
+        where = self._whose("prompt", prompt)
+        values: list[bytes | int] = [other.encode(), token, self._lasts(prompt)]
+        if not await self._link.run(scripts.JOIN, [where, self._joins(other)], values):
+            return None
+        self._log.info("login.joined_node", user=prompt.user, section=prompt.section)
+        keys = [self._verdict(token), where, self._name_of(other.node)]
+        gone = 0
+        while self._reactor.seconds() < prompt.deadline and gone < _GONE_LOOKS:
+            await self._pause()
+            match await self._link.run(scripts.LISTEN, keys, [other.encode()]):
+                case [b"verdict", bytes(sealed)]:
+                    opened = self._keys.open(self._place(token, other), sealed)
+                    if opened is None:
+                        raise Unreachable("a verdict that no node has written")
+                    self._joined()
+                    return _verdict_of(opened)
+                case [b"waiting"]:
+                    gone = 0
+                case _:
+                    gone += 1
+        return None
+
+    def _lasts(self, prompt: Prompt) -> int:
+        """Milliseconds that nobody needs what belongs to it any more after."""
+        return _ms(max(0.0, prompt.deadline - self._reactor.seconds()) + _MARGIN)
+
+    async def _finish(self, prompt: Prompt, claim: Claim, status: str, verdict: Verdict | None) -> None:
+        rules = prompt.rules
+        ended = "failed" if status not in NO_FAILURES else ""
+        denied = prompt.denial_memory if status in _NO else 0.0
+        joined, why = await self._link.run(
+            scripts.FINISH,
+            [
+                self._whose("prompt", prompt),
+                self._joins(claim),
+                self._whose("failures", prompt),
+                self._whose("pause", prompt),
+                self._denial(prompt),
+            ],
+            [
+                claim.encode(),
+                claim.token,
+                ("fraud" if status == "fraud" else ended).encode(),
+                status.encode(),
+                _ms(denied),
+                rules.most,
+                _ms(rules.window),
+                _ms(rules.pause),
+                _ms(rules.fraud_pause),
+            ],
+        )
+        if why == b"push_paused":
+            self._alert("push.paused", prompt.user, prompt.section)
+        if verdict is None:
+            return  # who joined sees that it is gone
+        said = _said(verdict)
+        for token in joined[:_MOST_JOINED]:
+            sealed = self._keys.seal(self._place(token, claim), said)
+            await self._link.run(scripts.TELL, [self._verdict(token)], [sealed, _ms(_TOLD_FOR)])
+
+    # ---- challenges
+
+    async def keep(self, challenge: bytes, octets: bytes, seconds: float) -> None:
+        name = self._keys.name("challenge", challenge)
+        try:
+            await self._link.run(scripts.KEEP, [name], [self._keys.seal(name, octets), _ms(seconds)])
+        except Unreachable:
+            return  # this node can take the answer by itself
+
+    async def answer(self, challenge: bytes, seconds: float) -> tuple[Turn, bytes]:
+        name = self._keys.name("challenge", challenge)
+        try:
+            first, sealed = await self._link.run(
+                scripts.ANSWER, [self._keys.name("answered", challenge), name], [_ms(seconds)]
+            )
+        except Unreachable:
+            return Turn.UNKNOWN, b""
+        kept = self._keys.open(name, sealed) if sealed else None
+        return Turn.FIRST if first == 1 else Turn.AGAIN, kept or b""
+
+    # ---- wrong passwords
+
+    async def attempt(
+        self, primary: str, user: str, most: int, window: float, deadline: float
+    ) -> bytes | None:
+        """A token for `decided`, b"" if nobody can be asked; None: there were too many wrong ones.
+
+        `deadline`: the reactor's seconds. Waits for the other nodes' attempts, which may turn out right.
+        """
+        token = self._keys.token()
+        name = self._attempts(primary, user)
+        try:
+            while True:
+                said = await self._link.run(
+                    scripts.ATTEMPT, [name], [token, most, _ms(window), _ms(_UNDECIDED_FOR)]
+                )
+                if said == [1]:
+                    return token
+                if said[1] == 0 or self._reactor.seconds() + _LOOK_AGAIN >= deadline:
+                    return None
+                await self._pause()
+        except Unreachable:
+            return b""
+
+    def decided(self, primary: str, user: str, token: bytes, window: float, ended: str) -> None:
+        """`ended`: `right`, `wrong`, or "" if it wasn't decided."""
+        if token:
+            values: list[bytes | int] = [token, _ms(window), ended.encode()]
+            self._tell(self._link.run(scripts.DECIDED, [self._attempts(primary, user)], values))
+
+    # ---- what nobody waits for
+
+    def _tell(self, telling: Coroutine[Any, Any, Any]) -> None:
+        told: Deferred[Any] = Deferred.fromCoroutine(telling)
+        self._telling.add(told)
+
+        def done(result: object) -> None:
+            self._telling.discard(told)
+            if isinstance(result, Failure) and not result.check(Unreachable):
+                self._log.failure("shared_state.failed", result.value or RuntimeError("cancelled"))
+
+        told.addBoth(done)
+
+    def _be_alive(self) -> None:
+        self._timer = self._reactor.callLater(_ALIVE_EVERY, self._be_alive)
+        self.came_up()
+
+    async def _pause(self) -> None:
+        await deferLater(self._reactor, _LOOK_AGAIN)
+
+    # ---- names
+
+    def _whose(self, kind: str, prompt: Prompt) -> bytes:
+        return self._keys.name(kind, prompt.whose.encode())
+
+    def _denial(self, prompt: Prompt) -> bytes:
+        return self._keys.name("denial", prompt.login)
+
+    def _joins(self, claim: Claim) -> bytes:
+        return self._keys.name("joins", claim.token)
+
+    def _verdict(self, token: bytes) -> bytes:
+        return self._keys.name("verdict", token)
+
+    def _name_of(self, node: bytes) -> bytes:
+        return self._keys.name("node", node)
+
+    def _attempts(self, primary: str, user: str) -> bytes:
+        return self._keys.name("attempts", primary.encode(), user.encode())
+
+    def _place(self, token: bytes, claim: Claim) -> bytes:
+        """What a verdict belongs to: one question about one login."""
+        return b" ".join((b"verdict", token, claim.token, claim.login))
+
+
+def _understood(said: object, claim: Claim) -> Claim | Held | Repeated | Over:
+    """What the store says of a prompt; `claim` itself if it is this login's turn. Raises Unreachable."""
+    match said:
+        case [b"mine"]:
+            return claim
+        case [b"free"]:
+            return Over.OVER
+        case [b"held", (b"push_paused" | b"push_fraud") as why]:
+            return Held(bytes(why).decode())
+        case [b"denied", (b"deny" | b"fraud") as status]:
+            return Repeated(bytes(status).decode())
+        case [b"taken", bytes(octets)] if (other := Claim.decode(octets)) is not None:
+            return other
+        case _:
+            raise Unreachable("an answer that no node has written")
+
+
+def _said(verdict: Verdict) -> bytes:
+    status = verdict.status if isinstance(verdict, FactorDeny) else "allow"
+    return json.dumps({"status": status, "message": verdict.message, "txid": verdict.txid}).encode()
+
+
+def _verdict_of(octets: bytes) -> Verdict:
+    """A node of ours has sealed it, so it is what `_said` makes."""
+    said = json.loads(octets)
+    if said["status"] == "allow":
+        return FactorAllow(said["message"], said["txid"])
+    return FactorDeny(said["status"], said["message"], said["txid"])
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
