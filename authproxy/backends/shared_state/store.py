@@ -23,7 +23,7 @@ from authproxy.pipeline.ports import FactorAllow, FactorDeny
 from authproxy.pipeline.push_limit import NO_FAILURES, Alert
 from authproxy.protocols.shared_state import Claim, NodeKeys
 
-_ALIVE_EVERY, _ALIVE_FOR = 3.0, 10.0  # seconds
+_ALIVE_EVERY, _ALIVE_FOR = 2.0, 6.0  # seconds
 _LOOK_AGAIN = 0.3  # seconds between looks at what another node does
 # What comes between a prompt's end and its verdict in the store is one step of the network.
 _GONE_LOOKS = 4

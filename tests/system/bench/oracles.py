@@ -244,8 +244,14 @@ class _Grounds:
             tuple[Identity, int], list[int]
         ] = {}  # when those were answered that waited at a bind
         self._requests: defaultdict[Identity, list[int]] = defaultdict(list)
+        # What each answer to a challenge says, and which others say the same.
+        self._says: dict[int, tuple[Identity, bytes]] = {}
+        self._alike: defaultdict[tuple[Identity, bytes], list[int]] = defaultdict(list)
         for request, identity in requests:
             self._requests[identity].append(request.order)
+            if isinstance(request, RadiusRequest) and (state := _value(request.octets, STATE)) is not None:
+                self._says[request.order] = (identity, state)
+                self._alike[identity, state].append(request.order)
         self._binds: defaultdict[str, list[PrimaryBind]] = defaultdict(list)
         for bind in binds:
             if bind.result == 0 and bind.user:
@@ -329,8 +335,15 @@ class _Grounds:
         ):
             return False
         if admission.challenge is not None:
-            return bind.order < admission.challenge.order and asked < verdict.began
+            return bind.order < admission.challenge.order and self._began(asked, verdict)
         return asked < verdict.order and self._led(admission.identity, bind.order, verdict.order)
+
+    def _began(self, answer: int, verdict: CloudVerdict) -> bool:
+        """Whether this answer to a challenge, or the same one that waited when it came (R46), led to the verdict."""
+        return answer < verdict.began or any(
+            order < verdict.began and answer < verdict.order < self._answered.get(order, sys.maxsize)
+            for order in self._alike[self._says[answer]]
+        )
 
     def _led(self, identity: Identity, bound: int, until: int) -> bool:
         """Whether a request of this identity began the attempt: sent before the bind, not answered before `until`."""

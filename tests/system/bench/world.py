@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import re
 import secrets
@@ -84,6 +85,7 @@ class World:
         self.audit_works = True
         self.orders: list[tuple[float, float]] = []  # when primary-only was on, in monotonic seconds
         self.clock_is_real = True
+        self._nodes: list[Daemon] = []
         self._nases: list[Nas] = []
         self._taps: list[Tap | LdapTap] = []
         self._applications: list[LdapClient] = []
@@ -251,6 +253,28 @@ class World:
                 self.wait_proven()
         return self.daemon
 
+    def start_node(self, address: str = "127.0.0.2", **main: Any) -> Daemon:
+        """Another node, with the same configuration and ports at this address, and a folder of its own."""
+        home = self.home / f"node-{address}"
+        home.mkdir(exist_ok=True)
+        config = copy.deepcopy(self.config)
+        admin = free_port()
+        config["main"] |= {
+            "log_dir": str(home / "log"),
+            "state_dir": str(home / "state"),
+            "admin": f"127.0.0.1:{admin}",
+            "interface": address,
+            **main,
+        }
+        path = home / "authproxy.yaml"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(config))
+        node = Daemon(home, path, admin=admin)
+        self.daemons.append(node)
+        self._nodes.append(node)
+        node.wait_ready()
+        return node
+
     def wait_proven(self) -> None:
         """Until each application's credentials have passed `check` at its cloud, and that is on the disk."""
         used = {
@@ -319,6 +343,8 @@ class World:
     def audit(self, **wanted: object) -> list[AuditEvent]:
         """The events of authevents.log with these values."""
         events = read_audit(self._audit_file, whole=self.audit_works, begin=self._audit_begin)
+        for node in self._nodes:
+            events += read_audit(node.folder / "log" / "authevents.log", whole=self.audit_works)
         return [event for event in events if wanted.items() <= event.items()]
 
     def wait_audit(self, count: int = 1, timeout: float = 5, **wanted: object) -> list[AuditEvent]:
@@ -443,7 +469,8 @@ class World:
     def _failures(self) -> Iterator[str]:
         """A traceback is a bug (A19)."""
         for daemon in self.daemons:
-            text = daemon.stderr.text + daemon.stdout.text + self.log()
+            file = daemon.folder / "log" / "authproxy.log"
+            text = daemon.stderr.text + daemon.stdout.text + (file.read_text() if file.exists() else "")
             at = text.find("Traceback")
             if at >= 0 and not self.expected_failures.search(text):
                 yield f"a traceback: {text[max(0, at - 500) : at + 3000]}"
@@ -485,6 +512,8 @@ class World:
             if self.daemon is not None and self.daemon.running:
                 self.check()
                 assert self.daemon.stop() == code
+            for node in self._nodes:
+                assert not node.running or node.stop() == 0
             self.check()
         finally:
             for daemon in self.daemons:
