@@ -17,13 +17,14 @@ from authproxy.backends.resolve import NameUnresolved
 from authproxy.cli.finding import Finding, Level
 from authproxy.cli.probe_bypass import probe_bypass
 from authproxy.config.load import Loaded
-from authproxy.config.model import AdClient, ServerSection
+from authproxy.config.model import AdClient, Main, ServerSection, SharedState
 from authproxy.listeners.admin.words import span
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.service.building.builder import build
 from authproxy.service.building.parts import DirectoryPart, NoPart, RadiusPart
 from authproxy.service.building.world import World
 from authproxy.service.checking import nobodys_world
+from authproxy.service.shared_state import Unusable, examine
 
 TIMEOUT = 10.0  # seconds for each question
 _SILENCE = 3.0  # seconds for an answer to one datagram
@@ -62,6 +63,8 @@ async def probe_backends(
                 pass
     for name, section in built.sections.items():
         tries[name] = _all(_cloud(name, section.options, section.cloud.cloud, world))
+    for name, options in loaded.config.all(SharedState).items():
+        tries[name] = _shared_state(name, options, loaded.config.main, world)
     running = {name: Deferred.fromCoroutine(work) for name, work in tries.items()}
     try:
         for outcome in running.values():
@@ -128,6 +131,20 @@ def _failed(what: str, at: str, failure: CloudFailure) -> Finding:
     todo = _TODO.get(failure.failure)
     detail = f"{failure.failure.value}: {failure.detail}"
     return Finding(Level.FAILED, what, at, f"{detail}; {todo}" if todo else detail)
+
+
+# ---- what nodes share
+
+
+async def _shared_state(name: str, options: SharedState, main: Main, world: World) -> list[Finding]:
+    at = f"{name}: {options.host}:{options.port}"
+    try:
+        seconds = await examine(options, world, main)
+    except Unusable as unusable:
+        return [Finding(Level.FAILED, "shared state", at, str(unusable))]
+    host = options.ssl_server_name or options.host
+    detail = f"can be written to, within {seconds * 1000:.0f} ms{_expiry(world, host)}"
+    return [Finding(_expires(world, [host]), "shared state", at, detail, seconds)]
 
 
 # ---- directories

@@ -9,10 +9,12 @@ from authproxy.backends.resolve import Resolver
 from authproxy.backends.shared_state import Shared
 from authproxy.backends.shared_state.settings import SharedStateSettings
 from authproxy.backends.tls import ServerCertificates, Trust, UnusableTrust, client_tls
-from authproxy.config.model import Config, SharedState, StoreTransport
+from authproxy.config.model import Config, Main, SharedState, StoreTransport
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.pipeline.push_limit import Alert
+from authproxy.protocols.shared_state import NodeKeys
+from authproxy.service.building.world import World
 
 
 def settings_of(options: SharedState) -> SharedStateSettings:
@@ -58,14 +60,11 @@ def make_shared(
     # Few installations have more than one node, and the client library takes a megabyte.
     from authproxy.backends.shared_state.link import Link  # noqa: PLC0415
     from authproxy.backends.shared_state.store import SharedState as Store  # noqa: PLC0415
-    from authproxy.protocols.shared_state import NodeKeys  # noqa: PLC0415
 
-    main = config.main
-    keys = [key for key in (main.challenge_key, main.challenge_key_before) if key is not None]
     link = Link(settings_of(options), reactor=reactor, resolver=resolver, log=log, certificates=certificates)
     store = Store(
         link,
-        NodeKeys(keys, options.prefix),
+        _keys(config.main, options),
         nodes=options.nodes,
         reactor=reactor,
         log=log,
@@ -74,3 +73,31 @@ def make_shared(
     )
     link.changed = store.came_up
     return store
+
+
+class Unusable(Exception):
+    """Nodes can't share anything there. The text says why."""
+
+
+async def examine(options: SharedState, world: World, main: Main) -> float:
+    """Do in the store what nodes do: write, for a second. Returns the answer's seconds. Raises Unusable."""
+    from authproxy.backends.shared_state.link import Link, Unreachable  # noqa: PLC0415 - as above
+    from authproxy.backends.shared_state.scripts import ALIVE  # noqa: PLC0415
+
+    link = Link(
+        settings_of(options),
+        reactor=world.reactor,
+        resolver=world.resolver,
+        log=world.log,
+        certificates=world.certificates,
+    )
+    keys = _keys(main, options)
+    try:
+        return await link.examine(ALIVE, [keys.name("node", keys.token())], [1000])
+    except Unreachable as unreachable:
+        raise Unusable(str(unreachable)) from None
+
+
+def _keys(main: Main, options: SharedState) -> NodeKeys:
+    keys = [key for key in (main.challenge_key, main.challenge_key_before) if key is not None]
+    return NodeKeys(keys, options.prefix)

@@ -141,13 +141,15 @@ class Link:
             connection.transport.abortConnection()
             raise Unreachable(why) from None
 
-    async def examine(self) -> float:
-        """Connect once and ask it something. Returns the answer's seconds. Raises Unreachable."""
+    async def examine(self, script: str, keys: Sequence[bytes], values: Sequence[bytes | int]) -> float:
+        """Connect once, and run this. Returns the answer's seconds. Raises Unreachable."""
         connection = await self._connect()
         try:
             began = self._reactor.seconds()
-            await self._ask(connection, "PING")
+            await connection.eval(script, list(keys), list(values))
             return float(self._reactor.seconds() - began)
+        except txredisapi.RedisError as error:
+            raise Unreachable(_said(connection, error)) from None
         finally:
             connection.transport.abortConnection()
 
