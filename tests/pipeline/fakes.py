@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from authproxy.pipeline.challenge import Challenges, Memory
 from authproxy.pipeline.decision import Accept, Decision, Reason
+from authproxy.pipeline.nodes import Nodes
 from authproxy.pipeline.ports import (
     AuditUnavailable,
     CloudFailure,
@@ -175,6 +176,7 @@ def challenges(
     wall_clock: WallClock | None = None,
     clock: WallClock | None = None,
     memory: Memory | None = None,
+    nodes: Nodes | None = None,
 ) -> Challenges:
     ids = itertools.count(1)
     return Challenges(
@@ -184,4 +186,5 @@ def challenges(
         new_id=lambda: next(ids).to_bytes(8, "big"),
         clock=clock or WallClock(),
         memory=memory,
+        nodes=nodes,
     )

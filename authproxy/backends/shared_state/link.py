@@ -1,6 +1,7 @@
 """The connection to the store: made again when it breaks, and never waited for longer than one answer takes (A3, H5).
 
-txredisapi speaks the protocol; its connecting and reconnecting isn't used, as it knows no name that TLS has to prove.
+txredisapi speaks the protocol, and hiredis reads it; the former's connecting and reconnecting isn't used, as it knows
+no name that TLS has to prove.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ class Unreachable(Exception):
     """The store doesn't answer, or not as a store does. The text is for the log."""
 
 
-class _Connection(txredisapi.BaseRedisProtocol):  # type: ignore[misc]
+class _Connection(txredisapi.HiredisProtocol):  # type: ignore[misc]
     """Bounded, and with the reason why it was lost."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, reactor: Any, timeout: float) -> None:
         super().__init__(charset=None, replyTimeout=timeout, convertNumbers=False)
+        self.callLater = reactor.callLater  # the library's own is the process's reactor
         self.why = ""
         self._octets = 0
 
@@ -45,6 +47,8 @@ class _Connection(txredisapi.BaseRedisProtocol):  # type: ignore[misc]
             super().dataReceived(data, unpause)
         except Exception as garbage:  # noqa: BLE001 - the library parses what a stranger may have sent
             self._refuse(f"no answer of a Redis server ({type(garbage).__name__})")
+        if self.replyQueue.pending:
+            self._refuse("an answer that nobody has asked for")
         if not self.replyQueue.waiting:
             self._octets = 0
 
@@ -65,12 +69,13 @@ class _Attempt(ClientFactory):
     noisy = False
     isLazy = True  # noqa: N815 - the library's name
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, reactor: Any, timeout: float) -> None:
+        self._reactor = reactor
         self._timeout = timeout
         self.made: Deferred[_Connection] = Deferred()
 
     def buildProtocol(self, addr: Any) -> _Connection:  # noqa: N802 - Twisted's name
-        connection = _Connection(self._timeout)
+        connection = _Connection(self._reactor, self._timeout)
         connection.factory = self
         connection.whenConnected().chainDeferred(self.made)
         return connection
@@ -185,7 +190,7 @@ class Link:
         except (NameUnresolved, UnusableTrust) as unusable:
             raise Unreachable(str(unusable)) from None
         for address in addresses:
-            attempt = _Attempt(settings.timeout)
+            attempt = _Attempt(self._reactor, settings.timeout)
             factory: Any = attempt
             if tls is not None:
                 factory = TLSMemoryBIOFactory(tls, True, attempt, clock=self._reactor)
