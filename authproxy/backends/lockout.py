@@ -127,7 +127,8 @@ class LockoutGuard:
             known.undecided -= 1
             if known.waiting:
                 self._wake(known)
-            if not known.failures and not known.undecided and not known.waiting and not known.places:
+            kept = known.failures or known.undecided or known.waiting or known.places or known.held
+            if not kept:
                 self._users.pop(user, None)
 
     async def _among_nodes(
@@ -146,6 +147,7 @@ class LockoutGuard:
         if token is None:
             self._tell(user, known)
             return HELD
+        known.held = False
         ended = ""
         try:
             proof = await prove()

@@ -180,3 +180,71 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_forms_of_a_bind_name_count_together(typed: str) -> None:
     assert bare(typed) == "alice"
+
+
+# ---- several nodes
+
+
+class Others:
+    """The store: how it answers an attempt, and what it was told."""
+
+    def __init__(self, token: bytes | None = b"token", part: int = 1) -> None:
+        self.token, self.part = token, part
+        self.asked: list[tuple[str, str, int, float, float]] = []
+        self.told: list[tuple[bytes, str]] = []
+
+    def share(self, most: int) -> int:
+        return max(1, most // self.part)
+
+    async def attempt(
+        self, primary: str, user: str, most: int, window: float, deadline: float
+    ) -> bytes | None:
+        self.asked.append((primary, user, most, window, deadline))
+        return self.token
+
+    def decided(self, primary: str, user: str, token: bytes, window: float, ended: str) -> None:
+        self.told.append((token, ended))
+
+
+def among(others: Others) -> Desk:
+    desk = Desk()
+    desk.guard = LockoutGuard(RULES, section="ad_client", reactor=desk.clock, log=desk.log, shared=others)
+    return desk
+
+
+def test_the_other_nodes_are_asked_and_told() -> None:
+    others = Others()
+    desk = among(others)
+    for proof in ("bad_password", "right", "expired"):
+        assert desk.attempt(proof, place="10.0.0.1") == proof
+    assert others.told == [(b"token", "wrong"), (b"token", "right"), (b"token", "")]
+    # The last is for a place that the user has logged in from; of another place, three may be wrong.
+    assert [most for _, _, most, _, _ in others.asked] == [3, 3, 4]
+    assert others.asked[0][:2] == ("ad_client", "alice")
+    assert others.asked[0][4] == 30
+
+
+def test_what_the_other_nodes_have_counted() -> None:
+    """A10: the directory isn't asked, and the log says so once."""
+    desk = among(Others(token=None))
+    assert [desk.attempt("right") for _ in range(3)] == [HELD] * 3
+    assert desk.tried() == 0
+    assert desk.log.events() == ["login.user_held"]
+
+
+def test_an_attempt_that_nobody_could_decide() -> None:
+    others = Others()
+    desk = among(others)
+    answer = desk.begin()
+    desk.asked[0].errback(PrimaryUnavailable("gone"))
+    answer.addErrback(lambda failure: failure.trap(PrimaryUnavailable))
+    assert others.told == [(b"token", "")]
+
+
+def test_its_own_part_while_the_others_are_out_of_reach() -> None:
+    """H5: of four the half; of two the last is for places that are known."""
+    desk = among(Others(token=b"", part=2))
+    assert [desk.attempt() for _ in range(3)] == ["bad_password", HELD, HELD]
+    desk = among(Others(token=b"", part=2))
+    assert desk.attempt("right", place="10.0.0.1") == "right"
+    assert [desk.attempt(place="10.0.0.1") for _ in range(3)] == ["bad_password", "bad_password", HELD]

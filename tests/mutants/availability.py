@@ -338,7 +338,7 @@ MUTATIONS = (
     Mutation(
         ("A11",),
         "with each form of a name a RADIUS server's user is pushed to anew",
-        "pipeline/push_limit.py",
+        "pipeline/prompting.py",
         "username if self.confirmed else account(username)",
         "username",
         ("pipeline/test_push_limit.py::test_forms_of_a_name_are_one_telephone",),

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from tests.mutants.mutation import Elsewhere, Item, Mutation
 
+_CHALLENGE = "pipeline/challenge.py"
+_SECOND_STEP = "pipeline/second_step.py"
+_STORE = "backends/shared_state/store.py"
+_STORE_TESTS = "backends/shared_state/test_store.py::"
+
 ITEMS = (
     Item("H1", "high", "the balancer keeps the client's address; its word counts from listed balancers only"),
     Item(
@@ -58,12 +63,142 @@ MUTATIONS = (
         "        except InvalidTag:\n            return sealed[:-_TAG]\n",
         ("protocols/radius/test_state.py::test_each_octet_and_each_length_counts",),
     ),
-)
-
-ELSEWHERE = (
-    Elsewhere("H4", "there is no shared store: a node's limits are its own, as docs/nodes.md says"),
-    Elsewhere("H5", "there is no shared store"),
-    Elsewhere(
-        "H6", "there is no shared store: another node asks anew, docs/nodes.md says how a NAS is kept at one"
+    Mutation(
+        ("H4", "R40"),
+        "a State may be answered once at each node",
+        _CHALLENGE,
+        "        if turn is Turn.AGAIN:\n",
+        "        if False:\n",
+        ("pipeline/test_nodes.py::test_a_code_that_another_node_has_tried",),
+    ),
+    Mutation(
+        ("H4", "R40"),
+        "of a code that another node has tried, the cloud is asked once more",
+        _SECOND_STEP,
+        "Over.OVER if pending.answered else await self._cloud.auth",
+        "await self._cloud.auth",
+        ("pipeline/test_nodes.py::test_a_code_that_another_node_has_tried",),
+    ),
+    Mutation(
+        ("H4", "R40"),
+        "a State that was answered lets in whom the cloud asks for nothing by now",
+        _SECOND_STEP,
+        "self._answered_by(pending, Over.OVER, facts) if pending.answered else devices",
+        "devices",
+        ("pipeline/test_nodes.py::test_a_state_that_was_answered_is_no_bypass_either",),
+    ),
+    Mutation(
+        ("H4", "R40"),
+        "the answer to a challenge prompts its user at each node",
+        "pipeline/prompting.py",
+        "prompt, None if answered else lambda: cloud.auth(request, username, call)",
+        "prompt, lambda: cloud.auth(request, username, call)",
+        ("pipeline/test_nodes.py::test_the_push_that_came_of_the_same_answer",),
+    ),
+    Mutation(
+        ("H4",),
+        "what a node kept of one user is taken for another's",
+        _CHALLENGE,
+        'if pending.username not in ("", username):',
+        "if False:",
+        ("pipeline/test_nodes.py::test_what_was_kept_of_another_user",),
+    ),
+    Mutation(
+        ("H4",),
+        "wrong passwords at other nodes don't count",
+        "backends/lockout.py",
+        "        if token is None:\n            self._tell(user, known)\n            return HELD\n",
+        "        token = token or b''\n",
+        ("backends/test_lockout.py::test_what_the_other_nodes_have_counted",),
+    ),
+    Mutation(
+        ("H4",),
+        "what is sealed for one place is believed in another",
+        "protocols/shared_state.py",
+        "return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], place)",
+        "return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], b'')",
+        (_STORE_TESTS + "test_a_challenge", "protocols/test_shared_state.py"),
+    ),
+    Mutation(
+        ("H4",),
+        "the store tells names",
+        "protocols/shared_state.py",
+        'return self._prefix + kind.encode() + b":" + self.digest(kind.encode(), *parts)',
+        'return self._prefix + kind.encode() + b":" + b"/".join(parts)',
+        ("protocols/test_shared_state.py::test_a_name_tells_nothing",),
+    ),
+    Mutation(
+        ("H4", "T1"),
+        "the store's certificate isn't looked at",
+        "backends/shared_state/link.py",
+        "if settings.trust is not None:",
+        "if False:",
+        ("backends/shared_state/test_link.py::test_with_another_certificate",),
+    ),
+    Mutation(
+        ("H5",),
+        "without the store a State is answered at any node, as often as there are nodes",
+        _CHALLENGE,
+        "if turn is Turn.UNKNOWN and pending.restored:",
+        "if False:",
+        ("pipeline/test_nodes.py::test_nobody_can_tell_whether_it_was_answered",),
+    ),
+    Mutation(
+        ("H5",),
+        "without the store each node uses all of a limit",
+        _STORE,
+        "return most if self._link.is_up else max(1, most // self._nodes)",
+        "return most",
+        (_STORE_TESTS + "test_limits_while_it_is_away",),
+    ),
+    Mutation(
+        ("H5",),
+        "pushes aren't limited further while a node is alone",
+        "pipeline/prompting.py",
+        "rules = replace(rules, most=self.nodes.share(rules.most))",
+        "pass",
+        ("pipeline/test_nodes.py::test_the_limit_is_divided_while_the_others_are_out_of_reach",),
+    ),
+    Mutation(
+        ("H5",),
+        "a server that doesn't answer is waited for",
+        "backends/shared_state/link.py",
+        "super().__init__(charset=None, replyTimeout=timeout, convertNumbers=False)",
+        "super().__init__(charset=None, replyTimeout=None, convertNumbers=False)",
+        ("backends/shared_state/test_link.py::test_an_answer_that_is_none",),
+    ),
+    Mutation(
+        ("H6",),
+        "any verdict in the store lets in",
+        _STORE,
+        "opened = self._keys.open(self._place(token, other), sealed)",
+        "opened = self._keys.open(self._place(token, other), sealed) or sealed",
+        (_STORE_TESTS + "test_a_verdict_that_nobody_has_given",),
+    ),
+    Mutation(
+        ("H6",),
+        "a verdict is believed again for who asks later",
+        _STORE,
+        'return b" ".join((b"verdict", token, claim.token, claim.login))',
+        'return b" ".join((b"verdict", claim.token, claim.login))',
+        (_STORE_TESTS + "test_who_joined_is_told_for_their_own_question",),
+    ),
+    Mutation(
+        ("H6",),
+        "whoever logs in as this user gets the verdict on another login of theirs",
+        _STORE,
+        "if other.login == claim.login and other.node != self._node:",
+        "if other.node != self._node:",
+        (_STORE_TESTS + "test_another_login_of_the_same_user_waits_for_its_turn",),
+    ),
+    Mutation(
+        ("H6", "R46"),
+        "another place makes no other login, for who joins at another node",
+        "pipeline/prompting.py",
+        "        request.calling_station,\n",
+        "",
+        ("pipeline/test_nodes.py::test_what_makes_it_another_login",),
     ),
 )
+
+ELSEWHERE: tuple[Elsewhere, ...] = ()

@@ -135,3 +135,29 @@ def test_certificates_once_a_day(watched: Watched) -> None:
     assert sorted(told) == ["over", "soon"]
     watched.expiries["soon"] += 365 * DAY  # renewed
     assert [alarm.subject for _ in range(24) for alarm in watched.look(3600)] == ["over"]
+
+
+def test_nodes_that_are_apart(watched: Watched) -> None:
+    """H5: once when they part, once when they are together again."""
+    problem = ""
+    watched.watch = Watch(
+        alarms=watched.alarms,
+        log=Remembered(),
+        sections=list,
+        expiries=dict,
+        writers=[],
+        state_dir=Path("/state"),
+        try_disk=lambda told: told(""),
+        clock=lambda: watched.now,
+        wall_clock=lambda: WALL + watched.now,
+        shared=lambda: ("redis:6379", problem),
+    )
+    assert watched.look() == []
+    problem = "no answer in time"
+    (down,) = watched.look()
+    assert (down.kind, down.subject, down.severity) == ("shared_down", "redis:6379", "warning")
+    assert "no answer in time" in down.text
+    assert watched.look() == []
+    problem = ""
+    assert [alarm.kind for alarm in watched.look()] == ["shared_up"]
+    assert watched.look() == []

@@ -21,8 +21,9 @@ from authproxy.pipeline.ports import PrimaryChallenge, PrimaryUnavailable, Refus
 from authproxy.pipeline.username import Username, read_username
 from authproxy.protocols.radius.packet import Attribute, Code, Packet, decode
 from authproxy.protocols.radius.password import CredentialKind, decrypt_password
-from authproxy.protocols.radius.relay import Allowed, FromPrimary
+from authproxy.protocols.radius.relay import NOTHING, Allowed, FromPrimary
 from authproxy.protocols.radius.request import signed_request
+from authproxy.protocols.radius.salted import Hop
 from authproxy.secret import Secret
 from tests.protocols.radius.octets import altered
 
@@ -513,3 +514,42 @@ def test_eap_counts_where_it_ends(server: Make) -> None:
     for _ in range(6):
         desk.verify(outside, kind=CredentialKind.EAP)
     assert len(one.seen) == 6
+
+
+# ---- between nodes (H4)
+
+
+def test_an_accept_goes_to_another_node() -> None:
+    """As it came, without the secret; the other node reads it with its own, and passes on what it may."""
+    packet = Packet.of(
+        Code.ACCESS_ACCEPT,
+        1,
+        bytes(16),
+        [Attribute(25, b"one")],
+        b"\x02\x01\x00\x19" + bytes(16) + b"\x19\x05one",
+    )
+    carried = FromPrimary(packet, Hop(SECRET, NAS_AUTHENTICATOR), Allowed(everything=True))
+    one, two = Desk(returned=Allowed(everything=True)).primary, Desk().primary
+    octets = one.pack(carried)
+    assert SECRET.reveal() not in octets
+    read = one.unpack(octets)
+    assert isinstance(read, FromPrimary)
+    assert read.reply.octets == packet.octets
+    assert (read.hop, read.allowed) == (carried.hop, carried.allowed)
+    other = two.unpack(octets)
+    assert isinstance(other, FromPrimary)
+    assert other.allowed == NOTHING
+
+
+@pytest.mark.parametrize(
+    "octets", [b"x", bytes(16), bytes(40), NAS_AUTHENTICATOR + b"\x02\x01\x00\x15" + bytes(17)]
+)
+def test_what_no_node_has_packed(octets: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Desk().primary.unpack(octets)
+
+
+def test_nothing_to_hand_on() -> None:
+    primary = Desk().primary
+    assert primary.pack(None) == b""
+    assert primary.unpack(b"") is None
