@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.bench.daemon import Daemon
+from tests.system.bench.daemon import Daemon, run
 from tests.system.bench.journal import CloudRequest
 from tests.system.bench.wire import (
     ACCESS_ACCEPT,
@@ -21,7 +21,7 @@ from tests.system.bench.wire import (
 )
 from tests.system.bench.world import World, wait_for
 from tests.system.parts.freeradius import FreeRadius, Person
-from tests.system.parts.redis import Redis
+from tests.system.parts.redis import COMMANDS, Redis
 
 pytestmark = pytest.mark.system
 
@@ -330,3 +330,66 @@ def test_many_at_both_nodes(world: World, redis: Redis) -> None:
         stop.set()
         phones.join()
     assert all(len(world.asked(user.user)) == 1 for user in users)
+
+
+def test_what_it_takes_there(world: World, redis: Redis) -> None:
+    """docs/nodes.md: the rights, less than a kilobyte for a push, four commands; and all of it goes by itself."""
+    page = (Path(__file__).parents[2] / "docs" / "nodes.md").read_text()
+    assert f"user authproxy on >the-password ~authproxy:* -@all {COMMANDS}\n" in page
+    world.add_section()
+    users = [world.add_user(f"user{number}", answer=None) for number in range(20)]
+    start(world)
+    nas = world.nas()
+    empty = int(redis.own("EVAL", _SIZE, "0"))
+    before = commands(redis)
+    requests = [nas.login(user.user, user.password, identifier=at) for at, user in enumerate(users)]
+    for request in requests:
+        nas.send(request)
+    wait_for(lambda: sum(len(world.asked(user.user)) for user in users) == 20)
+    assert (int(redis.own("EVAL", _SIZE, "0")) - empty) / 20 < 1024
+    assert redis.own("EVAL", _LASTING, "0").strip() == b"0"
+    world.cloud.decide(None, "deny")
+    assert codes(nas.receive(request) for request in requests) == [ACCESS_REJECT] * 20
+    wait_for(lambda: commands(redis) - before >= 80)
+    assert (commands(redis) - before) // 20 == 4  # and some few that say that a node is alive
+    assert redis.own("EVAL", _LASTING, "0").strip() == b"0"
+
+
+_SIZE = """
+local sum = 0
+for _, key in ipairs(redis.call('KEYS', 'authproxy:*')) do sum = sum + redis.call('MEMORY', 'USAGE', key) end
+return sum
+"""
+_LASTING = """
+local lasting = 0
+for _, key in ipairs(redis.call('KEYS', '*')) do if redis.call('PTTL', key) < 0 then lasting = lasting + 1 end end
+return lasting
+"""
+
+
+def commands(redis: Redis) -> int:
+    """How many scripts the nodes have had run, but for those that say that a node is alive."""
+    calls = 0
+    for line in redis.own("INFO", "commandstats").decode().splitlines():
+        if line.startswith(("cmdstat_eval:", "cmdstat_evalsha:")):
+            calls += int(line.partition("calls=")[2].partition(",")[0])
+    return calls
+
+
+def test_probe_tries_the_store(world: World, redis: Redis) -> None:
+    """It writes there what nodes write, and says what has to be done."""
+    world.add_section()
+    world.add_user("alice")
+    world.start()
+    config = world.write_config()
+    good = run(world.home, "probe", "-c", str(config))
+    (line,) = [line for line in good.stdout.splitlines() if "shared state" in line]
+    assert line.startswith("warning")  # of its certificate's age
+    assert "can be written to, within" in line
+    world.config["shared_state"]["password"] = world.canaries.new("a wrong password")
+    bad = run(world.home, "probe", "-c", str(world.write_config()))
+    assert bad.returncode == 1
+    (line,) = [line for line in bad.stdout.splitlines() if "shared state" in line]
+    assert line.startswith("FAILED")
+    assert "WRONGPASS" in line
+    assert not world.canaries.find("probe", (good.stdout + good.stderr + bad.stdout + bad.stderr).encode())
