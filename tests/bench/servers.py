@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.bench.peers import freeradius, naive
-from tests.bench.process import UNDER_TEST, Process, wait_for
+from tests.bench.process import AROUND_IT, UNDER_TEST, Process, wait_for
 from tests.bench.rig import (
     ADMIN_DN,
     ADMIN_PASSWORD,
@@ -49,9 +51,26 @@ def _free_udp_port() -> int:
     return free_port(socket.SOCK_DGRAM)
 
 
-def start_authproxy(rig: Rig, name: str, *, ldap_port: int, cloud: Cloud) -> Server:
-    """The real daemon, as an administrator would start it."""
-    return _authproxy(rig, name, cloud, _AD_CLIENT.format(ldap_port=ldap_port, **_NAMES))
+def start_authproxy(rig: Rig, name: str, *, ldap_port: int, cloud: Cloud, store: int = 0) -> Server:
+    """The real daemon, as an administrator would start it. `store`: the port of a Redis server that nodes share."""
+    primary = _AD_CLIENT.format(ldap_port=ldap_port, **_NAMES)
+    if not store:
+        return _authproxy(rig, name, cloud, primary)
+    return _authproxy(rig, name, cloud, primary + _SHARED.format(store=store), main=_KEY)
+
+
+@contextlib.contextmanager
+def start_redis(rig: Rig) -> Iterator[Server]:
+    """What nodes share, on the processor around them."""
+    port = free_port(socket.SOCK_STREAM)
+    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    process = Process(command, cpu=AROUND_IT, output=rig.folder / "redis.log")
+    server = _started(rig, Server("redis", port, process))
+    wait_for("redis", lambda: "Ready to accept" in process.said(), process, START)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def start_authproxy_relay(rig: Rig, name: str, *, radius_port: int, cloud: Cloud, users: int) -> Server:
@@ -61,13 +80,13 @@ def start_authproxy_relay(rig: Rig, name: str, *, radius_port: int, cloud: Cloud
     return _authproxy(rig, name, cloud, primary, f"  exempt_usernames: [{exempt}]\n")
 
 
-def _authproxy(rig: Rig, name: str, cloud: Cloud, primary: str, more: str = "") -> Server:
+def _authproxy(rig: Rig, name: str, cloud: Cloud, primary: str, more: str = "", *, main: str = "") -> Server:
     folder, port = rig.folder / name, _free_udp_port()
     for part in ("log", "state"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     configuration = folder / "authproxy.yaml"
     configuration.touch(mode=0o600)
-    server = _AUTHPROXY.format(folder=folder, port=port, cloud=cloud, **_NAMES)
+    server = _AUTHPROXY.format(folder=folder, port=port, cloud=cloud, main=main, **_NAMES)
     configuration.write_text(primary + server + more)
     command = [sys.executable, "-m", "authproxy", "run", "-c", configuration]
     output = rig.folder / f"{name}.log"
@@ -143,6 +162,13 @@ ad_client:
   search_dn: {people}
   username_attribute: uid
 """
+_KEY = f"  challenge_key: {'0123456789abcdef' * 3}\n"
+_SHARED = """\
+shared_state:
+  host: 127.0.0.1
+  port: {store}
+  transport: clear
+"""
 _RADIUS_CLIENT = """\
 radius_client:
   host: 127.0.0.1
@@ -153,7 +179,7 @@ _AUTHPROXY = """\
 main:
   log_dir: {folder}/log
   state_dir: {folder}/state
-radius_server_auto:
+{main}radius_server_auto:
   name: bench
   ikey: {ikey}
   skey: {skey}

@@ -104,6 +104,8 @@ class Logins:
     give_up: float = 5
     retransmit: float = 0
     renew: bool = False
+    # Where each second request of a login goes; 0: there is one server.
+    other_port: int = 0
     suffix: str = ""
     wrong_every: int = 0
     deny_every: int = 0
@@ -117,6 +119,7 @@ class Logins:
         options += ["-r", self.rate] if self.rate else ["-w", self.window]
         options += ["-t", round(self.give_up * 1000), "-i", round(self.retransmit * 1000)]
         options += ["-P", self.suffix, "-x", self.wrong_every, "-y", self.deny_every]
+        options += ["-q", self.other_port] if self.other_port else []
         return options + (["-N"] if self.renew else [])
 
 

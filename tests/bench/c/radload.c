@@ -1,10 +1,12 @@
 /* radload: logins by RADIUS PAP, each reply verified, in a closed or an open loop.
  *
  *   radload -p PORT [-n logins] [-w window | -r per_second] [-c channels] [-u users] [-s secret]
- *           [-t give_up_ms] [-i retransmit_ms [-N]] [-P suffix] [-x every] [-y every] [-l latencies] [-d seconds]
+ *           [-t give_up_ms] [-i retransmit_ms [-N [-q PORT]]] [-P suffix] [-x every] [-y every] [-l latencies]
+ *           [-d seconds]
  *
  *   -w  closed loop: so many logins outstanding      -r  open loop: latency counts from the scheduled time
  *   -i  the same octets again every so often; -N: a new request instead (new identifier, authenticator, port)
+ *   -q  the new request goes to this port and back again in turn, as of a NAS with two servers
  *   -P  typed behind each password, such as ",123456"
  *   -x  every x-th login has a wrong password        -y  every y-th is a user who denies (deny00001)
  *   -l  writes the latencies of all answers, as native 32-bit microseconds
@@ -25,7 +27,7 @@
 enum { IDENTIFIERS = 256, MOST_SLOTS = 16, BATCH = 64, BUFFER = 4 << 20, LONGEST_WAIT = 100 };
 
 static struct {
-    int port, window, channels, users, renew, wrong_every, deny_every;
+    int port, other_port, window, channels, users, renew, wrong_every, deny_every;
     uint32_t logins;
     double rate, most_seconds;
     uint64_t give_up, retransmit;
@@ -63,8 +65,11 @@ struct queue {
 static struct secret secret;
 static struct login *logins;
 static struct slot *slots;
-static uint32_t *free_slots, slot_count;
-static uint64_t free_head, free_tail;
+static uint32_t slot_count;
+static struct {
+    uint32_t *ring;
+    uint64_t head, tail;
+} free_slots[2]; /* of each server; the channels are divided among them */
 static struct queue give_ups, retransmits;
 static int *channel;
 static uint32_t *latency;
@@ -88,12 +93,20 @@ static uint64_t next_due(const struct queue *q) {
     return q->head == q->tail ? UINT64_MAX : q->ring[q->head % q->size].due;
 }
 
+static uint32_t server_of(uint32_t slot) { return option.other_port ? slot / IDENTIFIERS % 2 : 0; }
+static int is_free(uint32_t server) { return free_slots[server].head != free_slots[server].tail; }
+static uint32_t take_slot(uint32_t server) { return free_slots[server].ring[free_slots[server].head++ % slot_count]; }
+static void free_slot(uint32_t slot) {
+    uint32_t server = server_of(slot);
+    free_slots[server].ring[free_slots[server].tail++ % slot_count] = slot;
+}
+
 static void open_channels(int epoll) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)option.port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int buffer = BUFFER;
     channel = allocate((size_t)option.channels, sizeof *channel);
     for (int i = 0; i < option.channels; i++) {
+        to.sin_port = htons((uint16_t)(server_of((uint32_t)i * IDENTIFIERS) ? option.other_port : option.port));
         channel[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
         if (channel[i] < 0 || connect(channel[i], (struct sockaddr *)&to, sizeof to)) die("socket");
         setsockopt(channel[i], SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
@@ -102,15 +115,17 @@ static void open_channels(int epoll) {
     }
     slot_count = (uint32_t)option.channels * IDENTIFIERS;
     slots = allocate(slot_count, sizeof *slots);
-    free_slots = allocate(slot_count, sizeof *free_slots);
+    for (int i = 0; i < 2; i++) free_slots[i].ring = allocate(slot_count, sizeof *free_slots[i].ring);
     for (uint32_t id = 0; id < IDENTIFIERS; id++) /* first in, first out: an identifier rests as long as it can */
-        for (uint32_t c = 0; c < (uint32_t)option.channels; c++) free_slots[free_tail++] = c * IDENTIFIERS + id;
+        for (uint32_t c = 0; c < (uint32_t)option.channels; c++) free_slot(c * IDENTIFIERS + id);
 }
+
+static uint32_t next_server(const struct login *l) { return option.other_port ? l->slots_taken % 2 : 0; }
 
 /* Makes the login's next request in a free slot. The caller knows that there is one. */
 static void compose(uint32_t number) {
     struct login *l = &logins[number];
-    uint32_t s = free_slots[free_head++ % slot_count];
+    uint32_t s = take_slot(next_server(l));
     int user = (int)(number % (uint32_t)option.users);
     int denies = option.deny_every && number % (uint32_t)option.deny_every == 1;
     int mistyped = option.wrong_every && number % (uint32_t)option.wrong_every == 0;
@@ -141,7 +156,7 @@ static void finish(uint32_t number, enum state state) {
     finished++;
     for (int i = 0; i < l->slots_taken; i++) {
         slots[l->slots[i]].login = 0;
-        free_slots[free_tail++ % slot_count] = l->slots[i];
+        free_slot(l->slots[i]);
     }
 }
 
@@ -161,7 +176,7 @@ static uint64_t begin_due(void) {
         uint64_t due = option.rate > 0 ? started + (uint64_t)(begun * 1e9 / option.rate) : 0;
         if (due > now()) return due;
         if (!option.rate && begun - finished >= (uint32_t)option.window) break;
-        if (free_head == free_tail) {
+        if (!is_free(0)) {
             count.starved++;
             break;
         }
@@ -175,7 +190,7 @@ static void repeat(uint32_t number, uint64_t time) {
     struct login *l = &logins[number];
     if (l->state != WAITING) return;
     count.again++;
-    if (option.renew && l->slots_taken < MOST_SLOTS && free_head != free_tail) compose(number);
+    if (option.renew && l->slots_taken < MOST_SLOTS && is_free(next_server(l))) compose(number);
     transmit(number, time);
 }
 
@@ -281,8 +296,9 @@ static void report(double cpu) {
 static void read_options(int argc, char **argv) {
     int letter;
     const char *text = "testing123";
-    while ((letter = getopt(argc, argv, "p:s:n:w:r:c:u:t:i:NP:x:y:l:d:")) != -1) switch (letter) {
+    while ((letter = getopt(argc, argv, "p:q:s:n:w:r:c:u:t:i:NP:x:y:l:d:")) != -1) switch (letter) {
         case 'p': option.port = atoi(optarg); break;
+        case 'q': option.other_port = atoi(optarg); break;
         case 's': text = optarg; break;
         case 'n': option.logins = (uint32_t)atoi(optarg); break;
         case 'w': option.window = atoi(optarg); break;

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from tests.bench.figures import Figure, Goal, at_most, exactly
 from tests.bench.rig import Cloud
 from tests.bench.rows import Plan
-from tests.bench.servers import Server, start_authproxy, start_freeradius, start_naive
+from tests.bench.servers import Server, start_authproxy, start_freeradius, start_naive, start_redis
 from tests.bench.tools import Load, Logins, radload
 
 
@@ -38,7 +38,36 @@ def measure(plan: Plan) -> list[Figure]:
             Figure(5, f"{what}: accepted ÷ offered", load.accepted / count, goal=exactly(1.0), remark=remark),
             Figure(5, f"{what}: pushes ÷ logins", pushes / count, goal=_exactly_one()),
         ]
+    figures += _two_nodes(plan, _renewing(logins), patience)
     return figures if plan.short else figures + _peers(plan, logins, patience)
+
+
+def _two_nodes(plan: Plan, logins: Logins, patience: Patience) -> list[Figure]:
+    """H6: each time that a client asks again, it asks the other node; a Redis server stands between them."""
+    with start_redis(plan.rig) as store:
+        one, two = (
+            start_authproxy(
+                plan.rig,
+                f"authproxy-node-{number}",
+                ldap_port=plan.rig.ldap_sink,
+                cloud=plan.rig.cloud,
+                store=store.port,
+            )
+            for number in (1, 2)
+        )
+        two.wait()
+        try:
+            load, pushes = _run(one.wait(), plan.rig.cloud, replace(logins, other_port=two.port), patience)
+        finally:
+            two.stop()
+    remark = f"{load.retransmitted} new requests, each at the other node, of {logins.count} logins"
+    what = "a new request again, at the other of two nodes"
+    return [
+        Figure(
+            5, f"{what}: accepted ÷ offered", load.accepted / logins.count, goal=exactly(1.0), remark=remark
+        ),
+        Figure(5, f"{what}: pushes ÷ logins", pushes / logins.count, goal=_exactly_one()),
+    ]
 
 
 def _exactly_one() -> Goal:
