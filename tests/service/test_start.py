@@ -15,6 +15,8 @@ NEEDLESS = (
     "difflib",
     "statistics",
     "logging.handlers",
+    "authproxy.listeners.ldap.listener",
+    "authproxy.listeners.http_proxy.listener",
 )
 
 
