@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import sys
 import textwrap
@@ -90,6 +89,8 @@ def _without_verb(words: list[str]) -> NoReturn:
     if given is None:
         top.print_help(sys.stderr)
         raise SystemExit(2)
+    import difflib  # noqa: PLC0415 - only a mistyped command needs it
+
     near = difflib.get_close_matches(given, VERBS, n=1)
     hint = f" (did you mean {near[0]}?)" if near else "; `authproxy --help` lists the commands"
     top.error(f"{given!r} is not a command{hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -59,6 +58,8 @@ class Report:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """` (did you mean …?)`; '' if no known word is similar."""
+    import difflib  # noqa: PLC0415 - only a file with a mistake in it needs it
+
     near = difflib.get_close_matches(word.lower()[:64], list(known), n=1, cutoff=0.6)
     return f" (did you mean {near[0]}?)" if near else ""
 

@@ -1,38 +1,28 @@
-"""What is counted and measured. Names don't change, and the values of each label are few and known beforehand.
-
-The registry is our own, so that nothing appears in it that a library registers by itself.
-"""
+"""What is counted and measured. Names don't change, and the values of each label are few and known beforehand."""
 
 from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Iterable
-
-from prometheus_client import (
-    CONTENT_TYPE_PLAIN_0_0_4,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from authproxy import __version__
-from authproxy.observe.decisions import Decisions
-from authproxy.observe.durations import Durations
+from authproxy.observe.families import Collector
 from authproxy.observe.process import ProcessCollector
 from authproxy.observe.scraped import Scraped
+from authproxy.observe.series import Asked, Count, Counts, Durations
 from authproxy.observe.writer import LineWriter
 from authproxy.pipeline.patience import ClientPatience
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Seconds. A directory answers in milliseconds; a person answers in seconds, and the cloud gives them a minute.
 _PRIMARY_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _CLOUD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+C = TypeVar("C", bound=Collector)
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MOST_CAUSES = 64
@@ -47,13 +37,13 @@ class SectionMetrics:
         self._metrics = metrics
         self._section = section
         self._decisions = metrics.decisions
-        self.primary_seconds: Callable[[float], None] = metrics.primary.of(section).observe
-        self.cloud_seconds: Callable[[float], None] = metrics.cloud.of(section).observe
+        self.primary_seconds: Callable[[float], None] = metrics.primary.labels(section).observe
+        self.cloud_seconds: Callable[[float], None] = metrics.cloud.labels(section).observe
         for cause in _OPENING:
             metrics.fail_open.labels(section, cause)
 
     def decided(self, decision: str, reason: str) -> None:
-        self._decisions.count(self._section, decision, reason)
+        self._decisions.labels(self._section, decision, reason).inc()
 
     def failed_closed(self, why: str) -> None:
         self._metrics.fail_closed.labels(self._section, self._metrics.known_cause(why)).inc()
@@ -66,125 +56,131 @@ class Metrics:
     """All series of the process."""
 
     def __init__(self) -> None:
-        # A second series for each counter, which nobody reads.
-        disable_created_metrics()
-        self.registry = registry = CollectorRegistry(auto_describe=False)
-        self.decisions = Decisions(
-            "authproxy_decisions", "Logins decided, by section, decision and reason.", registry
+        self._collectors: list[Collector] = []
+        self.decisions = self._counts(
+            "authproxy_decisions",
+            "Logins decided, by section, decision and reason.",
+            "section",
+            "decision",
+            "reason",
         )
-        self.fail_open = Counter(
-            "authproxy_fail_open_total",
+        self.fail_open = self._counts(
+            "authproxy_fail_open",
             "Logins let in without a second factor because the cloud couldn't be reached, by section and cause.",
-            ("section", "cause"),
-            registry=registry,
+            "section",
+            "cause",
         )
-        self.fail_closed = Counter(
-            "authproxy_fail_closed_total",
+        self.fail_closed = self._counts(
+            "authproxy_fail_closed",
             "Logins with a right password that an outage kept out, by section and what kept them out; silent: they "
             "got no answer.",
-            ("section", "why"),
-            registry=registry,
+            "section",
+            "why",
         )
-        self.primary = Durations(
-            "authproxy_primary_seconds", "How long the primary took to answer.", _PRIMARY_BUCKETS, registry
+        self.primary = self._durations(
+            "authproxy_primary_seconds", "How long the primary took to answer.", _PRIMARY_BUCKETS, "section"
         )
-        self.cloud = Durations(
+        self.cloud = self._durations(
             "authproxy_cloud_seconds",
             "How long the second step took: the cloud's calls and the user's own time.",
             _CLOUD_BUCKETS,
-            registry,
+            "section",
         )
-        self._pending = Gauge(
-            "authproxy_pending_logins", "Logins in progress.", ("section",), registry=registry
+        self._pending = self._asked(
+            "authproxy_pending_logins",
+            "Logins in progress.",
+            "section",
         )
-        self._discarded = Counter(
-            "authproxy_radius_discarded_total",
+        self._discarded = self._counts(
+            "authproxy_radius_discarded",
             "Datagrams that were not answered, by cause.",
-            ("cause",),
-            registry=registry,
+            "cause",
         )
-        self._disconnected = Counter(
-            "authproxy_ldap_disconnected_total",
+        self._disconnected = self._counts(
+            "authproxy_ldap_disconnected",
             "LDAP connections that the proxy closed, by cause.",
-            ("cause",),
-            registry=registry,
+            "cause",
         )
-        self._connections = Gauge(
-            "authproxy_ldap_connections", "Open LDAP connections.", ("address",), registry=registry
+        self._connections = self._asked(
+            "authproxy_ldap_connections",
+            "Open LDAP connections.",
+            "address",
         )
-        self._radsec_disconnected = Counter(
-            "authproxy_radsec_disconnected_total",
+        self._radsec_disconnected = self._counts(
+            "authproxy_radsec_disconnected",
             "RadSec connections that the proxy refused or closed, by cause.",
-            ("cause",),
-            registry=registry,
+            "cause",
         )
-        self._radsec_connections = Gauge(
-            "authproxy_radsec_connections", "Open RadSec connections.", ("address",), registry=registry
+        self._radsec_connections = self._asked(
+            "authproxy_radsec_connections",
+            "Open RadSec connections.",
+            "address",
         )
-        self._tunnels_refused = Counter(
-            "authproxy_http_proxy_refused_total",
+        self._tunnels_refused = self._counts(
+            "authproxy_http_proxy_refused",
             "Tunnels that http_proxy refused, by cause.",
-            ("cause",),
-            registry=registry,
+            "cause",
         )
-        self._tunnels = Gauge(
-            "authproxy_http_proxy_tunnels", "Tunnels through http_proxy.", ("address",), registry=registry
+        self._tunnels = self._asked(
+            "authproxy_http_proxy_tunnels",
+            "Tunnels through http_proxy.",
+            "address",
         )
-        self._breaker = Gauge(
+        self._breaker = self._asked(
             "authproxy_breaker_open",
             "1 while the breaker of this cloud service is open: it isn't asked, and failmode decides.",
-            ("api_host",),
-            registry=registry,
+            "api_host",
         )
-        self._slow = Gauge(
+        self._slow = self._asked(
             "authproxy_cloud_slow",
             "1 while this cloud service answers too slowly, and a probe finds it slow too.",
-            ("api_host",),
-            registry=registry,
+            "api_host",
         )
-        self._latency = Gauge(
+        self._latency = self._asked(
             "authproxy_cloud_latency_seconds",
             "How long answers of this cloud service took lately, without the time of its users.",
-            ("api_host",),
-            registry=registry,
+            "api_host",
         )
-        self._door = Gauge(
+        self._door = self._asked(
             "authproxy_door_open",
             "1 while an outage lets users of this section in on their password alone.",
-            ("section",),
-            registry=registry,
+            "section",
         )
-        self._primary_only = Gauge(
+        self._primary_only = self._asked(
             "authproxy_primary_only",
             "1 while primary-only is on in this section: it asks for no second factor.",
-            ("section",),
-            registry=registry,
+            "section",
         )
-        self._alarms = Counter(
-            "authproxy_alarms_total",
+        self._alarms = self._counts(
+            "authproxy_alarms",
             "Alarms raised, by kind, whether sent or held back.",
-            ("kind",),
-            registry=registry,
+            "kind",
         )
-        lag = Histogram(
-            "authproxy_event_loop_lag_seconds",
-            "How late the event loop was.",
-            buckets=_LAG_BUCKETS,
-            registry=registry,
+        lag = self._durations(
+            "authproxy_event_loop_lag_seconds", "How late the event loop was.", _LAG_BUCKETS
         )
-        self.loop_lag: Callable[[float], None] = lag.observe
-        build = Gauge(
-            "authproxy_build_info",
-            "Always 1; the labels say which version runs.",
-            ("version", "python"),
-            registry=registry,
+        self.loop_lag: Callable[[float], None] = lag.labels().observe
+        build = self._asked(
+            "authproxy_build_info", "Always 1; the labels say which version runs.", "version", "python"
         )
-        build.labels(__version__, platform.python_version()).set(1)
-        self._by_cause: dict[str, Counter] = {}
+        build.ask(__version__, platform.python_version(), of=lambda: 1)
+        self._by_cause: dict[str, Count] = {}
         self._causes: set[str] = set()
-        self._scraped = Scraped()
-        registry.register(self._scraped)
-        registry.register(ProcessCollector())
+        self._scraped = self._kept(Scraped())
+        self._kept(ProcessCollector())
+
+    def _counts(self, name: str, text: str, *labels: str) -> Counts:
+        return self._kept(Counts(name, text, labels))
+
+    def _asked(self, name: str, text: str, *labels: str) -> Asked:
+        return self._kept(Asked(name, text, labels))
+
+    def _durations(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Durations:
+        return self._kept(Durations(name, text, labels, bounds))
+
+    def _kept(self, collector: C) -> C:
+        self._collectors.append(collector)
+        return collector
 
     def section(self, name: str) -> SectionMetrics:
         return SectionMetrics(self, name)
@@ -222,30 +218,30 @@ class Metrics:
     # ---- what is asked when somebody looks
 
     def pending(self, section: str, count: Callable[[], int]) -> None:
-        self._pending.labels(section).set_function(count)
+        self._pending.ask(section, of=count)
 
     def ldap_connections(self, address: str, count: Callable[[], int]) -> None:
         """`address`: the port's, as HOST:PORT."""
-        self._connections.labels(address).set_function(count)
+        self._connections.ask(address, of=count)
 
     def radsec_connections(self, address: str, count: Callable[[], int]) -> None:
         """`address`: the port's, as HOST:PORT."""
-        self._radsec_connections.labels(address).set_function(count)
+        self._radsec_connections.ask(address, of=count)
 
     def http_proxy_tunnels(self, address: str, count: Callable[[], int]) -> None:
         """`address`: the port's, as HOST:PORT."""
-        self._tunnels.labels(address).set_function(count)
+        self._tunnels.ask(address, of=count)
 
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
-        self._breaker.labels(api_host).set_function(is_open)
+        self._breaker.ask(api_host, of=is_open)
 
     def pace(self, api_host: str, is_slow: Callable[[], bool], latency: Callable[[], float]) -> None:
-        self._slow.labels(api_host).set_function(is_slow)
-        self._latency.labels(api_host).set_function(latency)
+        self._slow.ask(api_host, of=is_slow)
+        self._latency.ask(api_host, of=latency)
 
     def door(self, section: str, is_open: Callable[[], bool], is_primary_only: Callable[[], bool]) -> None:
-        self._door.labels(section).set_function(is_open)
-        self._primary_only.labels(section).set_function(is_primary_only)
+        self._door.ask(section, of=is_open)
+        self._primary_only.ask(section, of=is_primary_only)
 
     def shared_state(self, is_up: Callable[[], bool]) -> Callable[[], None]:
         """Returns what to call for each login that got another node's verdict."""
@@ -294,4 +290,6 @@ class Metrics:
 
     def render(self) -> bytes:
         """The page of GET /metrics."""
-        return generate_latest(self.registry)
+        from authproxy.observe.exposition import page  # noqa: PLC0415 - it says why
+
+        return page(self._collectors)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from authproxy.observe.families import Family, Kind
 
 _PAGE = resource.getpagesize()
 
@@ -21,13 +21,10 @@ class ProcessCollector:
     def __init__(self) -> None:
         self._started = time.time()
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        yield CounterMetricFamily(
-            "process_cpu_seconds",
-            "User and system CPU time spent, in seconds.",
-            value=usage.ru_utime + usage.ru_stime,
-        )
+        seconds = usage.ru_utime + usage.ru_stime
+        yield _one("counter", "process_cpu_seconds", "User and system CPU time spent, in seconds.", seconds)
         yield _gauge("process_start_time_seconds", "Start, in seconds since 1970.", self._started)
         yield _gauge(
             "process_max_fds",
@@ -45,5 +42,11 @@ class ProcessCollector:
         yield _gauge("process_open_fds", "File descriptors that are open.", descriptors)
 
 
-def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, help_text, value=value)
+def _gauge(name: str, text: str, value: float) -> Family:
+    return _one("gauge", name, text, value)
+
+
+def _one(kind: Kind, name: str, text: str, value: float) -> Family:
+    family = Family(kind, name, text)
+    family.add((), value)
+    return family

@@ -6,6 +6,7 @@ don't fit in it are counted, and the count is written when the outlet works agai
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from typing import Protocol
 
 _LINES_AT_ONCE = 512
 _RETRY = 1.0  # seconds
+_LOOKS = 10  # in vain, until the thread sleeps
 
 
 class Outlet(Protocol):
@@ -50,6 +52,22 @@ class Told(Protocol):
     def outlet_recovered(self, name: str, lost: int) -> None: ...
 
 
+class _Bell:
+    """Rung by anyone, waited for by one thread: an Event without its Condition, which every login would pay for."""
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it rings already
+            self._silent.release()
+
+    def wait(self, timeout: float = -1) -> bool:
+        """False: nobody rang within `timeout` seconds. It is silent afterwards."""
+        return self._silent.acquire(timeout=timeout)
+
+
 class LineWriter:
     """The queue and the thread of one outlet."""
 
@@ -67,7 +85,8 @@ class LineWriter:
         """`capacity`, `octets`: lines that wait, and what they weigh, at most.
 
         `gap(count, problem)`: the line that says how many are missing, and why. `linger`: seconds that a line waits
-        for others to go out with: one system call for many, and few turns of the thread.
+        for others to go out with: one system call for many. As long as lines keep coming, the thread looks for them
+        after each `linger`; whoever puts one in calls it from its sleep only.
         """
         self.name = name
         self.lost = 0
@@ -82,8 +101,9 @@ class LineWriter:
         self._linger = linger
         self._lines: deque[bytes | _Awaited] = deque()
         self._told_lost = 0
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
+        self._asleep = False
+        self._wake = _Bell()
+        self._hurry = _Bell()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"log {name}", daemon=True)
         self._thread.start()
@@ -99,8 +119,9 @@ class LineWriter:
             return
         self._octets_in += size
         self._lines.append(line)
-        if not self._wake.is_set():
-            self._wake.set()
+        if self._asleep:
+            self._asleep = False
+            self._wake.ring()
 
     def put_now(self, line: bytes, timeout: float) -> None:
         """Return when the line, and all lines before it, are written. Raises OutletFailed: full, failing or too slow.
@@ -111,13 +132,12 @@ class LineWriter:
             raise OutletFailed(self.problem)
         awaited = _Awaited(line)
         self._lines.append(awaited)
-        self._hurry.set()
-        self._wake.set()
+        self._call()
         if not awaited.ended.wait(timeout):
             awaited.withdrawn = True
             awaited.problem = f"no answer in {timeout:g} s"
             self._fails(awaited.problem)
-            self._wake.set()  # when the thread comes free it finds out that all is well again
+            self._call()  # when the thread comes free it finds out that all is well again
         if awaited.problem:
             raise OutletFailed(awaited.problem)
 
@@ -132,9 +152,13 @@ class LineWriter:
     def close(self, timeout: float = 2.0) -> None:
         """Try once more to write everything, then end. Waits at most `timeout` for a stuck outlet."""
         self._closing = True
-        self._hurry.set()
-        self._wake.set()
+        self._call()
         self._thread.join(timeout)
+
+    def _call(self) -> None:
+        """The thread shall do a turn at once."""
+        self._hurry.ring()
+        self._wake.ring()
 
     # ---- the thread
 
@@ -145,15 +169,12 @@ class LineWriter:
                     break
             except Exception:  # noqa: BLE001 - no memory, or our bug: a log that ended here could never say so
                 time.sleep(_RETRY)
-                self._wake.set()
+                self._hurry.ring()
         self._outlet.close()
 
     def _turn(self) -> bool:
         """Wait for lines and get them out. False: it is over, and they are not out."""
-        self._wake.wait()
-        self._hurry.wait(self._linger)
-        self._hurry.clear()
-        self._wake.clear()
+        self._await_lines()
         if self._drain():
             return True
         if self._closing:
@@ -161,8 +182,19 @@ class LineWriter:
             return False
         # Nobody needs to ask again: the thread does, until the lines are out.
         self._hurry.wait(_RETRY)
-        self._wake.set()
+        self._hurry.ring()
         return True
+
+    def _await_lines(self) -> None:
+        """Until there are lines, and they have lingered; or until somebody is in a hurry."""
+        for _ in range(_LOOKS):
+            if self._hurry.wait(self._linger) or self._lines:
+                return
+        self._asleep = True  # before the last look: what is put in from now on, rings
+        if not self._lines:
+            self._wake.wait()
+        self._asleep = False
+        self._hurry.wait(self._linger)
 
     def _drain(self) -> bool:
         """Until the queue is empty and what is missing is told (True), or the outlet fails."""

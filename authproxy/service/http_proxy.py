@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
@@ -16,11 +16,12 @@ from authproxy.backends.resolve import NameUnresolved, Resolver
 from authproxy.config.model import HttpProxy
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.descriptors import Descriptors
-from authproxy.listeners.http_proxy.listener import Dial, HttpProxyListener, TunnelRules
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
-from authproxy.protocols.http.tunnel import NoTunnel
 from authproxy.service.ports import http_proxy_endpoints
+
+if TYPE_CHECKING:
+    from authproxy.listeners.http_proxy.listener import Dial, TunnelRules
 
 _PATIENCE = 8.0  # seconds to look the cloud's name up and to connect
 
@@ -44,6 +45,9 @@ def plans(
 
 
 def _rules(options: HttpProxy) -> TunnelRules:
+    # Here and below: few daemons have such a section.
+    from authproxy.listeners.http_proxy.listener import TunnelRules  # noqa: PLC0415
+
     return TunnelRules(
         section=options.name,
         host=options.api_host,
@@ -56,6 +60,8 @@ def _rules(options: HttpProxy) -> TunnelRules:
 
 
 def _dial(options: HttpProxy, reactor: Any, resolver: Resolver) -> Dial:
+    from authproxy.protocols.http.tunnel import NoTunnel  # noqa: PLC0415
+
     async def dial() -> socket.socket:
         until = reactor.seconds() + _PATIENCE
         try:
@@ -84,6 +90,8 @@ class HttpProxyPort:
         metrics: Metrics,
         descriptors: Descriptors,
     ) -> None:
+        from authproxy.listeners.http_proxy.listener import HttpProxyListener  # noqa: PLC0415
+
         host, port = sock.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.listener = HttpProxyListener(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
@@ -17,7 +17,6 @@ from authproxy.config.model.ldap_server import CloudUsername
 from authproxy.config.options.addresses import Endpoint
 from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.ldap.attempt import Attempt
-from authproxy.listeners.ldap.listener import LdapListener, Networks, prepare
 from authproxy.listeners.ldap.section import LdapSection, Limits, Options
 from authproxy.listeners.tls import ServerFiles, ServerTls, TlsVersion
 from authproxy.observe.log import Log
@@ -28,6 +27,9 @@ from authproxy.pipeline.ports import Verified
 from authproxy.pipeline.request import AuthRequest
 from authproxy.protocols.ldap.dn import Subtree
 from authproxy.service.ports import ldap_endpoints
+
+if TYPE_CHECKING:
+    from authproxy.listeners.ldap.listener import Networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,9 @@ class LdapPort:
         metrics: Metrics,
         descriptors: Descriptors,
     ) -> None:
+        # Many daemons serve RADIUS alone, and need none of it.
+        from authproxy.listeners.ldap.listener import LdapListener, prepare  # noqa: PLC0415
+
         host, port = sock.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.listener = LdapListener(

@@ -23,7 +23,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def made() -> Callable[..., LineWriter]:
-    def make(paper: Paper, told: Told | None = None, **changes: int) -> LineWriter:
+    def make(paper: Paper, told: Told | None = None, **changes: float) -> LineWriter:
         return LineWriter(paper, name="file", told=told or Told(), gap=gap, **changes)
 
     return make
@@ -46,6 +46,20 @@ def test_lines_go_out_in_order(made: Make) -> None:
     assert paper.lines == expected
     writer.close()
     assert paper.closed
+
+
+def test_a_line_goes_out_by_itself(made: Make) -> None:
+    """Whether the thread still looks for lines, or has gone to sleep because none came."""
+    paper = Paper()
+    writer = made(paper, linger=0.01)
+    for number, pause in enumerate([0, 0.005, 0.02, 0.25, 0, 0.25, 0.1]):
+        time.sleep(pause)
+        writer.put(b"%d" % number)
+        end = time.monotonic() + 5
+        while len(paper.lines) <= number and time.monotonic() < end:
+            time.sleep(0.001)
+    assert paper.lines == [b"%d" % number for number in range(7)]
+    writer.close()
 
 
 def test_a_full_disk_loses_nothing_that_fits(made: Make) -> None:

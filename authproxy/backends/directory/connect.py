@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimeout
-from twisted.internet.protocol import ClientFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.python.failure import Failure
 
+from authproxy.backends.attempt import Attempt
 from authproxy.backends.directory.connection import ConnectionFailed, LdapConnection
 from authproxy.backends.directory.settings import DirectorySettings, Host, Transport
 from authproxy.backends.resolve import NameUnresolved, Resolver
@@ -77,7 +77,7 @@ class Connector:
     async def _to_address(
         self, address: str, port: int, tls: ClientTls | None, deadline: float
     ) -> LdapConnection:
-        attempt = _Attempt(self._reactor)
+        attempt = Attempt[LdapConnection](partial(LdapConnection, self._reactor))
         factory: Any = attempt
         if tls is not None and self._settings.transport is Transport.LDAPS:
             factory = TLSMemoryBIOFactory(tls, True, attempt, clock=self._reactor)
@@ -105,42 +105,6 @@ class Connector:
 
     def _left(self, deadline: float) -> float:
         return max(0.001, float(deadline - self._reactor.seconds()))
-
-
-class _Attempt(ClientFactory):
-    """One connection being made. Twisted's endpoints do no more, and take an eighth of a short session's time."""
-
-    noisy = False
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self._connector: Any = None
-        self.connected: Deferred[LdapConnection] = Deferred(self._give_up)
-
-    def startedConnecting(self, connector: Any) -> None:  # noqa: N802 - Twisted's name
-        self._connector = connector
-
-    def buildProtocol(self, addr: Any) -> LdapConnection:  # noqa: N802 - Twisted's name
-        return LdapConnection(self._reactor, self._made)
-
-    def _made(self, connection: LdapConnection) -> None:
-        connected = self.connected
-        # What holds each other stays until the garbage is looked for.
-        del self.connected, self._connector
-        connected.callback(connection)
-
-    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:  # noqa: N802 - Twisted's name
-        connected = self.connected
-        del self.connected, self._connector  # as above
-        if not connected.called:
-            connected.errback(reason)
-
-    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:  # noqa: N802 - Twisted's name
-        del connector.transport  # as above
-
-    def _give_up(self, connected: Deferred[LdapConnection]) -> None:
-        connected.errback(CancelledError())
-        self._connector.stopConnecting()
 
 
 def _why(error: Exception) -> str:

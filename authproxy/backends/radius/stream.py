@@ -52,11 +52,19 @@ class ServerStream(protocol.Protocol):
     transport: Any
 
     def __init__(
-        self, name: str, secret: Secret, *, reactor: Any, log: Log, heard: Callable[[], None]
+        self,
+        name: str,
+        secret: Secret,
+        *,
+        reactor: Any,
+        log: Log,
+        made: Callable[[ServerStream], None],
+        heard: Callable[[], None],
     ) -> None:
-        """`heard` is called for each acceptable reply."""
+        """`made` is called when it is connected, before TLS; `heard` for each acceptable reply."""
         self._name = name
         self._secret = secret
+        self._made = made
         self._reactor = reactor
         self._log = log
         self._heard = heard
@@ -89,7 +97,7 @@ class ServerStream(protocol.Protocol):
         """The reply, and the request. `until`: the reactor's seconds. Raises Silent, ConnectionGone."""
         identifier = self._free.popleft()
         try:
-            request = self._made(build, identifier)
+            request = self._build(build, identifier)
         except BaseException:
             self._free.append(identifier)
             raise
@@ -105,9 +113,9 @@ class ServerStream(protocol.Protocol):
         """Like `ask`, with the identifier that is reserved for Status-Server; one at a time."""
         if STATUS_IDENTIFIER in self._pending:
             raise Silent(f"{self._name}: asked already")
-        return await self._exchange(self._made(build, STATUS_IDENTIFIER), until)
+        return await self._exchange(self._build(build, STATUS_IDENTIFIER), until)
 
-    def _made(self, build: Build, identifier: int) -> Packet:
+    def _build(self, build: Build, identifier: int) -> Packet:
         if self._gone is not None:
             raise self._gone
         return build(identifier, os.urandom(16), self.transport.getHost().host)
@@ -147,6 +155,7 @@ class ServerStream(protocol.Protocol):
                 for option, value in _KEEPALIVE:
                     raw.setsockopt(socket.IPPROTO_TCP, option, value)
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
+        self._made(self)
 
     def handshakeCompleted(self) -> None:  # noqa: N802 - Twisted's name
         self.last_heard = self._reactor.seconds()

@@ -6,16 +6,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
-from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
+from authproxy.backends.attempt import Attempt
 from authproxy.backends.radius.liveness import Liveness, Silent
 from authproxy.backends.radius.stream import Build, ConnectionGone, ServerStream
 from authproxy.backends.tls import ClientTls, UnusableTrust, describe
@@ -185,19 +183,15 @@ class TlsServer:
             tls = self._tls()
         except UnusableTrust as unusable:
             raise ConnectionGone(str(unusable)) from None
-        kind = (
-            TCP6ClientEndpoint
-            if ip_address(self.address.partition("%")[0]).version == 6
-            else TCP4ClientEndpoint
-        )
-        endpoint: Any = kind(self._reactor, self.address, self.port, timeout=CONNECT)
-        factory = Factory.forProtocol(self._protocol)
-        over_tls = TLSMemoryBIOFactory(tls, True, factory, clock=self._reactor)
+        attempt = Attempt[ServerStream](self._protocol)
+        over_tls = TLSMemoryBIOFactory(tls, True, attempt, clock=self._reactor)
         # A record for each packet: FreeRADIUS 3 reads no more than the first of several in one, and then hangs.
         over_tls.protocol = TLSMemoryBIOProtocol
-        factory.noisy = over_tls.noisy = False
+        over_tls.noisy = False
+        connected = attempt.connected
+        self._reactor.connectTCP(self.address, self.port, over_tls, timeout=CONNECT)
         try:
-            connection: ServerStream = (await endpoint.connect(over_tls)).wrappedProtocol
+            connection = await connected
         except (ConnectError, OSError) as error:
             raise ConnectionGone(f"{self}: cannot connect: {describe(error)}") from None
         connection.ready.addTimeout(CONNECT, self._reactor)
@@ -211,9 +205,14 @@ class TlsServer:
             raise ConnectionGone(f"{self}: closed")
         return connection
 
-    def _protocol(self) -> ServerStream:
+    def _protocol(self, made: Callable[[ServerStream], None]) -> ServerStream:
         return ServerStream(
-            str(self), self._secret, reactor=self._reactor, log=self._log, heard=self._liveness.heard
+            str(self),
+            self._secret,
+            reactor=self._reactor,
+            log=self._log,
+            made=made,
+            heard=self._liveness.heard,
         )
 
     def _failed(self, problem: str) -> None:
