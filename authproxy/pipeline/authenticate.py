@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from authproxy.pipeline.credential import Credential, Typed, TypedPasscode, read_factor
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.fail_mode import UNAVAILABLE
 from authproxy.pipeline.failure_limit import Failures
 from authproxy.pipeline.grants import Groups
 from authproxy.pipeline.policy import Mode, Policy
@@ -20,6 +21,7 @@ from authproxy.pipeline.ports import (
     Refused,
     Verified,
 )
+from authproxy.pipeline.present import RELOADED, Present
 from authproxy.pipeline.record import Facts, Recorder
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
@@ -43,8 +45,11 @@ class Pipeline:
         clock: Clock,
         groups: Groups | None = None,
         failures: Failures | None = None,
+        present: Present | None = None,
     ) -> None:
-        """`groups` is needed if the policy grants attributes by group."""
+        """`groups` is needed if the policy grants attributes by group. `present` None: this configuration never
+        changes.
+        """
         self._policy = policy
         self._primary = primary
         self._second = second
@@ -52,6 +57,7 @@ class Pipeline:
         self._clock = clock
         self._groups = groups
         self._failures = Failures() if failures is None else failures
+        self._present = present
 
     async def authenticate(self, request: AuthRequest) -> Decision:
         """Decide and record. Raises nothing but our bugs, which the caller turns into a rejection."""
@@ -62,6 +68,8 @@ class Pipeline:
             return decision
         if isinstance(decision, Accept):
             decision = await self._granted(request, facts, decision)
+        if isinstance(decision, Accept) and self._present is not None:
+            decision = await self._still_admitted(request, facts, decision, self._present)
         try:
             self._recorder.decided(request, facts, decision)
         except AuditUnavailable:
@@ -98,6 +106,19 @@ class Pipeline:
             facts.cause = "groups_unknown"
             return Reject(Reason.INTERNAL)
         return replace(accept, granted=(*accept.granted, *grants.of(facts)))
+
+    async def _still_admitted(
+        self, request: AuthRequest, facts: Facts, accept: Accept, present: Present
+    ) -> Decision:
+        """F3: a reload may have come since the password was verified, for an answer to a challenge long since."""
+        try:
+            if await present.admits(facts, request.deadline):
+                return accept
+        except PrimaryUnavailable as unavailable:
+            facts.cause, facts.detail = "unavailable", str(unavailable)
+            return Reject(Reason.PRIMARY_UNAVAILABLE)
+        facts.cause = facts.why = RELOADED
+        return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
 
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
         """Reject without asking anything, and record it like any other decision."""
@@ -204,6 +225,7 @@ class Pipeline:
             case Verified(username, dn):
                 facts.username, facts.dn = username, dn
                 facts.groups, facts.outside = answer.groups, answer.outside
+                facts.admitted_by = self._policy.admission
             case Refused(cause):
                 facts.cause = cause
             case PrimaryChallenge():

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from authproxy.pipeline.ports import Admission
 from authproxy.pipeline.request import AuthRequest
 from authproxy.values import light_dataclass
 
@@ -47,6 +48,7 @@ class Pending:
     carried: object = None
     groups: frozenset[str] = frozenset()
     outside: frozenset[str] = frozenset()
+    admitted_by: Admission | None = None
     # Read from the seal alone, after a restart or at another node: what the primary's Accept carried is gone.
     restored: bool = False
 

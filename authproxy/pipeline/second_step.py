@@ -134,6 +134,7 @@ class SecondStep:
             return _no_password(facts)
         facts.username, facts.dn = pending.username, pending.dn
         facts.groups, facts.outside = pending.groups, pending.outside
+        facts.admitted_by = pending.admitted_by
         if pending.kind is Kind.ENROLL:
             return Reject(Reason.ENROLL_REQUIRED, ENROLL_FIRST)
         began = self._clock()
@@ -175,6 +176,7 @@ class SecondStep:
             verified.carried,
             verified.groups,
             verified.outside,
+            facts.admitted_by,
         )
         if self._policy.mode is Mode.CHALLENGE:
             return self._prompt(request, pending, self._menu(verified, devices))

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from authproxy.backends.directory.admission import DirectoryAdmission
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.identities import Identities
 from authproxy.backends.directory.upstream import Upstreams
@@ -39,7 +40,7 @@ class LdapPlan:
     tls_at_once: bool
 
 
-def ldap_policy(options: LdapServerAuto) -> Policy:
+def ldap_policy(options: LdapServerAuto, directory: Directory) -> Policy:
     return Policy(
         fail_mode=options.failmode,
         slow_cloud=options.slow_cloud,
@@ -47,6 +48,7 @@ def ldap_policy(options: LdapServerAuto) -> Policy:
         factors=options.factors,
         exempts=_exemption(options),
         as_typed=options.cloud_username is CloudUsername.TYPED,
+        admission=DirectoryAdmission(directory, [Subtree(dn) for dn in options.exempt_ous]),
     )
 
 
