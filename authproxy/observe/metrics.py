@@ -182,6 +182,7 @@ class Metrics:
         build.labels(__version__, platform.python_version()).set(1)
         self._by_cause: dict[str, Counter] = {}
         self._causes: set[str] = set()
+        self._ports: dict[tuple[Gauge, str], Callable[[], int]] = {}
         self._scraped = Scraped()
         registry.register(self._scraped)
         registry.register(ProcessCollector())
@@ -224,17 +225,39 @@ class Metrics:
     def pending(self, section: str, count: Callable[[], int]) -> None:
         self._pending.labels(section).set_function(count)
 
-    def ldap_connections(self, address: str, count: Callable[[], int]) -> None:
-        """`address`: the port's, as HOST:PORT."""
-        self._connections.labels(address).set_function(count)
+    def ldap_connections(self, address: str, count: Callable[[], int]) -> Callable[[], None]:
+        """`address`: the port's, as HOST:PORT. Returns what to call when the port is closed."""
+        return self._of_port(self._connections, address, count)
 
-    def radsec_connections(self, address: str, count: Callable[[], int]) -> None:
-        """`address`: the port's, as HOST:PORT."""
-        self._radsec_connections.labels(address).set_function(count)
+    def radsec_connections(self, address: str, count: Callable[[], int]) -> Callable[[], None]:
+        """`address`: the port's, as HOST:PORT. Returns what to call when the port is closed."""
+        return self._of_port(self._radsec_connections, address, count)
 
-    def http_proxy_tunnels(self, address: str, count: Callable[[], int]) -> None:
-        """`address`: the port's, as HOST:PORT."""
-        self._tunnels.labels(address).set_function(count)
+    def http_proxy_tunnels(self, address: str, count: Callable[[], int]) -> Callable[[], None]:
+        """`address`: the port's, as HOST:PORT. Returns what to call when the port is closed."""
+        return self._of_port(self._tunnels, address, count)
+
+    def _of_port(self, gauge: Gauge, address: str, count: Callable[[], int]) -> Callable[[], None]:
+        gauge.labels(address).set_function(count)
+        self._ports[gauge, address] = count
+
+        def gone() -> None:
+            # Unless by now another port has the address.
+            if self._ports.get((gauge, address)) is count:
+                del self._ports[gauge, address]
+                gauge.remove(address)
+
+        return gone
+
+    def section_gone(self, section: str) -> None:
+        """A reload has removed it. What was counted of it stays."""
+        for gauge in (self._pending, self._door, self._primary_only):
+            gauge.remove(section)
+
+    def cloud_gone(self, api_host: str) -> None:
+        """No section asks it any more."""
+        for gauge in (self._breaker, self._slow, self._latency):
+            gauge.remove(api_host)
 
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
         self._breaker.labels(api_host).set_function(is_open)

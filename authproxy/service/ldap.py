@@ -142,7 +142,7 @@ class LdapPort:
             disconnects=metrics,
             descriptors=descriptors,
         )
-        metrics.ldap_connections(self.address, lambda: self.listener.connections)
+        self._uncounted = metrics.ldap_connections(self.address, lambda: self.listener.connections)
         prepare(sock)
         self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener)
         sock.close()  # the reactor has its own of it
@@ -162,6 +162,7 @@ class LdapPort:
     def close(self) -> None:
         self._port.stopListening()
         self.listener.close()
+        self._uncounted()
 
 
 def plans(sections: Sequence[tuple[LdapServerAuto, LdapSection]]) -> dict[Endpoint, LdapPlan]:

@@ -364,3 +364,36 @@ def test_a_broken_file_under_load_changes_nothing(world: Told) -> None:
     for user in users:
         world.cloud.decide(user.user, "allow")
     assert codes(nas.receive(request) for request in requests) == [ACCESS_ACCEPT] * 10
+
+
+def test_nothing_is_measured_of_what_is_gone(world: Told) -> None:
+    """Gauges that an alert may stand on; they stay while somebody waits there, and counters for ever."""
+    world.add_section("vpn")
+    old_cloud = world.new_cloud("127.0.0.1")
+    old = world.add_section("old", cloud=old_cloud)
+    apps = world.add_ldap_section("apps")
+    alice = world.add_user("alice", answer=None)
+    world.start()
+    nas = world.nas(old)
+    request = nas.login(alice.user, alice.password)
+    nas.send(request)
+    wait_for(lambda: len(world.asked(alice.user)) == 1)
+    kept = [(key, value) for key, value in world.config.items() if key.startswith(("radius", "ldap"))]
+    gone = [key for key, value in kept if value["name"] in ("old", "apps")]
+    for key in gone:
+        del world.config[key]
+    world.reload()
+    assert world.running.metric("authproxy_pending_logins", section="old") == 1
+    old_cloud.decide(alice.user, "allow")
+    assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+
+    def of_the_gone() -> list[str]:
+        named = ('"old"', '"apps"', '="127.0.0.1"', f":{apps.port}")
+        return [series for series in world.running.metrics() if any(name in series for name in named)]
+
+    wait_for(
+        lambda: (
+            not [series for series in of_the_gone() if "_total" not in series and "_seconds_" not in series]
+        )
+    )
+    assert any("authproxy_decisions_total" in series for series in of_the_gone())
