@@ -25,6 +25,7 @@ from authproxy.pipeline.present import RELOADED, Present
 from authproxy.pipeline.record import Facts, Recorder
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
+from authproxy.pipeline.username import reads_two_ways
 
 _REFUSED = {
     RefusalKind.CREDENTIALS: Reason.PRIMARY_REJECTED,
@@ -128,6 +129,8 @@ class Pipeline:
 
     def _decide(self, request: AuthRequest, facts: Facts) -> Awaitable[Decision]:
         """The way that the login goes. No coroutine: each on the way costs anew whenever what it waits for comes."""
+        if not self._policy.asks_a_directory and reads_two_ways(request.username.canonical):
+            return _which_of_two(facts)
         if request.state:
             return self._answer(request, facts)
         if request.opaque:
@@ -233,3 +236,9 @@ class Pipeline:
             case None:
                 pass
         self._recorder.primary_answered(request, facts, isinstance(answer, Verified))
+
+
+async def _which_of_two(facts: Facts) -> Reject:
+    """R33: whatever is counted and asked under one of the names, the server may take it for the other."""
+    facts.cause = "name_ambiguous"
+    return Reject(Reason.MALFORMED)

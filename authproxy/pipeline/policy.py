@@ -56,7 +56,11 @@ class Policy:
     @property
     def confirms_names(self) -> bool:
         """A directory says what a user is called; else it is what was typed, in one of several forms."""
-        return self.checks_passwords and not self.radius_primary and not self.as_typed
+        return self.asks_a_directory and not self.as_typed
+
+    @property
+    def asks_a_directory(self) -> bool:
+        return self.checks_passwords and not self.radius_primary
 
     @property
     def checks_passwords(self) -> bool:
