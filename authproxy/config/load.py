@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from authproxy.config.document import Entries, Items, Node, locate
+from authproxy.config.document import Entries, Items, Node, Scalar, locate
 from authproxy.config.folders import default_log_dir, default_state_dir, log_folder_of, state_dir_of
 from authproxy.config.model import Config, FilePermissions, HttpProxy, Main, Section, ServerSection
+from authproxy.config.model.kinds import SERVED, kind_of
 from authproxy.config.model.section import Between, Finding
 from authproxy.config.permissions import Exposure, exposures, state_exposures
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.reading import Reading
-from authproxy.config.rules import client_of, faults_between, risks_between, server_of
+from authproxy.config.rules import client_of, faults_between, no_client, risks_between, server_of
 from authproxy.config.sealing import Unsealer
 from authproxy.config.sections import Placed, placed, read_sections
 from authproxy.config.source import is_cfg, read_text, read_tree
@@ -104,6 +105,7 @@ def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: 
                 settled[name] = way_out.settled(name, main)
             case section:
                 settled[name] = section
+    report.problems.extend(_clients_of_unread(sections, tree, report.file))
     if "main" in sections:
         report.problems.extend(placed(report.file, "main", sections["main"].entries, server_of(main, tree)))
     if not report.problems and not any(
@@ -113,6 +115,17 @@ def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: 
             0, "", "", "there is no server section, such as radius_server_auto, so there is nothing to run"
         )
     return settled
+
+
+def _clients_of_unread(sections: Mapping[str, Placed], tree: Entries, file: str) -> Iterator[Problem]:
+    """In server sections with other mistakes: all are told at once."""
+    for name, written in tree.items():
+        is_server = issubclass(SERVED.get(kind_of(name), Section), ServerSection)
+        if name in sections or not is_server or not isinstance(written, Entries):
+            continue
+        named = written.get("client")
+        if isinstance(named, Scalar) and named.text and (missing := no_client(named.text, tree)):
+            yield from placed(file, name, written, [missing])
 
 
 def _between(

@@ -32,10 +32,8 @@ def client_of(section: ServerSection, main: Main, names: Iterable[str]) -> str |
         return ""
     primaries = [name for name in names if kind_of(name) in PRIMARIES]
     named = section.client or main.client
-    if named and named in primaries:
-        return named
     if named:
-        return Finding("client", f"there is no client section {named}{suggestion(named, primaries)}")
+        return no_client(named, names) or named
     if not primaries:
         return Finding("", "there is no client section for it, such as ad_client")
     if len(primaries) > 1:
@@ -43,6 +41,14 @@ def client_of(section: ServerSection, main: Main, names: Iterable[str]) -> str |
             "client", f"missing: there is more than one client section ({', '.join(primaries)}), so name one"
         )
     return primaries[0]
+
+
+def no_client(named: str, names: Iterable[str]) -> Finding | None:
+    """None: there is a client section of this name."""
+    primaries = [name for name in names if kind_of(name) in PRIMARIES]
+    if named in primaries:
+        return None
+    return Finding("client", f"there is no client section {named}{suggestion(named, primaries)}")
 
 
 def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
