@@ -60,7 +60,7 @@ def load_tree(
     """The part of loading after the syntax. Raises InvalidConfig with everything in the report."""
     reading = _reading(path, tree, environ, touch=touch)
     sections = read_sections(tree, reading, report, cfg=is_cfg(path))
-    main = _main(sections, environ)
+    main = _main(sections, tree, environ)
     settled = _settled(sections, tree, main, report)
     _between(main, settled, sections, report)
     if touch:
@@ -78,14 +78,21 @@ def _reading(path: Path, tree: Entries, environ: Mapping[str, str], *, touch: bo
     return Reading(folder, log_folder_of(path), environ, unseal, touch)
 
 
-def _main(sections: Mapping[str, Placed], environ: Mapping[str, str]) -> Main:
+def _main(sections: Mapping[str, Placed], tree: Entries, environ: Mapping[str, str]) -> Main:
     """With the folders that were not given."""
     found = sections.get("main")
-    main = found.section if found is not None and isinstance(found.section, Main) else Main()
+    main = found.section if found is not None and isinstance(found.section, Main) else _unread(tree)
     given = main.model_fields_set
     state_dir = main.state_dir if "state_dir" in given else default_state_dir(environ)
     log_dir = main.log_dir if "log_dir" in given else default_log_dir(environ, state_dir)
     return main.model_copy(update={"state_dir": state_dir, "log_dir": log_dir})
+
+
+def _unread(tree: Entries) -> Main:
+    """In place of one with mistakes: what else would make a mistake of all other sections."""
+    written = tree.get("main")
+    client = written.get("client") if isinstance(written, Entries) else None
+    return Main(client=client.text) if isinstance(client, Scalar) and client.text else Main()
 
 
 def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: Report) -> dict[str, Section]:

@@ -110,6 +110,8 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
                 "are still waiting"
             )
             yield name, Finding("login_patience", what)
+        if isinstance(section, RadiusServer) and isinstance(sections.get(section.client), AdClient):
+            yield from ((name, finding) for finding in _exempts_nobody(section))
         if isinstance(section, ServerSection) and checks_no_password(section, sections):
             yield from ((name, finding) for finding in _without_effect(section))
         elif isinstance(section, ServerSection) and section.failmode is FailMode.SAFE:
@@ -128,6 +130,15 @@ def _without_effect(section: ServerSection) -> Iterator[Finding]:
         yield Finding("failmode", "safe: has no effect without a primary; an outage rejects")
     if isinstance(section, RadiusServer) and section.exempt_usernames:
         yield Finding("exempt_usernames", "have no effect without a primary")
+
+
+def _exempts_nobody(section: RadiusServer) -> Iterator[Finding]:
+    """The existing product compares what was typed."""
+    for index, user in enumerate(section.exempt_usernames):
+        domain, _, plain = user.rpartition("\\")
+        if domain:
+            what = f"{user} exempts nobody: the name that the directory has is compared, without a domain: {plain}"
+            yield Finding(("exempt_usernames", index), what)
 
 
 def _passed_to_nobody(section: RadiusServer, sections: Mapping[str, Section]) -> Iterator[Finding]:

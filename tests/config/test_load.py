@@ -255,6 +255,14 @@ def test_plain_takes_what_active_directory_takes_for_a_dn(tmp_path: Path) -> Non
     )
 
 
+def test_main_s_client_beside_other_mistakes(tmp_path: Path) -> None:
+    """Nobody is told to name a client who has named one."""
+    text = f"main:\n  client: ad_client\n  log_dri: x\nduo_only_client: {{}}\n{WHOLE}"
+    assert problems(tmp_path, text) == [
+        "authproxy.yaml:3: main.log_dri: unknown option (did you mean log_dir?)"
+    ]
+
+
 def test_an_unknown_client_beside_other_mistakes(tmp_path: Path) -> None:
     """All at once, though the section can't be made."""
     found = problems(tmp_path, WHOLE + "  client: ad_clent\n  fail_mode: safe\n")
@@ -563,6 +571,10 @@ def test_force_means_yes(tmp_path: Path) -> None:
         (
             WHOLE + "  exempt_usernames: [bob]\n",
             ":12: radius_server_auto.exempt_usernames: no second factor for bob",
+        ),
+        (
+            WHOLE + "  exempt_usernames: [bob, CORP\\eve]\n",
+            ":12: radius_server_auto.exempt_usernames[1]: CORP\\eve exempts nobody: ",
         ),
         (WHOLE.replace("name: asa", "name: asa, omit_message_authenticator: true"), "replies can be forged"),
         ("main:\n  drain_timeout: 5\n" + WHOLE, "main.drain_timeout (5 s) is shorter"),
