@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from authproxy.cli.asking import NoTerminal, hidden
 from authproxy.cli.configuration import load_or_tell
 from authproxy.cli.ldap_client import NotThere, ldap_way
 from authproxy.cli.ldap_login import NotABindName, check_name, ldap_login
@@ -152,7 +152,10 @@ def _from_terminal() -> Answers:
         if visible:
             print(question, end="", file=sys.stderr, flush=True)
             return Secret.of(sys.stdin.readline().rstrip("\r\n"))
-        return Secret.of(getpass.getpass(question))
+        try:
+            return Secret.of(hidden(question))
+        except NoTerminal as none:
+            raise Unusable(str(none)) from None
 
     return ask
 

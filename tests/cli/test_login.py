@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from authproxy.cli import login, main, radius_client
+from authproxy.cli import main, radius_client
 from tests.cli.radius_server import Asked, FakeServer, radius_server
 from tests.config.files import DIRECTORY, SKEY, written
 
@@ -114,7 +114,7 @@ def test_what_is_visible_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Monke
             return [server.challenge(asked, "Which?", b"S1", (76, b"\0\0\0\1"))]
         return [server.accept(asked)]
 
-    monkeypatch.setattr(login.getpass, "getpass", hidden)
+    monkeypatch.setattr("getpass.getpass", hidden)
     monkeypatch.setattr(sys, "stdin", io.StringIO("push\n"))
     with radius_server(script) as server:
         path = written(tmp_path, DIRECTORY + section(server.address[1]))
