@@ -161,10 +161,16 @@ def _from_terminal() -> Answers:
 
 
 def _from_stdin() -> Answers:
+    lines = 0
+
     def ask(question: str, visible: bool) -> Secret:
+        nonlocal lines
         line = sys.stdin.buffer.readline()
+        if not line and not lines:
+            raise Unusable("standard input is empty: its first line has to be the password")
         if not line:
             raise Unusable("standard input has no more lines, but there is a challenge to answer")
+        lines += 1
         return Secret(line.rstrip(b"\r\n"))
 
     return ask

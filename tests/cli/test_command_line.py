@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,22 @@ def test_a_question_without_an_answer_is_no_traceback(
     monkeypatch.setattr(getpass, "getpass", ended)
     assert main(["cloud", "admin", "add", "root", "--data", str(tmp_path)]) == 2
     assert "authproxy cloud: standard input ended" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("command", [["secret", "generate"], ["schema"]])
+def test_an_output_that_can_t_be_written(command: list[str], buffered: str) -> None:
+    """A full disk under a redirection: no traceback, and no success."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "authproxy", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": buffered},
+        )
+    told = f"authproxy {command[0]}: the output can't be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)

@@ -93,6 +93,13 @@ def test_challenges_are_answered(tmp_path: Path, typed: Any, capsys: pytest.Capt
     assert [asked.state for asked in server.asked] == [None, b"S1", b"S2"]
 
 
+def test_nothing_on_standard_input(tmp_path: Path, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    typed()
+    path = written(tmp_path, DIRECTORY + section(1812))
+    assert main(["login", "-c", str(path), "--password-stdin", "alice"]) == 2
+    assert "standard input is empty: its first line has to be the password" in capsys.readouterr().err
+
+
 def test_a_question_without_an_answer(tmp_path: Path, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     typed("right")
     with radius_server(lambda server, asked: [server.challenge(asked, "Which?", b"S1")]) as server:
