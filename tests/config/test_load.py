@@ -576,6 +576,7 @@ def test_force_means_yes(tmp_path: Path) -> None:
             WHOLE + "  exempt_usernames: [bob, CORP\\eve]\n",
             ":12: radius_server_auto.exempt_usernames[1]: CORP\\eve exempts nobody: ",
         ),
+        (WHOLE + "  debug: true\n", ":12: radius_server_auto.debug: has no effect in a section: "),
         (WHOLE.replace("name: asa", "name: asa, omit_message_authenticator: true"), "replies can be forged"),
         ("main:\n  drain_timeout: 5\n" + WHOLE, "main.drain_timeout (5 s) is shorter"),
         ("main:\n  log_sso_events: true\n" + WHOLE, ":2: main.log_sso_events: has no effect"),
