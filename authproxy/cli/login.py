@@ -70,6 +70,9 @@ def run(options: argparse.Namespace) -> int:
     loaded = load_or_tell(options)
     if loaded is None:
         return INVALID
+    if not options.user.strip():
+        print("authproxy login: USER is empty: give the name as the user types it", file=sys.stderr)
+        return INVALID
     try:
         name, section = find_section(
             options.section, {**loaded.config.all(RadiusServer), **loaded.config.all(LdapServerAuto)}

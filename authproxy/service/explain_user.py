@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from authproxy.backends.directory.identities import Identities
 from authproxy.backends.directory.look import Seen, look_up
-from authproxy.config.model import LdapServerAuto
+from authproxy.backends.directory.names import PlainName, read_name
+from authproxy.config.model import LdapServerAuto, ServerSection
 from authproxy.config.model.ldap_server import CloudUsername
 from authproxy.listeners.ldap.section import MOST_NAME
 from authproxy.pipeline.policy import Mode, Policy
@@ -34,6 +35,7 @@ from authproxy.secret import Secret
 from authproxy.service.building.parts import DirectoryPart, NoPart, RadiusPart, Section
 from authproxy.service.building.world import World
 from authproxy.service.explanation import Findings, Rule, Word
+from authproxy.service.outlook import Known
 
 TIMEOUT = 10.0  # seconds for each question
 
@@ -55,15 +57,8 @@ async def rules_of(
         known.refused = "malformed"
         yield Rule("name", Word.NO, "it is one user for some servers, and another one for others")
         return
-    options = section.options
-    if isinstance(options, LdapServerAuto) and options.exempt_primary_bind:
-        known.first_bind = True
-        yield Rule(
-            "first bind",
-            Word.YES,
-            "exempt_primary_bind: the first bind on a connection needs no entry, no group and no second "
-            "factor, whoever binds",
-        )
+    for rule in _of_ldap(section.options, typed, known):
+        yield rule
     match section.primary:
         case DirectoryPart():
             async for rule in _directory(section, section.primary, typed, world, findings):
@@ -89,6 +84,27 @@ async def rules_of(
         yield await _cloud(section, policy, findings, world)
     elif not known.exempt:
         yield Rule("cloud", Word.NOTE, "not asked (--ask-cloud asks what it would answer; no push is sent)")
+
+
+def _of_ldap(options: ServerSection, typed: str, known: Known) -> Iterator[Rule]:
+    """What counts before it is known who binds."""
+    if not isinstance(options, LdapServerAuto):
+        return
+    if isinstance(read_name(typed), PlainName):
+        yield Rule(
+            "name",
+            Word.NOTE,
+            "applications bind by a DN, user@domain or DOMAIN\\user; such a name counts only if the directory says "
+            "(Who Am I) whom it took it for",
+        )
+    if options.exempt_primary_bind:
+        known.first_bind = True
+        yield Rule(
+            "first bind",
+            Word.YES,
+            "exempt_primary_bind: the first bind on a connection needs no entry, no group and no second "
+            "factor, whoever binds",
+        )
 
 
 # ---- the directory

@@ -168,6 +168,14 @@ def test_an_ldap_application_s_first_bind(world: World, user: str, later: str) -
     assert ("approval_memory" in said) is (user == "alice")
 
 
+@system
+def test_a_plain_name_in_an_ldap_section(world: World) -> None:
+    for user, told in (("alice", True), (f"uid=alice,{PEOPLE}", False)):
+        code, said = authproxy(world, "--user", user, "--section", "first")
+        assert code == 0
+        assert ("(Who Am I)" in said) is told
+
+
 @pytest.mark.parametrize(("typed", "refused"), [("alice@x/bob", True), ("corp/alice", False)])
 def test_a_name_of_two(
     world: World, on_reactor: Callable[..., Any], reactor_thread: Any, typed: str, refused: bool

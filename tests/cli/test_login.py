@@ -93,6 +93,13 @@ def test_challenges_are_answered(tmp_path: Path, typed: Any, capsys: pytest.Capt
     assert [asked.state for asked in server.asked] == [None, b"S1", b"S2"]
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    path = written(tmp_path, DIRECTORY + section(1812))
+    assert main(["login", "-c", str(path), "--password-stdin", name]) == 2
+    assert "USER is empty" in capsys.readouterr().err
+
+
 def test_nothing_on_standard_input(tmp_path: Path, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     typed()
     path = written(tmp_path, DIRECTORY + section(1812))
