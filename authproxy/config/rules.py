@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from itertools import combinations
 
 from authproxy.config.model import (
@@ -104,6 +105,11 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
                     "transport", f"clear: passwords from {name} go to the directory unencrypted; use ldaps"
                 ),
             )
+        if isinstance(section, LdapServerAuto) and not (
+            section.require_tls or _is_loopback(section.interface)
+        ):
+            what = "false: passwords cross the network unencrypted, unless each client uses TLS"
+            yield name, Finding("require_tls", what)
         if isinstance(section, ServerSection) and main.drain_timeout < section.login_patience:
             what = (
                 f"main.drain_timeout ({main.drain_timeout:g} s) is shorter: a restart ends logins that "
@@ -168,6 +174,10 @@ def _groups_of_nobody(section: RadiusServer, sections: Mapping[str, Section]) ->
 
 def _in_clear(client: Section | None) -> bool:
     return isinstance(client, AdClient) and client.transport is Transport.CLEAR
+
+
+def _is_loopback(interface: tuple[str, ...]) -> bool:
+    return bool(interface) and all(ip_address(address).is_loopback for address in interface)
 
 
 def _twice(section: RadiusServer) -> Iterator[Finding]:
