@@ -21,7 +21,7 @@ from authproxy.pipeline.ports import (
     Refused,
     Verified,
 )
-from authproxy.pipeline.present import RELOADED, Present
+from authproxy.pipeline.present import RELOADED
 from authproxy.pipeline.record import Facts, Recorder
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
@@ -32,6 +32,8 @@ _REFUSED = {
     RefusalKind.NOT_IN_GROUP: Reason.NOT_IN_GROUP,
     RefusalKind.RATE_LIMITED: Reason.RATE_LIMITED,
 }
+# By what a reload may take away.
+_WITHOUT_FACTOR = frozenset({Reason.EXEMPT, Reason.FAIL_OPEN, Reason.PRIMARY_ONLY, Reason.RECENT_APPROVAL})
 
 
 class Pipeline:
@@ -46,11 +48,8 @@ class Pipeline:
         clock: Clock,
         groups: Groups | None = None,
         failures: Failures | None = None,
-        present: Present | None = None,
     ) -> None:
-        """`groups` is needed if the policy grants attributes by group. `present` None: this configuration never
-        changes.
-        """
+        """`groups` is needed if the policy grants attributes by group."""
         self._policy = policy
         self._primary = primary
         self._second = second
@@ -58,7 +57,7 @@ class Pipeline:
         self._clock = clock
         self._groups = groups
         self._failures = Failures() if failures is None else failures
-        self._present = present
+        self._present = second.present
 
     async def authenticate(self, request: AuthRequest) -> Decision:
         """Decide and record. Raises nothing but our bugs, which the caller turns into a rejection."""
@@ -67,10 +66,11 @@ class Pipeline:
         if isinstance(decision, Challenge) and request.opaque:
             # A round of EAP: nothing is decided by it, and nobody had to prove anything to get so far.
             return decision
+        decided_under = self._present.version
         if isinstance(decision, Accept):
             decision = await self._granted(request, facts, decision)
-        if isinstance(decision, Accept) and self._present is not None:
-            decision = await self._still_admitted(request, facts, decision, self._present)
+        if isinstance(decision, Accept):
+            decision = await self._still_admitted(request, facts, decision, decided_under)
         try:
             self._recorder.decided(request, facts, decision)
         except AuditUnavailable:
@@ -109,11 +109,17 @@ class Pipeline:
         return replace(accept, granted=(*accept.granted, *grants.of(facts)))
 
     async def _still_admitted(
-        self, request: AuthRequest, facts: Facts, accept: Accept, present: Present
+        self, request: AuthRequest, facts: Facts, accept: Accept, decided_under: object
     ) -> Decision:
-        """F3: a reload may have come since the password was verified, for an answer to a challenge long since."""
+        """F3: a reload may have come since the password was verified, for an answer to a challenge long since.
+
+        What lets in without a factor counts under the configuration that it was decided under, and no other.
+        """
         try:
-            if await present.admits(facts, request.deadline):
+            admitted = await self._present.admits(facts, request.deadline)
+            if admitted and not (
+                accept.reason in _WITHOUT_FACTOR and self._present.version is not decided_under
+            ):
                 return accept
         except PrimaryUnavailable as unavailable:
             facts.cause, facts.detail = "unavailable", str(unavailable)

@@ -39,6 +39,11 @@ class Present:
         self._now = None
 
     @property
+    def version(self) -> object:
+        """Another one for each configuration."""
+        return self._now
+
+    @property
     def mark(self) -> object:
         """On whoever passes without a second factor."""
         return self._now.policy.mark if self._now is not None else None

@@ -85,6 +85,10 @@ class SecondStep:
         self._is_slow = is_slow
         self._prompts = Prompts() if prompts is None else prompts
 
+    @property
+    def present(self) -> Present:
+        return self._present
+
     async def behind(
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
     ) -> Decision:

@@ -253,13 +253,21 @@ MUTATIONS = (
     Mutation(
         ("F3",),
         "no primary is asked once more",
-        "service/building/deciding.py",
-        "recorder, world.clock, groups, failures, present)",
-        "recorder, world.clock, groups, failures)",
+        "pipeline/authenticate.py",
+        "admitted = await self._present.admits(facts, request.deadline)\n",
+        "admitted = True\n",
         (
             "system/test_reload_under_load.py::test_a_challenge_from_before_another_rule_of_the_directory",
             "system/test_reload_under_load.py::test_a_bind_that_waits_while_a_rule_of_the_directory_changes",
         ),
+    ),
+    Mutation(
+        ("F3",),
+        "a door that a reload shuts while the directory is asked once more lets in who has passed it",
+        "pipeline/authenticate.py",
+        "accept.reason in _WITHOUT_FACTOR and self._present.version is not decided_under",
+        "False",
+        (f"{_PRESENT_TESTS}::test_a_reload_while_the_primary_is_asked_once_more",),
     ),
     Mutation(
         ("F3",),

@@ -96,9 +96,7 @@ class Desk:
             is_slow=lambda: slow,
             present=self.present,
         )
-        self.pipeline = Pipeline(
-            policy, self.directory, second, self.record, clock=lambda: 0.0, present=self.present
-        )
+        self.pipeline = Pipeline(policy, self.directory, second, self.record, clock=lambda: 0.0)
 
     def login(self, password: bytes = b"right", **changes: object) -> Decision:
         return run(self.pipeline.authenticate(request(password, **changes)))
@@ -347,6 +345,26 @@ def test_a_primary_that_changes_again_while_it_is_asked() -> None:
     then = Rules(meanwhile=desk.reload(replace(SECURE, admission=Rules(admits=False))))
     desk.cloud.at_the_phone = desk.reload(replace(now, admission=then))
     assert closed(desk.login())
+
+
+@pytest.mark.parametrize("reason", [Reason.EXEMPT, Reason.FAIL_OPEN, Reason.BOTH_FACTORS])
+def test_a_reload_while_the_primary_is_asked_once_more(reason: Reason) -> None:
+    """Whatever opened for who waits, of what is open now nobody has asked."""
+    policy = replace(EXEMPT if reason is Reason.EXEMPT else SAFE, admission=Rules())
+    desk = Desk(policy)
+    last = Rules()
+    between = Rules(meanwhile=desk.reload(replace(SECURE, admission=last)))
+    reload = desk.reload(replace(policy, admission=between))
+    if reason is Reason.FAIL_OPEN:
+        desk.cloud.preauth_answer = DOWN
+        desk.door.meanwhile = reload
+    elif reason is Reason.EXEMPT:
+        desk.directory.meanwhile = reload
+    else:
+        desk.cloud.at_the_phone = reload
+    decision = desk.login()
+    assert last.asked
+    assert decision == Accept(reason) if reason is Reason.BOTH_FACTORS else closed(decision)
 
 
 # ---- a factor alone
