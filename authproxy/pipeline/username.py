@@ -71,6 +71,15 @@ def account(name: str) -> str:
     return folded(_BEHIND.split(inside)[0] or name)
 
 
+def plain_names(name: str) -> frozenset[str]:
+    """What servers may take a canonical name for: its account, and the parts of that at a `!`.
+
+    FreeRADIUS's bangpath has the realm before it, ASA's group delimiter the group behind it.
+    """
+    whole = account(name)
+    return frozenset({whole, *filter(None, whole.split("!"))})
+
+
 def reads_two_ways(name: str) -> bool:
     """`alice@x\\bob`: for one server alice, at a realm of that name, for another one bob, of that domain."""
     return (at := _BEHIND.search(name)) is not None and _IN_FRONT.search(name, at.end()) is not None

@@ -473,6 +473,14 @@ MUTATIONS = (
     ),
     Mutation(
         ("R33",),
+        "a realm or a group at a `!` makes another user of the same account",
+        "pipeline/username.py",
+        'frozenset({whole, *filter(None, whole.split("!"))})',
+        "frozenset({whole})",
+        ("pipeline/test_forms.py::test_a_realm_or_a_group_at_a_mark",),
+    ),
+    Mutation(
+        ("R33",),
         "a name that a RADIUS server may take for another one's goes to it",
         "pipeline/authenticate.py",
         "if not self._policy.asks_a_directory and reads_two_ways(request.username.canonical):",
@@ -515,8 +523,8 @@ MUTATIONS = (
         ("R33",),
         "under another form of the name a password alone is enough, or a phone is enrolled",
         "pipeline/second_step.py",
-        "return isinstance(await self._cloud.preauth(request, plain), PreauthAllow | PreauthEnroll)",
-        "return True",
+        "if not isinstance(await self._cloud.preauth(request, plain), PreauthAllow | PreauthEnroll):",
+        "if False:",
         ("pipeline/test_forms.py::test_a_password_is_not_enough_under_another_form",),
     ),
     Mutation(

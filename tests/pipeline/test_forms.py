@@ -128,3 +128,15 @@ def test_a_name_that_is_alice_s_for_one_server_and_bob_s_for_another(policy: Pol
     assert record.decisions[-1][1].cause == "name_ambiguous"
     assert (record.primary, cloud.preauths) == ([], [])
     assert log_in(Policy(FailMode.SAFE), cloud, typed) == Accept(Reason.CLOUD_ALLOW)  # a directory knows
+
+
+@pytest.mark.parametrize("typed", ["corp!alice", "alice!group", "x/corp!alice@y", "alice!a!b!c!d!e"])
+def test_a_realm_or_a_group_at_a_mark(typed: str) -> None:
+    """Which of the two it is the server knows; whoever wants to get round a factor could choose."""
+    assert log_in(RADIUS, Literal(), typed) == Reject(Reason.CLOUD_DENY)
+
+
+def test_a_name_with_a_mark_that_means_nobody_else() -> None:
+    cloud = Literal(known={})
+    assert log_in(RADIUS, cloud, "corp!zoe") == Accept(Reason.CLOUD_ALLOW)
+    assert cloud.preauths == ["corp!zoe", "corp", "zoe"]

@@ -113,8 +113,7 @@ class Deciding:
         failures = Failures(world.failures, failure_rules(options))
         groups = primary if isinstance(primary, GroupingDirectory) else None
         pipeline = Counted(
-            Pipeline(policy, primary, second, recorder, world.clock, groups, failures),
-            world.workload,
+            Pipeline(policy, primary, second, recorder, world.clock, groups, failures), world.workload
         )
         logins = self._logins(name, options, pipeline, same=self._goes_on(name, options, policy, part, cloud))
         self._draft.when_started(lambda: self._measure(options, cloud, logins))
