@@ -101,7 +101,7 @@ def _read(path: Path) -> list[str]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StateUnusable(f"{path}: {error}; move it away to begin anew") from None
     names = content.get("names") if isinstance(content, dict) and content.get("version") == 1 else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

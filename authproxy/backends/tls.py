@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -111,6 +111,10 @@ class ServerCertificates:
     def configure(self, expiries: Mapping[str, float]) -> None:
         """Replace the configured certificates: expiry by name, in Unix seconds."""
         self._configured = dict(expiries)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Nobody asks these servers any more."""
+        self._shown = {name: shown for name, shown in self._shown.items() if name not in names}
 
     def expiries(self) -> Mapping[str, float]:
         """Expiry by name (for a server its host name), in Unix seconds."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -30,6 +33,9 @@ VERBS = {
     "schema": "print the configuration's JSON Schema, for editors",
     "support": "collect a bundle for a bug report, without secrets",
 }
+
+
+_CANT_BE_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def _overview() -> str:
@@ -96,6 +102,19 @@ def _without_verb(words: list[str]) -> NoReturn:
     top.error(f"{given!r} is not a command{hint}")
 
 
+def _run(module: ModuleType, options: argparse.Namespace) -> int:
+    code = int(module.run(options))
+    if sys.stdout is not None:
+        sys.stdout.flush()  # what can't be written is to be told here, not by the interpreter at its end
+    return code
+
+
+def _write_no_more() -> None:
+    """What is still in the buffer would be tried again, and complained of, when the interpreter ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the process's exit code: 2 is always a usage or configuration error."""
     verb, words = _divided(list(sys.argv[1:] if argv is None else argv))
@@ -107,11 +126,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.set_defaults(config=None)
     options = parser.parse_args(words)
     try:
-        return int(module.run(options))
+        return _run(module, options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        _write_no_more()
         return 0
+    except OSError as error:
+        if error.errno not in _CANT_BE_WRITTEN or error.filename is not None:
+            raise
+        _write_no_more()
+        print(f"authproxy {verb}: the output can't be written: {error.strerror}", file=sys.stderr)
+        return 1
     except EOFError:
         print(f"authproxy {verb}: standard input ended before there was an answer", file=sys.stderr)
         return 2

@@ -62,7 +62,7 @@ class AdminClient:
             raise NotAnswering(f"{self} runs with another admin_token than the configuration has")
         try:
             return answer.status, json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise NotAnswering(f"{self} answered {answer.status}, and no JSON: it is not authproxy") from None
 
     def _connection(self) -> HTTPConnection:

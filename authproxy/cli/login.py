@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from authproxy.cli.asking import NoTerminal, hidden
 from authproxy.cli.configuration import load_or_tell
 from authproxy.cli.ldap_client import NotThere, ldap_way
 from authproxy.cli.ldap_login import NotABindName, check_name, ldap_login
@@ -69,6 +69,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     loaded = load_or_tell(options)
     if loaded is None:
+        return INVALID
+    if not options.user.strip():
+        print("authproxy login: USER is empty: give the name as the user types it", file=sys.stderr)
         return INVALID
     try:
         name, section = find_section(
@@ -152,16 +155,25 @@ def _from_terminal() -> Answers:
         if visible:
             print(question, end="", file=sys.stderr, flush=True)
             return Secret.of(sys.stdin.readline().rstrip("\r\n"))
-        return Secret.of(getpass.getpass(question))
+        try:
+            return Secret.of(hidden(question))
+        except NoTerminal as none:
+            raise Unusable(str(none)) from None
 
     return ask
 
 
 def _from_stdin() -> Answers:
+    lines = 0
+
     def ask(question: str, visible: bool) -> Secret:
+        nonlocal lines
         line = sys.stdin.buffer.readline()
+        if not line and not lines:
+            raise Unusable("standard input is empty: its first line has to be the password")
         if not line:
             raise Unusable("standard input has no more lines, but there is a challenge to answer")
+        lines += 1
         return Secret(line.rstrip(b"\r\n"))
 
     return ask

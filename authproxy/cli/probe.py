@@ -97,7 +97,7 @@ class Report:
             return
         parts = [f"{self.counts[Level.OK]} ok"]
         if self.counts[Level.WARN]:
-            parts.append(f"{self.counts[Level.WARN]} warnings")
+            parts.append(f"{(count := self.counts[Level.WARN])} warning{'s' if count > 1 else ''}")
         if self.counts[Level.FAILED]:
             parts.append(f"{self.counts[Level.FAILED]} failed")
         self.terminal.line(", ".join(parts), "bad" if self.counts[Level.FAILED] else "good")

@@ -21,6 +21,8 @@ from authproxy.config.problems import printable
 from authproxy.secret import Secret
 
 HIDDEN = "(not shown)"
+# Of options that aren't known; blotted out, they would be missing from every line of every log.
+_NO_SECRETS = frozenset({"true", "false"})
 _SHORTEST = 5  # octets; shorter ones would blot out half of every text
 
 
@@ -36,7 +38,7 @@ class Listing:
 
     def hide(self, path: str, node: Node, why: str) -> None:
         self.lines.append(f"{node.line:5}  {path}: {HIDDEN}: {why}")
-        self.hidden.update(text.encode() for text in _texts(node))
+        self.hidden.update(text.encode() for text in _texts(node) if text.lower() not in _NO_SECRETS)
 
 
 def listing(tree: Entries) -> Listing:

@@ -164,7 +164,7 @@ def _section(section: dict[str, Any], terminal: Terminal, now: float) -> None:
     terminal.line()
     words = [
         section["name"],
-        "" if section["kind"] == section["name"] else section["kind"],
+        "" if section["kind"] == section["name"] else f"({section['kind']})",
         "ready" if section["ready"] else "NOT READY",
         f"failmode {section['failmode']}",
         f"{section['pending']} pending",

@@ -15,7 +15,15 @@ from authproxy.config.document import Entries, Items, Scalar
 from authproxy.config.emit import emit
 from authproxy.config.folders import log_folder_of
 from authproxy.config.load import load_text, load_tree
-from authproxy.config.model import AdClient, Config, RadiusServer, ServerSection
+from authproxy.config.model import (
+    AdClient,
+    Config,
+    LdapServerAuto,
+    RadiusServer,
+    RadiusServerAuto,
+    RadiusServerEap,
+    ServerSection,
+)
 from authproxy.config.model.kinds import REFUSED, SERVED, kind_of
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.source import is_cfg, read_text, read_tree
@@ -110,18 +118,26 @@ def _differences(config: Config) -> Iterator[str]:
         yield (
             "a user gets one prompt at a time, and after three prompts that weren't approved none for a while"
         )
-    for name, section in config.all(RadiusServer).items():
+    servers = config.all(RadiusServer)
+    appending = RadiusServerAuto, RadiusServerEap, LdapServerAuto
+    tried = [
+        name for name, each in config.sections.items() if isinstance(each, appending) and each.allow_concat
+    ]
+    if tried:
         yield (
-            f"{name}: a password is tried once; a factor behind it is recognised by its form, not by "
+            f"{', '.join(tried)}: a password is tried once; a factor behind it is recognised by its form, not by "
             "a second attempt"
         )
+    if servers:
         yield (
-            f"{name}: the user's address is sent to the cloud only if the request has a Message-Authenticator"
+            f"{', '.join(servers)}: the user's address is sent to the cloud only if the request has a "
+            "Message-Authenticator"
         )
-        if section.exempt_usernames:
-            yield (
-                f"{name}: exempt users are compared with the name in the directory, ignoring capital letters"
-            )
+    if exempting := [name for name, section in servers.items() if section.exempt_usernames]:
+        yield (
+            f"{', '.join(exempting)}: exempt users are compared with the name in the directory, ignoring "
+            "capital letters"
+        )
     for name, directory in config.all(AdClient).items():
         yield (
             f"{name}: after {directory.failures_per_user} wrong passwords of a user, none are tried "

@@ -8,14 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from authproxy.config.document import Entries, Items, Node, locate
+from authproxy.config.document import Entries, Items, Node, Scalar, locate
 from authproxy.config.folders import default_log_dir, default_state_dir, log_folder_of, state_dir_of
 from authproxy.config.model import Config, FilePermissions, HttpProxy, Main, Section, ServerSection
+from authproxy.config.model.kinds import SERVED, kind_of
 from authproxy.config.model.section import Between, Finding
 from authproxy.config.permissions import Exposure, exposures, state_exposures
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.reading import Reading
-from authproxy.config.rules import client_of, faults_between, risks_between, server_of, shared_by_nobody
+from authproxy.config.rules import (
+    client_of,
+    faults_between,
+    no_client,
+    risks_between,
+    server_of,
+    shared_by_nobody,
+)
 from authproxy.config.sealing import Unsealer
 from authproxy.config.sections import Placed, placed, read_sections
 from authproxy.config.source import is_cfg, read_text, read_tree
@@ -59,7 +67,7 @@ def load_tree(
     """The part of loading after the syntax. Raises InvalidConfig with everything in the report."""
     reading = _reading(path, tree, environ, touch=touch)
     sections = read_sections(tree, reading, report, cfg=is_cfg(path))
-    main = _main(sections, environ)
+    main = _main(sections, tree, environ)
     settled = _settled(sections, tree, main, report)
     _between(main, settled, sections, report)
     if touch:
@@ -77,14 +85,21 @@ def _reading(path: Path, tree: Entries, environ: Mapping[str, str], *, touch: bo
     return Reading(folder, log_folder_of(path), environ, unseal, touch)
 
 
-def _main(sections: Mapping[str, Placed], environ: Mapping[str, str]) -> Main:
+def _main(sections: Mapping[str, Placed], tree: Entries, environ: Mapping[str, str]) -> Main:
     """With the folders that were not given."""
     found = sections.get("main")
-    main = found.section if found is not None and isinstance(found.section, Main) else Main()
+    main = found.section if found is not None and isinstance(found.section, Main) else _unread(tree)
     given = main.model_fields_set
     state_dir = main.state_dir if "state_dir" in given else default_state_dir(environ)
     log_dir = main.log_dir if "log_dir" in given else default_log_dir(environ, state_dir)
     return main.model_copy(update={"state_dir": state_dir, "log_dir": log_dir})
+
+
+def _unread(tree: Entries) -> Main:
+    """In place of one with mistakes: what else would make a mistake of all other sections."""
+    written = tree.get("main")
+    client = written.get("client") if isinstance(written, Entries) else None
+    return Main(client=client.text) if isinstance(client, Scalar) and client.text else Main()
 
 
 def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: Report) -> dict[str, Section]:
@@ -104,6 +119,7 @@ def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: 
                 settled[name] = way_out.settled(name, main)
             case section:
                 settled[name] = section
+    report.problems.extend(_clients_of_unread(sections, tree, report.file))
     if "main" in sections:
         report.problems.extend(placed(report.file, "main", sections["main"].entries, server_of(main, tree)))
     if not report.problems and not any(
@@ -113,6 +129,17 @@ def _settled(sections: Mapping[str, Placed], tree: Entries, main: Main, report: 
             0, "", "", "there is no server section, such as radius_server_auto, so there is nothing to run"
         )
     return settled
+
+
+def _clients_of_unread(sections: Mapping[str, Placed], tree: Entries, file: str) -> Iterator[Problem]:
+    """In server sections with other mistakes: all are told at once."""
+    for name, written in tree.items():
+        is_server = issubclass(SERVED.get(kind_of(name), Section), ServerSection)
+        if name in sections or not is_server or not isinstance(written, Entries):
+            continue
+        named = written.get("client")
+        if isinstance(named, Scalar) and named.text and (missing := no_client(named.text, tree)):
+            yield from placed(file, name, written, [missing])
 
 
 def _between(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from itertools import combinations
 
 from authproxy.config.model import (
@@ -33,10 +34,8 @@ def client_of(section: ServerSection, main: Main, names: Iterable[str]) -> str |
         return ""
     primaries = [name for name in names if kind_of(name) in PRIMARIES]
     named = section.client or main.client
-    if named and named in primaries:
-        return named
     if named:
-        return Finding("client", f"there is no client section {named}{suggestion(named, primaries)}")
+        return no_client(named, names) or named
     if not primaries:
         return Finding("", "there is no client section for it, such as ad_client")
     if len(primaries) > 1:
@@ -44,6 +43,14 @@ def client_of(section: ServerSection, main: Main, names: Iterable[str]) -> str |
             "client", f"missing: there is more than one client section ({', '.join(primaries)}), so name one"
         )
     return primaries[0]
+
+
+def no_client(named: str, names: Iterable[str]) -> Finding | None:
+    """None: there is a client section of this name."""
+    primaries = [name for name in names if kind_of(name) in PRIMARIES]
+    if named in primaries:
+        return None
+    return Finding("client", f"there is no client section {named}{suggestion(named, primaries)}")
 
 
 def faults_between(sections: Mapping[str, Section]) -> Iterator[Between]:
@@ -107,12 +114,19 @@ def risks_between(main: Main, sections: Mapping[str, Section]) -> Iterator[Betwe
                     "transport", f"clear: passwords from {name} go to the directory unencrypted; use ldaps"
                 ),
             )
+        if isinstance(section, LdapServerAuto) and not (
+            section.require_tls or _is_loopback(section.interface)
+        ):
+            what = "false: passwords cross the network unencrypted, unless each client uses TLS"
+            yield name, Finding("require_tls", what)
         if isinstance(section, ServerSection) and main.drain_timeout < section.login_patience:
             what = (
                 f"main.drain_timeout ({main.drain_timeout:g} s) is shorter: a restart ends logins that "
                 "are still waiting"
             )
             yield name, Finding("login_patience", what)
+        if isinstance(section, RadiusServer) and isinstance(sections.get(section.client), AdClient):
+            yield from ((name, finding) for finding in _exempts_nobody(section))
         if isinstance(section, ServerSection) and checks_no_password(section, sections):
             yield from ((name, finding) for finding in _without_effect(section))
         elif isinstance(section, ServerSection) and section.failmode is FailMode.SAFE:
@@ -131,6 +145,15 @@ def _without_effect(section: ServerSection) -> Iterator[Finding]:
         yield Finding("failmode", "safe: has no effect without a primary; an outage rejects")
     if isinstance(section, RadiusServer) and section.exempt_usernames:
         yield Finding("exempt_usernames", "have no effect without a primary")
+
+
+def _exempts_nobody(section: RadiusServer) -> Iterator[Finding]:
+    """The existing product compares what was typed."""
+    for index, user in enumerate(section.exempt_usernames):
+        domain, _, plain = user.rpartition("\\")
+        if domain:
+            what = f"{user} exempts nobody: the name that the directory has is compared, without a domain: {plain}"
+            yield Finding(("exempt_usernames", index), what)
 
 
 def _passed_to_nobody(section: RadiusServer, sections: Mapping[str, Section]) -> Iterator[Finding]:
@@ -160,6 +183,10 @@ def _groups_of_nobody(section: RadiusServer, sections: Mapping[str, Section]) ->
 
 def _in_clear(client: Section | None) -> bool:
     return isinstance(client, AdClient) and client.transport is Transport.CLEAR
+
+
+def _is_loopback(interface: tuple[str, ...]) -> bool:
+    return bool(interface) and all(ip_address(address).is_loopback for address in interface)
 
 
 def _twice(section: RadiusServer) -> Iterator[Finding]:

@@ -33,6 +33,9 @@ _MEANINGS = (
 )
 
 # "\\ud800" in double quotes: no text, and nothing that UTF-8 could hold.
+# The first line that is neither empty nor a comment: `[main]`.
+_CFG_HEADER = re.compile(r"(?:[ \t]*(?:[#;].*)?\n)*(\[\w+\])[ \t]*(?:\n|$)")
+_TABBED = re.compile(r" *\t")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -43,12 +46,20 @@ def other_meaning(text: str) -> str:
 
 def read_yaml(text: str) -> tuple[Entries, list[Flaw]]:
     """The tree of a file, and what was passed over in it. Raises Malformed when there is no tree to be had."""
+    if header := _CFG_HEADER.match(text):
+        line = text.count("\n", 0, header.start(1)) + 1
+        what = "this is the syntax of a .cfg: end the file's name in .cfg, or let `authproxy convert` make YAML of it"
+        raise Malformed(Flaw(line, (), what))
     composer = _Composer(yaml.parse(text, Loader=_LOADER), text.splitlines())
     try:
         tree = composer.document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise Malformed(Flaw(mark.line + 1 if mark else 0, (), _explained(error))) from None
+        lines = text.splitlines()
+        at = mark.line if mark else -1
+        tabbed = 0 <= at < len(lines) and _TABBED.match(lines[at])
+        what = "not YAML: this line is indented with a tab; use spaces" if tabbed else _explained(error)
+        raise Malformed(Flaw(at + 1, (), what)) from None
     except yaml.YAMLError as error:
         raise Malformed(Flaw(0, (), f"not YAML: {type(error).__name__}")) from None
     if not isinstance(tree, Entries):

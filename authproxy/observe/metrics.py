@@ -166,6 +166,7 @@ class Metrics:
         build.ask(__version__, platform.python_version(), of=lambda: 1)
         self._by_cause: dict[str, Count] = {}
         self._causes: set[str] = set()
+        self._ports: dict[tuple[Asked, str], Callable[[], int]] = {}
         self._scraped = self._kept(Scraped())
         self._kept(ProcessCollector())
 
@@ -220,17 +221,39 @@ class Metrics:
     def pending(self, section: str, count: Callable[[], int]) -> None:
         self._pending.ask(section, of=count)
 
-    def ldap_connections(self, address: str, count: Callable[[], int]) -> None:
-        """`address`: the port's, as HOST:PORT."""
-        self._connections.ask(address, of=count)
+    def ldap_connections(self, address: str, count: Callable[[], int]) -> Callable[[], None]:
+        """`address`: the port's, as HOST:PORT. Returns what to call when the port is closed."""
+        return self._of_port(self._connections, address, count)
 
-    def radsec_connections(self, address: str, count: Callable[[], int]) -> None:
-        """`address`: the port's, as HOST:PORT."""
-        self._radsec_connections.ask(address, of=count)
+    def radsec_connections(self, address: str, count: Callable[[], int]) -> Callable[[], None]:
+        """`address`: the port's, as HOST:PORT. Returns what to call when the port is closed."""
+        return self._of_port(self._radsec_connections, address, count)
 
-    def http_proxy_tunnels(self, address: str, count: Callable[[], int]) -> None:
-        """`address`: the port's, as HOST:PORT."""
-        self._tunnels.ask(address, of=count)
+    def http_proxy_tunnels(self, address: str, count: Callable[[], int]) -> Callable[[], None]:
+        """`address`: the port's, as HOST:PORT. Returns what to call when the port is closed."""
+        return self._of_port(self._tunnels, address, count)
+
+    def _of_port(self, gauge: Asked, address: str, count: Callable[[], int]) -> Callable[[], None]:
+        gauge.ask(address, of=count)
+        self._ports[gauge, address] = count
+
+        def gone() -> None:
+            # Unless by now another port has the address.
+            if self._ports.get((gauge, address)) is count:
+                del self._ports[gauge, address]
+                gauge.forget(address)
+
+        return gone
+
+    def section_gone(self, section: str) -> None:
+        """A reload has removed it. What was counted of it stays."""
+        for gauge in (self._pending, self._door, self._primary_only):
+            gauge.forget(section)
+
+    def cloud_gone(self, api_host: str) -> None:
+        """No section asks it any more."""
+        for gauge in (self._breaker, self._slow, self._latency):
+            gauge.forget(api_host)
 
     def breaker(self, api_host: str, is_open: Callable[[], bool]) -> None:
         self._breaker.ask(api_host, of=is_open)
@@ -245,18 +268,14 @@ class Metrics:
 
     def shared_state(self, is_up: Callable[[], bool]) -> Callable[[], None]:
         """Returns what to call for each login that got another node's verdict."""
-        up = Gauge(
+        self._asked(
             "authproxy_shared_state_up",
             "1 while the nodes act as one; 0: their store is out of reach, and each decides alone.",
-            registry=self.registry,
+        ).ask(of=is_up)
+        joined = self._counts(
+            "authproxy_logins_joined", "Logins that got the verdict of a prompt at another node."
         )
-        up.set_function(is_up)
-        joined = Counter(
-            "authproxy_logins_joined_total",
-            "Logins that got the verdict of a prompt at another node.",
-            registry=self.registry,
-        )
-        return joined.inc
+        return joined.labels().inc
 
     def alarm(self, kind: str) -> None:
         self._alarms.labels(kind).inc()

@@ -58,6 +58,10 @@ class Asked:
     def ask(self, *values: str, of: Callable[[], float]) -> None:
         self._series[values] = of
 
+    def forget(self, *values: str) -> None:
+        """Nobody asks for this one any more."""
+        self._series.pop(values, None)
+
     def collect(self) -> Iterator[Family]:
         family = Family("gauge", self._name, self._text, self._labels)
         for values, ask in self._series.items():

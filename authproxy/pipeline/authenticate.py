@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from authproxy.pipeline.credential import Credential, Typed, TypedPasscode, read_factor
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
+from authproxy.pipeline.fail_mode import UNAVAILABLE
 from authproxy.pipeline.failure_limit import Failures
 from authproxy.pipeline.grants import Groups
 from authproxy.pipeline.policy import Mode, Policy
@@ -20,15 +21,19 @@ from authproxy.pipeline.ports import (
     Refused,
     Verified,
 )
+from authproxy.pipeline.present import RELOADED
 from authproxy.pipeline.record import Facts, Recorder
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
+from authproxy.pipeline.username import reads_two_ways
 
 _REFUSED = {
     RefusalKind.CREDENTIALS: Reason.PRIMARY_REJECTED,
     RefusalKind.NOT_IN_GROUP: Reason.NOT_IN_GROUP,
     RefusalKind.RATE_LIMITED: Reason.RATE_LIMITED,
 }
+# By what a reload may take away.
+_WITHOUT_FACTOR = frozenset({Reason.EXEMPT, Reason.FAIL_OPEN, Reason.PRIMARY_ONLY, Reason.RECENT_APPROVAL})
 
 
 class Pipeline:
@@ -52,6 +57,7 @@ class Pipeline:
         self._clock = clock
         self._groups = groups
         self._failures = Failures() if failures is None else failures
+        self._present = second.present
 
     async def authenticate(self, request: AuthRequest) -> Decision:
         """Decide and record. Raises nothing but our bugs, which the caller turns into a rejection."""
@@ -60,8 +66,11 @@ class Pipeline:
         if isinstance(decision, Challenge) and request.opaque:
             # A round of EAP: nothing is decided by it, and nobody had to prove anything to get so far.
             return decision
+        decided_under = self._present.version
         if isinstance(decision, Accept):
             decision = await self._granted(request, facts, decision)
+        if isinstance(decision, Accept):
+            decision = await self._still_admitted(request, facts, decision, decided_under)
         try:
             self._recorder.decided(request, facts, decision)
         except AuditUnavailable:
@@ -99,6 +108,25 @@ class Pipeline:
             return Reject(Reason.INTERNAL)
         return replace(accept, granted=(*accept.granted, *grants.of(facts)))
 
+    async def _still_admitted(
+        self, request: AuthRequest, facts: Facts, accept: Accept, decided_under: object
+    ) -> Decision:
+        """F3: a reload may have come since the password was verified, for an answer to a challenge long since.
+
+        What lets in without a factor counts under the configuration that it was decided under, and no other.
+        """
+        try:
+            admitted = await self._present.admits(facts, request.deadline)
+            if admitted and not (
+                accept.reason in _WITHOUT_FACTOR and self._present.version is not decided_under
+            ):
+                return accept
+        except PrimaryUnavailable as unavailable:
+            facts.cause, facts.detail = "unavailable", str(unavailable)
+            return Reject(Reason.PRIMARY_UNAVAILABLE)
+        facts.cause = facts.why = RELOADED
+        return Reject(Reason.FAIL_CLOSED, UNAVAILABLE)
+
     def reject(self, request: AuthRequest, reason: Reason, cause: str = "") -> Reject:
         """Reject without asking anything, and record it like any other decision."""
         decision = Reject(reason)
@@ -107,6 +135,8 @@ class Pipeline:
 
     def _decide(self, request: AuthRequest, facts: Facts) -> Awaitable[Decision]:
         """The way that the login goes. No coroutine: each on the way costs anew whenever what it waits for comes."""
+        if not self._policy.asks_a_directory and reads_two_ways(request.username.canonical):
+            return _which_of_two(facts)
         if request.state:
             return self._answer(request, facts)
         if request.opaque:
@@ -204,6 +234,7 @@ class Pipeline:
             case Verified(username, dn):
                 facts.username, facts.dn = username, dn
                 facts.groups, facts.outside = answer.groups, answer.outside
+                facts.admitted_by = self._policy.admission
             case Refused(cause):
                 facts.cause = cause
             case PrimaryChallenge():
@@ -211,3 +242,9 @@ class Pipeline:
             case None:
                 pass
         self._recorder.primary_answered(request, facts, isinstance(answer, Verified))
+
+
+async def _which_of_two(facts: Facts) -> Reject:
+    """R33: whatever is counted and asked under one of the names, the server may take it for the other."""
+    facts.cause = "name_ambiguous"
+    return Reject(Reason.MALFORMED)

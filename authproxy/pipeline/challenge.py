@@ -20,7 +20,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from authproxy.pipeline.nodes import Nodes, Turn
-from authproxy.pipeline.ports import Carrying
+from authproxy.pipeline.ports import Admission, Carrying
 from authproxy.pipeline.request import AuthRequest
 from authproxy.values import light_dataclass
 
@@ -52,6 +52,7 @@ class Pending:
     carried: object = None
     groups: frozenset[str] = frozenset()
     outside: frozenset[str] = frozenset()
+    admitted_by: Admission | None = None
     # Read from the seal alone, after a restart or at another node: what the primary's Accept carried is gone.
     restored: bool = False
     answered: bool = False  # another node has taken the answer: there is only what comes of it

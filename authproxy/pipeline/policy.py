@@ -10,7 +10,7 @@ from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.factor import Factor
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 from authproxy.pipeline.grants import Grants
-from authproxy.pipeline.ports import Verified
+from authproxy.pipeline.ports import Admission, Verified
 from authproxy.pipeline.prompt import PromptFormat
 from authproxy.pipeline.request import AuthRequest
 
@@ -46,6 +46,7 @@ class Policy:
         False  # the cloud hears a form of the name that was typed, though a directory confirms whose it is
     )
     no_primary: bool = False  # nobody checks a password: what comes is a factor, or nothing
+    admission: Admission | None = None  # the primary's; None: it lets in whoever has a password
 
     def is_exempt(self, request: AuthRequest, verified: Verified) -> bool:
         """Whether this user needs no second factor: by the name that the primary confirmed, not the typed one (R33)."""
@@ -55,7 +56,11 @@ class Policy:
     @property
     def confirms_names(self) -> bool:
         """A directory says what a user is called; else it is what was typed, in one of several forms."""
-        return self.checks_passwords and not self.radius_primary and not self.as_typed
+        return self.asks_a_directory and not self.as_typed
+
+    @property
+    def asks_a_directory(self) -> bool:
+        return self.checks_passwords and not self.radius_primary
 
     @property
     def checks_passwords(self) -> bool:

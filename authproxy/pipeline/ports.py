@@ -93,6 +93,17 @@ class CarriesNothing:
         return None
 
 
+class Admission(Protocol):
+    """Who may log in at all, as one primary says it. Equal ones are the same primary's, by the same rules."""
+
+    async def still(self, earlier: Admission | None, username: str, dn: str, deadline: float) -> bool:
+        """Whether this one would let in who had the right password at `earlier`. None: an earlier start's, or another
+        node's.
+
+        Raises PrimaryUnavailable.
+        """
+
+
 # ---- the second factor ------------------------------------------------------------------------
 
 

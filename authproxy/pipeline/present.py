@@ -1,7 +1,7 @@
 """What a section's configuration says now, for the logins that began under an earlier one (A13).
 
-They end as they began where both factors are asked for; but nobody passes without one by what a reload has taken away
-(F3).
+They end as they began where both factors are asked for; but nobody passes without one by what a reload has taken away,
+and nobody at all whom the primary of now would not let in (F3).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.policy import Policy
 from authproxy.pipeline.ports import CloudFailure, FailureClass, OpenDoor, Verified
+from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
 
 RELOADED = "reloaded"  # the audit's word for what a reload has shut
@@ -38,6 +39,11 @@ class Present:
         self._now = None
 
     @property
+    def version(self) -> object:
+        """Another one for each configuration."""
+        return self._now
+
+    @property
     def mark(self) -> object:
         """On whoever passes without a second factor."""
         return self._now.policy.mark if self._now is not None else None
@@ -52,6 +58,17 @@ class Present:
 
     def exempts(self, request: AuthRequest, verified: Verified) -> bool:
         return self._now is not None and self._now.policy.is_exempt(request, verified)
+
+    async def admits(self, facts: Facts, deadline: float) -> bool:
+        """Whether the primary of now lets in who had the right password. Raises PrimaryUnavailable."""
+        while (now := self._now) is not None:
+            admission = now.policy.admission
+            if admission is None or admission == facts.admitted_by:
+                return True
+            still = await admission.still(facts.admitted_by, facts.username, facts.dn, deadline)
+            if not still or now is self._now:
+                return still
+        return True  # the section is gone, and nothing says that its users may not log in
 
     async def may_open(self, request: AuthRequest, verified: Verified, failure: CloudFailure) -> str:
         """As OpenDoor's: what the gates of now say, whose word still is that of now when it comes."""

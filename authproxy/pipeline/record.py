@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from authproxy.pipeline.decision import Decision
+from authproxy.pipeline.ports import Admission
 from authproxy.pipeline.request import AuthRequest
 
 
@@ -17,6 +18,7 @@ class Facts:
     dn: str = ""
     groups: frozenset[str] = frozenset()  # of those that somebody asked about
     outside: frozenset[str] = frozenset()  # the others of these
+    admitted_by: Admission | None = None  # by whose rules the password was verified
     factor: str | None = None  # a factor's name, never a passcode
     primary_ms: float | None = None
     cloud_ms: float | None = None

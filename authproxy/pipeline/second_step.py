@@ -36,7 +36,7 @@ from authproxy.pipeline.prompt import ENTER_PASSCODE, menu, prompt, understand
 from authproxy.pipeline.prompting import Prompts
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
-from authproxy.pipeline.username import account
+from authproxy.pipeline.username import plain_names
 
 # R40: how often one login is asked; the answer `sms` asks again.
 MOST_ROUNDS = 3
@@ -53,6 +53,8 @@ _DENIALS = {
 
 # The cloud wants no factor, and may want one of the same user under another name.
 _NO_FACTOR = frozenset({Reason.CLOUD_ALLOW, Reason.ENROLL_PROMPT, Reason.ENROLL_REQUIRED})
+
+_MOST_READINGS = 3  # of one name, each of which costs a call
 
 Devices = tuple[Device, ...]
 
@@ -88,6 +90,10 @@ class SecondStep:
         self._approvals = Approvals(b"").of_section(0) if approvals is None else approvals
         self._is_slow = is_slow
         self._prompts = Prompts() if prompts is None else prompts
+
+    @property
+    def present(self) -> Present:
+        return self._present
 
     async def behind(
         self, request: AuthRequest, typed: Typed | None, verified: Verified, facts: Facts
@@ -138,6 +144,7 @@ class SecondStep:
             return _no_password(facts)
         facts.username, facts.dn = pending.username, pending.dn
         facts.groups, facts.outside = pending.groups, pending.outside
+        facts.admitted_by = pending.admitted_by
         if pending.kind is Kind.ENROLL:
             return Reject(Reason.ENROLL_REQUIRED, ENROLL_FIRST)
         began = self._clock()
@@ -179,6 +186,7 @@ class SecondStep:
             verified.carried,
             verified.groups,
             verified.outside,
+            facts.admitted_by,
         )
         if self._policy.mode is Mode.CHALLENGE:
             return await self._prompt(request, pending, self._menu(verified, devices))
@@ -282,13 +290,18 @@ class SecondStep:
 
     async def _is_no_alias(self, request: AuthRequest, verified: Verified, decision: Decision) -> bool:
         """A server takes `corp\\alice` for alice; a cloud that does not asks her for a factor, or denies her."""
-        plain = account(verified.username)
-        if decision.reason not in _NO_FACTOR or plain == verified.username:
+        others = plain_names(verified.username) - {verified.username}
+        if decision.reason not in _NO_FACTOR:
             return True
+        if len(others) > _MOST_READINGS:
+            return False
         try:
-            return isinstance(await self._cloud.preauth(request, plain), PreauthAllow | PreauthEnroll)
+            for plain in sorted(others):
+                if not isinstance(await self._cloud.preauth(request, plain), PreauthAllow | PreauthEnroll):
+                    return False
         except CloudFailure:
             return False  # it has answered: this is no outage
+        return True
 
     async def _ask(self, request: AuthRequest, call: Choice, pending: Pending, facts: Facts) -> Decision:
         """Raises CloudFailure."""

@@ -42,6 +42,10 @@ def canonical(name: str) -> str:
 # RFC 7542 §2.4 has `@corp.example`; many devices write a word. Nothing that a server could take a name out of.
 _ANONYMOUS = re.compile(r"(anon[a-z]*)?(@[a-z0-9.-]*)?")
 
+# Where RADIUS servers end a domain and begin a realm; FreeRADIUS calls them ntdomain, IPASS, suffix and realmpercent.
+_IN_FRONT = re.compile(r"[\\/]")
+_BEHIND = re.compile(r"[@%]")
+
 
 def is_anonymous(name: str) -> bool:
     """Whether a canonical name stands outside a tunnel so that nobody reads who is inside."""
@@ -63,7 +67,22 @@ def may_stand_for(outside: str, inside: str) -> bool:
 @lru_cache(maxsize=_COME_BACK)
 def account(name: str) -> str:
     """The part that all forms of a canonical name have in common: for counting, not for looking anybody up."""
-    return folded(_parts(name)[1] or name)
+    inside = _IN_FRONT.split(name)[-1]
+    return folded(_BEHIND.split(inside)[0] or name)
+
+
+def plain_names(name: str) -> frozenset[str]:
+    """What servers may take a canonical name for: its account, and the parts of that at a `!`.
+
+    FreeRADIUS's bangpath has the realm before it, ASA's group delimiter the group behind it.
+    """
+    whole = account(name)
+    return frozenset({whole, *filter(None, whole.split("!"))})
+
+
+def reads_two_ways(name: str) -> bool:
+    """`alice@x\\bob`: for one server alice, at a realm of that name, for another one bob, of that domain."""
+    return (at := _BEHIND.search(name)) is not None and _IN_FRONT.search(name, at.end()) is not None
 
 
 def folded(name: str) -> str:

@@ -109,6 +109,7 @@ class Daemon:
         self._closers.append(self._alarms.close)
         overview = ServiceOverview(self._service, world, self._alarms)
         world.metrics.radius_clients(overview.client_counts)
+        world.metrics.patiences(overview.patiences)
         if sockets.admin is not None:
             addresses.append(f"tcp {self._serve_admin(sockets.admin, world, overview)}")
         self._beat(world, make_watch(main.state_dir, overview, world, self._alarms, self._log))
@@ -143,7 +144,6 @@ class Daemon:
         for writer in writers:
             metrics.outlet(writer)
         patiences = Patiences(partial(_gives_up, log))
-        metrics.patiences(patiences.report)
         certificates = ServerCertificates()
         metrics.certificates(lambda: certificates.expiries().items())
         doors = DoorEvents(log)

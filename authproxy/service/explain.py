@@ -17,7 +17,7 @@ from authproxy.config.ways_in import bounds_of
 from authproxy.pipeline.policy import Policy
 from authproxy.service import ldap
 from authproxy.service.building.builder import build
-from authproxy.service.building.parts import Section
+from authproxy.service.building.parts import DirectoryPart, Section
 from authproxy.service.building.policies import section_policy
 from authproxy.service.checking import nobodys_world
 from authproxy.service.explain_door import limits_of, primary_only_rule, proven_rule, running_rules
@@ -74,10 +74,10 @@ async def explain(
 
 
 def _policy(section: Section) -> Policy:
-    match section.options:
-        case RadiusServer() as options:
-            return section_policy(options, section.primary)
-        case LdapServerAuto() as options:
-            return ldap.ldap_policy(options)
+    match section.options, section.primary:
+        case RadiusServer() as options, primary:
+            return section_policy(options, primary)
+        case LdapServerAuto() as options, DirectoryPart(_, directory):
+            return ldap.ldap_policy(options, directory)
         case _:
             raise TypeError(f"no policy for {type(section.options).__name__}")

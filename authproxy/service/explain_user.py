@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
-from authproxy.backends.directory.look import look_up
-from authproxy.config.model import LdapServerAuto
+from authproxy.backends.directory.identities import Identities
+from authproxy.backends.directory.look import Seen, look_up
+from authproxy.backends.directory.names import PlainName, read_name
+from authproxy.config.model import LdapServerAuto, ServerSection
+from authproxy.config.model.ldap_server import CloudUsername
 from authproxy.listeners.ldap.section import MOST_NAME
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
@@ -19,12 +22,20 @@ from authproxy.pipeline.ports import (
     Verified,
 )
 from authproxy.pipeline.request import AuthRequest
-from authproxy.pipeline.username import MAX_OCTETS, MalformedUsername, Username, read_username
+from authproxy.pipeline.username import (
+    MAX_OCTETS,
+    MalformedUsername,
+    Username,
+    account,
+    read_username,
+    reads_two_ways,
+)
 from authproxy.protocols.ldap.dn import Subtree
 from authproxy.secret import Secret
 from authproxy.service.building.parts import DirectoryPart, NoPart, RadiusPart, Section
 from authproxy.service.building.world import World
 from authproxy.service.explanation import Findings, Rule, Word
+from authproxy.service.outlook import Known
 
 TIMEOUT = 10.0  # seconds for each question
 
@@ -42,6 +53,12 @@ async def rules_of(
         return
     yield Rule("name", Word.NOTE, f"read as {username.canonical}")
     known.username = username.canonical
+    if not policy.asks_a_directory and reads_two_ways(username.canonical):
+        known.refused = "malformed"
+        yield Rule("name", Word.NO, "it is one user for some servers, and another one for others")
+        return
+    for rule in _of_ldap(section.options, typed, known):
+        yield rule
     match section.primary:
         case DirectoryPart():
             async for rule in _directory(section, section.primary, typed, world, findings):
@@ -64,9 +81,30 @@ async def rules_of(
         yield rule
     yield _factors(policy)
     if ask_cloud and not known.exempt:
-        yield await _cloud(section, findings, world)
+        yield await _cloud(section, policy, findings, world)
     elif not known.exempt:
         yield Rule("cloud", Word.NOTE, "not asked (--ask-cloud asks what it would answer; no push is sent)")
+
+
+def _of_ldap(options: ServerSection, typed: str, known: Known) -> Iterator[Rule]:
+    """What counts before it is known who binds."""
+    if not isinstance(options, LdapServerAuto):
+        return
+    if isinstance(read_name(typed), PlainName):
+        yield Rule(
+            "name",
+            Word.NOTE,
+            "applications bind by a DN, user@domain or DOMAIN\\user; such a name counts only if the directory says "
+            "(Who Am I) whom it took it for",
+        )
+    if options.exempt_primary_bind:
+        known.first_bind = True
+        yield Rule(
+            "first bind",
+            Word.YES,
+            "exempt_primary_bind: the first bind on a connection needs no entry, no group and no second "
+            "factor, whoever binds",
+        )
 
 
 # ---- the directory
@@ -101,12 +139,32 @@ async def _directory(
     known.username = seen.username
     at = f" at {seen.server}" if seen.server else ""
     yield Rule("entry", Word.YES, f"{seen.dn}{at}; its name is {seen.username}")
+    if isinstance(options, LdapServerAuto) and options.cloud_username is CloudUsername.TYPED:
+        yield await _as_typed(part, typed, seen, world, findings)
     group = part.primary.settings.security_group_dn
     if group is not None and seen.admitted is not None:
         yield Rule("security group", Word.YES if seen.admitted else Word.NO, group)
         # An application's own account needn't be in the group (Identities).
         if not seen.admitted and not any(seen.dn in Subtree(dn) for dn in ous):
             known.refused = "not_in_group"
+
+
+async def _as_typed(part: DirectoryPart, typed: str, seen: Seen, world: World, findings: Findings) -> Rule:
+    """The name that the cloud hears, if the directory has it spelled so."""
+    known, what = findings.known, "cloud username"
+    asked = Identities(part.primary, applications=(), groups=(), log=world.log, as_typed=True)
+    try:
+        verified = await asked.confirm(seen.dn, world.clock() + TIMEOUT, typed)
+    except PrimaryUnavailable as unavailable:
+        known.unknown = f"{part.primary.settings.name} can't be asked"
+        return Rule(what, Word.UNKNOWN, f"{known.unknown}: {unavailable}")
+    if isinstance(verified, Refused):
+        if verified.cause == "name_not_confirmed":
+            known.refused = verified.cause
+            return Rule(what, Word.NO, "typed, and the entry doesn't have the name exactly so, with a domain")
+        return Rule(what, Word.NOTE, f"typed: {known.username}")
+    known.username = verified.username
+    return Rule(what, Word.YES, f"typed: {known.username}")
 
 
 # ---- exemption, factors, cloud
@@ -132,12 +190,13 @@ def _exemption(section: Section, policy: Policy, findings: Findings, world: Worl
     elif known.unknown:
         return [Rule("exempt", Word.UNKNOWN, "not known without the entry")]
     rules = [Rule("exempt", Word.YES if known.exempt else Word.NO, why)]
-    if isinstance(options, LdapServerAuto) and options.exempt_primary_bind:
+    if isinstance(options, LdapServerAuto) and options.approval_memory and not known.exempt:
         rules.append(
             Rule(
-                "first bind",
+                "approval",
                 Word.NOTE,
-                "exempt_primary_bind: the first bind on a connection needs no second factor, whoever binds",
+                f"approval_memory: an approval counts again for {options.approval_memory:g} seconds, for the "
+                "same login from the same address",
             )
         )
     return rules
@@ -158,10 +217,20 @@ def _factors(policy: Policy) -> Rule:
     return Rule("factors", Word.NOTE, said)
 
 
-async def _cloud(section: Section, findings: Findings, world: World) -> Rule:
+# R33: then the plain name counts, too (SecondStep).
+_NO_FACTOR = PreauthAllow | PreauthEnroll
+
+
+async def _cloud(section: Section, policy: Policy, findings: Findings, world: World) -> Rule:
     known = findings.known
+    plain = account(known.username)
     try:
         answer = await section.cloud.cloud.preauth(request_of(section, findings, world), known.username)
+        if isinstance(answer, _NO_FACTOR) and not policy.confirms_names and plain != known.username:
+            under_it = await section.cloud.cloud.preauth(request_of(section, findings, world), plain)
+            if not isinstance(under_it, _NO_FACTOR):
+                known.cloud = "deny"
+                return Rule("cloud", Word.NO, f"wants no factor of this form of the name, but of {plain}")
     except CloudFailure as failure:
         return Rule("cloud", Word.UNKNOWN, f"{failure.failure.value}: {failure.detail}")
     match answer:

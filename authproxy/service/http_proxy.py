@@ -97,7 +97,7 @@ class HttpProxyPort:
         self.listener = HttpProxyListener(
             plan.rules, plan.dial, reactor=reactor, log=log, refusals=metrics, descriptors=descriptors
         )
-        metrics.http_proxy_tunnels(self.address, lambda: self.listener.tunnels)
+        self._uncounted = metrics.http_proxy_tunnels(self.address, lambda: self.listener.tunnels)
         self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener)
         sock.close()  # the reactor has its own of it
 
@@ -116,3 +116,4 @@ class HttpProxyPort:
     def close(self) -> None:
         self._port.stopListening()
         self.listener.close()
+        self._uncounted()

@@ -24,7 +24,7 @@ def read_signers(path: Path, log: Log) -> Signers:
         return Signers({_VERSION: content["clients"]}[content["version"]])
     except FileNotFoundError:
         return Signers()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         # It is a report, and opens nothing: the latches are elsewhere.
         log.warn(
             "state.report_unreadable",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from authproxy.backends.directory.admission import DirectoryAdmission
 from authproxy.backends.directory.directory import Directory
 from authproxy.backends.directory.identities import Identities
 from authproxy.backends.directory.upstream import Upstreams
@@ -41,7 +42,7 @@ class LdapPlan:
     tls_at_once: bool
 
 
-def ldap_policy(options: LdapServerAuto) -> Policy:
+def ldap_policy(options: LdapServerAuto, directory: Directory) -> Policy:
     return Policy(
         fail_mode=options.failmode,
         slow_cloud=options.slow_cloud,
@@ -49,6 +50,7 @@ def ldap_policy(options: LdapServerAuto) -> Policy:
         factors=options.factors,
         exempts=_exemption(options),
         as_typed=options.cloud_username is CloudUsername.TYPED,
+        admission=DirectoryAdmission(directory, [Subtree(dn) for dn in options.exempt_ous]),
     )
 
 
@@ -145,7 +147,7 @@ class LdapPort:
             disconnects=metrics,
             descriptors=descriptors,
         )
-        metrics.ldap_connections(self.address, lambda: self.listener.connections)
+        self._uncounted = metrics.ldap_connections(self.address, lambda: self.listener.connections)
         prepare(sock)
         self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener)
         sock.close()  # the reactor has its own of it
@@ -165,6 +167,7 @@ class LdapPort:
     def close(self) -> None:
         self._port.stopListening()
         self.listener.close()
+        self._uncounted()
 
 
 def plans(sections: Sequence[tuple[LdapServerAuto, LdapSection]]) -> dict[Endpoint, LdapPlan]:

@@ -41,6 +41,7 @@ class Known:
     refused: str = ""
     unknown: str = ""
     exempt: bool = False
+    first_bind: bool = False  # needs neither an entry, nor a group, nor a factor
     no_primary: bool = False
     cloud: str = ""
     shut: str = ""
@@ -68,6 +69,24 @@ _REFUSALS = {"malformed": Reason.MALFORMED, "not_in_group": Reason.NOT_IN_GROUP}
 
 def now(known: Known) -> Outlook:
     """While the cloud can be reached."""
+    return _by_first_bind(known, _now(known))
+
+
+def in_an_outage(known: Known) -> Outlook:
+    """While the cloud can't be reached, before it has asked for a factor (the contract, section 8)."""
+    return _by_first_bind(known, _in_an_outage(known))
+
+
+def _by_first_bind(known: Known, otherwise: Outlook) -> Outlook:
+    """As listeners/ldap/binding.py has it: nobody looks up who it was."""
+    if not known.first_bind or known.refused == "malformed":
+        return otherwise
+    alone = "let in with the right password alone by the first bind on a connection (exempt_primary_bind)"
+    later = f"; later binds there: {otherwise.text}" if otherwise.reason != Reason.EXEMPT.value else ""
+    return Outlook(Outcome.ACCEPT, Reason.EXEMPT.value, alone + later)
+
+
+def _now(known: Known) -> Outlook:
     if (sure := _without_the_cloud(known)) is not None:
         return sure
     if known.cloud in _CLOUD_WORDS:
@@ -81,8 +100,7 @@ def now(known: Known) -> Outlook:
     )
 
 
-def in_an_outage(known: Known) -> Outlook:
-    """While the cloud can't be reached, before it has asked for a factor (the contract, section 8)."""
+def _in_an_outage(known: Known) -> Outlook:
     if (sure := _without_the_cloud(known)) is not None:
         return sure
     mode = known.policy.fail_mode

@@ -30,6 +30,7 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.service.building.parts import DirectoryPart, NoPart, RadiusPart, Section
 from authproxy.service.building.plans import radius_clients
 from authproxy.service.building.world import World
+from authproxy.service.radsec import radsec_client_keys
 from authproxy.service.running import Service
 
 _HOSTS = {
@@ -110,7 +111,12 @@ class ServiceOverview:
         )
 
     def patiences(self) -> Iterable[ClientPatience]:
-        return self._world.patiences.report()
+        """Of those that are configured: others may have asked a minute ago."""
+        sections = [section.options for section in self._service.built.sections.values()]
+        radius = [options for options in sections if isinstance(options, RadiusServer)]
+        known = {client.key for options in radius for client in radius_clients(options)}
+        known |= {key for options in radius for key in radsec_client_keys(options)}
+        return [each for each in self._world.patiences.report() if each.client in known]
 
     def troubles(self) -> Iterator[str]:
         for writer in self._world.writers:

@@ -57,13 +57,21 @@ def _known(behind: Behind) -> Iterator[Known[Served]]:
     for client in options.radsec_clients:
         served = Client(
             name=client.name,
-            key=f"{options.name}/{client.name}/tls",
+            key=_key(options, client),
             networks=client.ip,
             secret=SECRET,
             require_message_authenticator=RequireMessageAuthenticator.NO,
             over_tls=True,
         )
         yield Known(client.ip, _names(client), Served(served, behind.section, behind.accounting))
+
+
+def _key(options: RadiusServer, client: RadSecClient) -> str:
+    return f"{options.name}/{client.name}/tls"
+
+
+def radsec_client_keys(options: RadiusServer) -> Iterator[str]:
+    return (_key(options, client) for client in options.radsec_clients)
 
 
 def _names(client: RadSecClient) -> CertificateNames:
@@ -104,7 +112,7 @@ class RadSecPort:
             patiences=patiences,
         )
         self.listener = RadSecListener(plan, packets, reactor=reactor, log=log, disconnects=metrics)
-        metrics.radsec_connections(self.address, lambda: self.listener.connections)
+        self._uncounted = metrics.radsec_connections(self.address, lambda: self.listener.connections)
         self._port = reactor.adoptStreamPort(sock.fileno(), sock.family, self.listener.over_tls)
         sock.close()  # the reactor has its own of it
 
@@ -124,3 +132,4 @@ class RadSecPort:
     def close(self) -> None:
         self._port.stopListening()
         self.listener.close()
+        self._uncounted()

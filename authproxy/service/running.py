@@ -31,6 +31,7 @@ from authproxy.service.ports import (
     radsec_endpoints,
 )
 from authproxy.service.radsec import RadSecPort
+from authproxy.service.vanished import forget_vanished
 
 
 @dataclass(slots=True, eq=False)
@@ -258,6 +259,7 @@ class Service:
         """Once no login began with them is waiting; looked at now and then."""
         for built in [built for built in self._retiring if not built.pending]:
             self._retiring.remove(built)
+            forget_vanished(self._world, built, (*self._retiring, self._built))
             # Others of them may still use what this one had from them.
             Deferred.fromCoroutine(built.close(keep=(*self._retiring, self._built))).addErrback(
                 self._not_closed

@@ -23,7 +23,8 @@ def test_names_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"version":2,"names":[]}', b'{"version":1,"names":[1]}']
+    "content",
+    [b"", b"{", b"[]", b'{"version":2,"names":[]}', b'{"version":1,"names":[1]}', b"[" * 100_000],
 )
 def test_a_damaged_file_stops_the_start(tmp_path: Path, content: bytes) -> None:
     """Reading it as empty would forget who has to send a Message-Authenticator."""

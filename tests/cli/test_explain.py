@@ -47,6 +47,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         made.add_section("known", failmode="safe", fail_open_seen_within_days=7)
         made.add_section("codes", kind="radius_server_duo_only")
         add_apps(made, exempt_groups=[f"cn=vpn,{GROUPS}"], exempt_ous=[SERVICE])
+        add_apps(made, "first", tls=False, exempt_primary_bind=True, approval_memory=30)
+        add_apps(made, "typed", tls=False, cloud_username="typed")
         made.use_real_directory(
             {user: openldap.password_of(user) for user in openldap.USERS},
             host="127.0.0.1",
@@ -97,6 +99,14 @@ def authproxy(world: World, *words: str) -> tuple[int, str]:
         (f"uid=alice,{PEOPLE}", "apps", "exempt", "exempt"),
         (f"uid=carol,{PEOPLE}", "apps", "both_factors", "fail_closed"),
         (SERVICE, "apps", "exempt", "exempt"),
+        # Whoever binds first is let in, in the group or not, known or not.
+        (f"uid=alice,{PEOPLE}", "first", "exempt", "exempt"),
+        (f"uid=locked,{PEOPLE}", "first", "exempt", "exempt"),
+        (f"uid=nobody,{PEOPLE}", "first", "exempt", "exempt"),
+        ("al\u202eice", "first", "malformed", "malformed"),
+        (f"uid=carol,{PEOPLE}", "typed", "both_factors", "fail_closed"),
+        # Plain names are no proof of how the entry is spelled.
+        ("carol", "typed", "primary_rejected", "primary_rejected"),
     ],
 )
 def test_now_and_in_an_outage(
@@ -141,6 +151,42 @@ def test_the_rules_of_one_user(world: World) -> None:
 
 
 @system
+@pytest.mark.parametrize(
+    ("user", "later"),
+    [
+        ("alice", "the right password, then the second factor (auto); unless the cloud says otherwise"),
+        ("locked", "refused: not_in_group"),
+    ],
+)
+def test_an_ldap_application_s_first_bind(world: World, user: str, later: str) -> None:
+    """`exempt_primary_bind` opens whatever the other rules say, and so stands in the outcome, not in a note."""
+    code, said = authproxy(world, "--user", f"uid={user},{PEOPLE}", "--section", "first")
+    assert code == 0
+    first = "let in with the right password alone by the first bind on a connection (exempt_primary_bind)"
+    assert f"now:           {first}; later binds there: {later}  [exempt]" in said, said
+    assert f"in an outage:  {first}; later binds there: " in said, said
+    assert ("approval_memory" in said) is (user == "alice")
+
+
+@system
+def test_a_plain_name_in_an_ldap_section(world: World) -> None:
+    for user, told in (("alice", True), (f"uid=alice,{PEOPLE}", False)):
+        code, said = authproxy(world, "--user", user, "--section", "first")
+        assert code == 0
+        assert ("(Who Am I)" in said) is told
+
+
+@pytest.mark.parametrize(("typed", "refused"), [("alice@x/bob", True), ("corp/alice", False)])
+def test_a_name_of_two(
+    world: World, on_reactor: Callable[..., Any], reactor_thread: Any, typed: str, refused: bool
+) -> None:
+    loaded = load(world.home / "authproxy.yaml")
+    name = next(key for key, one in loaded.config.all(ServerSection).items() if one.name == "codes")
+    told = on_reactor(explain, loaded, name, typed, reactor_thread)
+    assert told.now.reason == ("malformed" if refused else "duo_only")
+
+
+@system
 def test_the_cloud_is_asked_when_that_is_wanted(
     world: World, on_reactor: Callable[..., Any], reactor_thread: Any
 ) -> None:
@@ -152,6 +198,21 @@ def test_the_cloud_is_asked_when_that_is_wanted(
         told = on_reactor(explain, loaded, "radius_server_auto2", user, reactor_thread, ask_cloud=True)
         assert (told.now.reason, told.outage.reason) == (expected, "fail_closed")
     assert {request.endpoint for request in world.journal.all(CloudRequest)[before:]} == {"preauth"}
+
+
+@system
+def test_the_cloud_is_asked_about_the_plain_name_too(
+    world: World, on_reactor: Callable[..., Any], reactor_thread: Any
+) -> None:
+    """R33: as in a login without a directory's word on the name."""
+    loaded = load(world.home / "authproxy.yaml")
+    name = next(key for key, one in loaded.config.all(ServerSection).items() if one.name == "codes")
+    world.cloud.users["corp/zoe"] = world.cloud.users["corp/yan"] = User(preauth="allow")
+    world.cloud.users["yan"] = User(preauth="allow")
+    world.cloud.users["zoe"] = User(preauth="auth")
+    for user, expected in (("corp/zoe", "cloud_deny"), ("corp/yan", "cloud_allow")):
+        told = on_reactor(explain, loaded, name, user, reactor_thread, ask_cloud=True)
+        assert told.now.reason == expected, told
 
 
 @system

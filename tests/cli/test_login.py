@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from authproxy.cli import login, main, radius_client
+from authproxy.cli import main, radius_client
 from tests.cli.radius_server import Asked, FakeServer, radius_server
 from tests.config.files import DIRECTORY, SKEY, written
 
@@ -93,6 +93,20 @@ def test_challenges_are_answered(tmp_path: Path, typed: Any, capsys: pytest.Capt
     assert [asked.state for asked in server.asked] == [None, b"S1", b"S2"]
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    path = written(tmp_path, DIRECTORY + section(1812))
+    assert main(["login", "-c", str(path), "--password-stdin", name]) == 2
+    assert "USER is empty" in capsys.readouterr().err
+
+
+def test_nothing_on_standard_input(tmp_path: Path, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    typed()
+    path = written(tmp_path, DIRECTORY + section(1812))
+    assert main(["login", "-c", str(path), "--password-stdin", "alice"]) == 2
+    assert "standard input is empty: its first line has to be the password" in capsys.readouterr().err
+
+
 def test_a_question_without_an_answer(tmp_path: Path, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     typed("right")
     with radius_server(lambda server, asked: [server.challenge(asked, "Which?", b"S1")]) as server:
@@ -114,7 +128,7 @@ def test_what_is_visible_on_a_terminal(tmp_path: Path, monkeypatch: pytest.Monke
             return [server.challenge(asked, "Which?", b"S1", (76, b"\0\0\0\1"))]
         return [server.accept(asked)]
 
-    monkeypatch.setattr(login.getpass, "getpass", hidden)
+    monkeypatch.setattr("getpass.getpass", hidden)
     monkeypatch.setattr(sys, "stdin", io.StringIO("push\n"))
     with radius_server(script) as server:
         path = written(tmp_path, DIRECTORY + section(server.address[1]))

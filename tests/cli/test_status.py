@@ -123,7 +123,14 @@ def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "octets", [b"HTTP/1.1 200 OK\r\n\r\n<html>", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n[]", b""]
+    "octets",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\n<html>",
+        b"SSH-2.0-x\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n[]",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000,
+        b"",
+    ],
 )
 def test_somebody_else_there(tmp_path: Path, capsys: pytest.CaptureFixture[str], octets: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

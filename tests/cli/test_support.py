@@ -191,6 +191,17 @@ radius_secret_1={found["client"]}
     assert not [name for name in bundle.files if name.startswith("log/")]
 
 
+def test_words_that_are_no_secret_stay(tmp_path: Path) -> None:
+    """An option of the existing product that isn't known here, and `fail_open: false` in each line of the audit."""
+    path = written(
+        tmp_path, "[main]\nlog_dir=.\nlog_sso_events=false\nsome_word=opensesame\n", "authproxy.cfg"
+    )
+    (tmp_path / "authevents.log").write_text('{"fail_open": false, "detail": "opensesame"}\n')
+    assert main(["support", "-c", str(path), "-o", str(tmp_path / "b.tar.gz")]) == 0
+    log = Bundle(tmp_path / "b.tar.gz").files["log/authevents.log"]
+    assert log == '{"fail_open": false, "detail": "(blotted out)"}\n'
+
+
 def test_with_the_proxy_running(tmp_path: Path, on_reactor: Callable[..., Any], reactor_thread: Any) -> None:
     served = Served(on_reactor, reactor_thread, Guard())
     server = (

@@ -71,6 +71,21 @@ def test_the_whole_of_it(tmp_path: Path) -> None:
     ]
 
 
+def test_what_works_differently_is_told_of_whom_it_concerns(tmp_path: Path) -> None:
+    """Once, with their names: the existing product tries a second time in these kinds only."""
+    kinds = ("challenge", "concat", "duo_only", "auto2")
+    more = "".join(
+        CFG_SERVER.replace("radius_server_auto", f"radius_server_{kind}") + f"port={port}\n"
+        for port, kind in enumerate(kinds, 1813)
+    )
+    off = CFG_SERVER.replace("server_auto", "server_auto3") + "port=1820\nallow_concat=false\n"
+    made = converted(tmp_path, CFG_WHOLE + more + off)
+    (tried,) = (line for line in made.differs if "a password is tried once" in line)
+    assert tried.startswith("radius_server_auto, radius_server_auto2: ")
+    (signed,) = (line for line in made.differs if "Message-Authenticator" in line)
+    assert signed.startswith("radius_server_auto, radius_server_challenge, radius_server_concat, ")
+
+
 PRINTABLE = st.text(
     st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"]), min_size=8, max_size=24
 )

@@ -98,5 +98,8 @@ def test_a_radius_client_is_no_directory(tmp_path: Path) -> None:
 def test_passwords_in_clear_are_warned_of(tmp_path: Path) -> None:
     assert any("require_tls: false" in text for text in warnings(tmp_path, WHOLE))
     assert not any("require_tls" in text for text in warnings(tmp_path, WHOLE + "  interface: 127.0.0.1\n"))
+    assert not any("require_tls" in text for text in warnings(tmp_path, WHOLE + certificate(tmp_path)))
+    inherited = "main:\n  interface: 127.0.0.1\n" + WHOLE
+    assert not any("require_tls" in text for text in warnings(tmp_path, inherited))
     clear = WHOLE.replace("  search_dn", "  transport: clear\n  search_dn")
     assert any("go to the directory unencrypted" in text for text in warnings(tmp_path, clear))

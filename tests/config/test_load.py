@@ -176,6 +176,7 @@ def test_an_unknown_failmode_starts_nothing(tmp_path: Path, value: str) -> None:
         ("api_host", "'0x7f000001'", "'0x7f000001' is neither a host's name nor an address"),
         ("api_host", "127.1", "put it in quotes: without them YAML takes it for a number"),
         ("api_host", '"127.1"', "'127.1' is neither a host's name nor an address"),
+        ("api_host", "a.test, b.test", "one host is expected here; where several can be, write [dc1, dc2]"),
         ("api_host", "a..b", "'a..b' is neither a host's name nor an address"),
         ("pw_codec", "utf-16", "'utf-16' is not a character encoding that passwords can have"),
         ("pw_codec", "utf-7", "'utf-7' is not a character encoding that passwords can have"),
@@ -252,6 +253,24 @@ def test_plain_takes_what_active_directory_takes_for_a_dn(tmp_path: Path) -> Non
     assert not problems(
         tmp_path, WHOLE.replace("username: svc", "username: svc@corp.example\n  auth_type: plain")
     )
+
+
+def test_main_s_client_beside_other_mistakes(tmp_path: Path) -> None:
+    """Nobody is told to name a client who has named one."""
+    text = f"main:\n  client: ad_client\n  log_dri: x\nduo_only_client: {{}}\n{WHOLE}"
+    assert problems(tmp_path, text) == [
+        "authproxy.yaml:3: main.log_dri: unknown option (did you mean log_dir?)"
+    ]
+
+
+def test_an_unknown_client_beside_other_mistakes(tmp_path: Path) -> None:
+    """All at once, though the section can't be made."""
+    found = problems(tmp_path, WHOLE + "  client: ad_clent\n  fail_mode: safe\n")
+    assert [problem.partition(": ")[2] for problem in found] == [
+        "radius_server_auto.client: there is no client section ad_clent (did you mean ad_client?)",
+        "radius_server_auto.fail_mode: unknown option (did you mean failmode?)",
+    ]
+    assert len(problems(tmp_path, WHOLE + "  client: ad_client\n  fail_mode: safe\n")) == 1
 
 
 @pytest.mark.parametrize(
@@ -553,6 +572,11 @@ def test_force_means_yes(tmp_path: Path) -> None:
             WHOLE + "  exempt_usernames: [bob]\n",
             ":12: radius_server_auto.exempt_usernames: no second factor for bob",
         ),
+        (
+            WHOLE + "  exempt_usernames: [bob, CORP\\eve]\n",
+            ":12: radius_server_auto.exempt_usernames[1]: CORP\\eve exempts nobody: ",
+        ),
+        (WHOLE + "  debug: true\n", ":12: radius_server_auto.debug: has no effect in a section: "),
         (WHOLE.replace("name: asa", "name: asa, omit_message_authenticator: true"), "replies can be forged"),
         ("main:\n  drain_timeout: 5\n" + WHOLE, "main.drain_timeout (5 s) is shorter"),
         ("main:\n  log_sso_events: true\n" + WHOLE, ":2: main.log_sso_events: has no effect"),

@@ -172,12 +172,26 @@ def test_deep_nesting_is_refused(tmp_path: Path, opening: str) -> None:
         ),
         ("main: 7\n", "authproxy.yaml:1: main: options are expected below it: a name, a colon, a value"),
         ("? [a]\n: b\n", "authproxy.yaml:1: a name is expected before the colon"),
-        ("a:\n\tb: c\n", "authproxy.yaml:2: not YAML: "),
     ],
 )
 def test_what_is_no_configuration(tmp_path: Path, text: str, expected: str) -> None:
     (problem,) = problems(tmp_path, text)
     assert problem.startswith(expected)
+
+
+@pytest.mark.usefixtures("parser")
+@pytest.mark.parametrize("text", ["main:\n\tlog_dir: c\n", "main:\n  log_dir: c\n\tadmin: d\n"])
+def test_tabs(tmp_path: Path, text: str) -> None:
+    (problem,) = problems(tmp_path, text)
+    assert problem.endswith(": not YAML: this line is indented with a tab; use spaces")
+
+
+@pytest.mark.usefixtures("parser")
+@pytest.mark.parametrize("text", ["[main]\nlog_dir=x\n", "; old\n\n# too\n[radius_server_auto2]\n", "[main]"])
+def test_a_cfg_that_is_called_yaml(tmp_path: Path, text: str) -> None:
+    (problem,) = problems(tmp_path, text)
+    line = text.count("\n", 0, text.index("[")) + 1
+    assert problem.startswith(f"authproxy.yaml:{line}: this is the syntax of a .cfg: ")
 
 
 @pytest.mark.usefixtures("parser")

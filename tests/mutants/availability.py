@@ -323,8 +323,8 @@ MUTATIONS = (
         ("A10",),
         "another accent is another user to guess at",
         "pipeline/username.py",
-        "return folded(_parts(name)[1] or name)",
-        "return _parts(name)[1] or name",
+        "return folded(_BEHIND.split(inside)[0] or name)",
+        "return _BEHIND.split(inside)[0] or name",
         ("backends/radius/test_primary.py::test_nor_do_accents_and_wide_letters_make_it_another",),
     ),
     Mutation(

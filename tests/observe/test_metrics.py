@@ -106,3 +106,38 @@ def test_a_table_that_cannot_be_read_is_no_error(tmp_path: Path) -> None:
     assert len(sockets) == 1
     (tmp_path / "udp").write_text("header\nshort row\n")
     assert read_drops(sockets, (tmp_path / "udp", tmp_path / "none")) == {}
+
+
+def test_what_a_reload_has_removed() -> None:
+    """Gauges go; what was counted has happened."""
+    metrics = Metrics()
+    for section, host in (("vpn", "api.example"), ("old", "old.example")):
+        metrics.section(section).decided("accept", "both_factors")
+        metrics.pending(section, lambda: 0)
+        metrics.door(section, lambda: False, lambda: False)
+        metrics.breaker(host, lambda: False)
+        metrics.pace(host, lambda: False, lambda: 0.1)
+    before = values(metrics)
+    metrics.section_gone("old")
+    metrics.cloud_gone("old.example")
+    assert before.keys() - values(metrics).keys() == {
+        "authproxy_pending_logins{section=old}",
+        "authproxy_door_open{section=old}",
+        "authproxy_primary_only{section=old}",
+        "authproxy_breaker_open{api_host=old.example}",
+        "authproxy_cloud_slow{api_host=old.example}",
+        "authproxy_cloud_latency_seconds{api_host=old.example}",
+    }
+    metrics.section_gone("never there")
+
+
+def test_a_port_that_is_closed() -> None:
+    """Unless another has its address by then: it was removed, and put back while somebody was still connected."""
+    metrics = Metrics()
+    series = "authproxy_ldap_connections{address=127.0.0.1:636}"
+    first = metrics.ldap_connections("127.0.0.1:636", lambda: 1)
+    second = metrics.ldap_connections("127.0.0.1:636", lambda: 2)
+    first()
+    assert values(metrics)[series] == 2
+    second()
+    assert series not in values(metrics)

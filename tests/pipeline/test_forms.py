@@ -26,7 +26,7 @@ from authproxy.pipeline.username import read_username
 
 from .fakes import PHONE, Cloud, Directory, Door, Record, challenges, request, run
 
-FORMS = ["CORP\\alice", "alice@corp.example", "corp\\alice@corp.example"]
+FORMS = ["CORP\\alice", "alice@corp.example", "corp\\alice@corp.example", "corp/alice", "alice%corp.example"]
 RADIUS = Policy(FailMode.SAFE, radius_primary=True)
 NOBODY = Policy(FailMode.SAFE, no_primary=True)
 LDAP_AS_TYPED = Policy(FailMode.SAFE, as_typed=True)
@@ -117,3 +117,26 @@ def test_a_cloud_that_knows_its_users_by_that_form(strangers: Preauth) -> None:
 def test_a_challenge_is_put_to_nobody_under_another_form() -> None:
     policy = Policy(FailMode.SAFE, Mode.CHALLENGE, radius_primary=True)
     assert log_in(policy, Literal(strangers=ENROLL), FORMS[0]) == Reject(Reason.ENROLL_REQUIRED)
+
+
+@pytest.mark.parametrize("policy", [RADIUS, NOBODY])
+@pytest.mark.parametrize("typed", ["alice@x\\bob", "alice@x/bob", "alice%x\\bob"])
+def test_a_name_that_is_alice_s_for_one_server_and_bob_s_for_another(policy: Policy, typed: str) -> None:
+    """Under the wrong one of the two, neither limits nor the cloud would know whose login it is."""
+    record, cloud = Record(), Cloud(PreauthAllow())
+    assert log_in(policy, cloud, typed, record) == Reject(Reason.MALFORMED)
+    assert record.decisions[-1][1].cause == "name_ambiguous"
+    assert (record.primary, cloud.preauths) == ([], [])
+    assert log_in(Policy(FailMode.SAFE), cloud, typed) == Accept(Reason.CLOUD_ALLOW)  # a directory knows
+
+
+@pytest.mark.parametrize("typed", ["corp!alice", "alice!group", "x/corp!alice@y", "alice!a!b!c!d!e"])
+def test_a_realm_or_a_group_at_a_mark(typed: str) -> None:
+    """Which of the two it is the server knows; whoever wants to get round a factor could choose."""
+    assert log_in(RADIUS, Literal(), typed) == Reject(Reason.CLOUD_DENY)
+
+
+def test_a_name_with_a_mark_that_means_nobody_else() -> None:
+    cloud = Literal(known={})
+    assert log_in(RADIUS, cloud, "corp!zoe") == Accept(Reason.CLOUD_ALLOW)
+    assert cloud.preauths == ["corp!zoe", "corp", "zoe"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from authproxy.pipeline.authenticate import Pipeline
+from authproxy.pipeline.challenge import Challenges
 from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import (
+    Admission,
     CloudFailure,
     FactorAllow,
     FactorCall,
@@ -20,6 +22,7 @@ from authproxy.pipeline.ports import (
     Preauth,
     PreauthAllow,
     PrimaryChallenge,
+    PrimaryUnavailable,
     Refused,
     Verified,
 )
@@ -28,7 +31,7 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.second_step import SecondStep
 from authproxy.secret import Secret
 
-from .fakes import Cloud, Directory, Door, Record, challenges, request, run
+from .fakes import Cloud, Directory, Door, Record, Seal, WallClock, challenges, request, run
 
 SAFE, SECURE = Policy(FailMode.SAFE, mark="restricted"), Policy(FailMode.SECURE)
 EXEMPT = replace(SECURE, exempt=frozenset({"alice"}))
@@ -78,7 +81,9 @@ class LateDoor(Door):
 class Desk:
     """A section's pipeline, and what its configuration becomes while a login is in it."""
 
-    def __init__(self, policy: Policy, *, slow: bool = False) -> None:
+    def __init__(
+        self, policy: Policy, *, slow: bool = False, open_challenges: Challenges | None = None
+    ) -> None:
         self.directory, self.cloud, self.door = LateDirectory(), LateCloud(), LateDoor()
         self.record = Record()
         self.present = Present(policy, self.door)
@@ -86,7 +91,7 @@ class Desk:
             policy,
             self.cloud,
             self.door,
-            challenges(),
+            challenges() if open_challenges is None else open_challenges,
             lambda: 0.0,
             is_slow=lambda: slow,
             present=self.present,
@@ -245,6 +250,121 @@ def test_a_user_whom_the_cloud_lets_by() -> None:
     desk.cloud.preauth_answer = PreauthAllow()
     desk.cloud.meanwhile = desk.reload(SECURE)
     assert desk.login() == Accept(Reason.CLOUD_ALLOW)
+
+
+# ---- who may log in at all
+
+
+@dataclass(eq=False)
+class Rules:
+    """Of a primary; asked by `then` about whom it let in."""
+
+    admits: bool = True
+    reachable: bool = True
+    asked: list[tuple[Admission | None, str, str]] = field(default_factory=list)
+    meanwhile: Meanwhile = lambda: None
+
+    async def still(self, earlier: Admission | None, username: str, dn: str, deadline: float) -> bool:
+        self.asked.append((earlier, username, dn))
+        self.meanwhile()
+        if not self.reachable:
+            raise PrimaryUnavailable("no host")
+        return self.admits
+
+
+@pytest.mark.parametrize("reason", [Reason.BOTH_FACTORS, Reason.CLOUD_ALLOW, Reason.EXEMPT, Reason.FAIL_OPEN])
+@pytest.mark.parametrize("admits", [True, False])
+def test_a_primary_that_has_changed(reason: Reason, admits: bool) -> None:
+    """F3: nobody passes whom it would not let in by now, whatever they have shown since."""
+    before, now = Rules(), Rules(admits)
+    policy = replace(EXEMPT if reason is Reason.EXEMPT else SAFE, admission=before)
+    desk = Desk(policy)
+    reload = desk.reload(replace(policy, admission=now))
+    match reason:
+        case Reason.BOTH_FACTORS:
+            desk.cloud.at_the_phone = reload
+        case Reason.CLOUD_ALLOW:
+            desk.cloud.preauth_answer = PreauthAllow()
+            desk.cloud.meanwhile = reload
+        case Reason.EXEMPT:
+            desk.directory.meanwhile = reload
+        case _:
+            desk.cloud.preauth_answer = DOWN
+            desk.door.meanwhile = reload
+    decision = desk.login()
+    assert (isinstance(decision, Accept) and decision.reason is reason) if admits else closed(decision)
+    assert now.asked == [(before, "alice", "uid=alice")]
+    assert admits or desk.why() == "reloaded"
+
+
+def test_a_primary_that_has_not_changed_is_not_asked_twice() -> None:
+    rules = Rules(admits=False)
+    desk = Desk(replace(SECURE, admission=rules))
+    desk.cloud.at_the_phone = desk.reload(replace(SAFE, admission=rules))
+    assert desk.login() == Accept(Reason.BOTH_FACTORS)
+    assert rules.asked == []
+
+
+def test_a_challenge_from_before_another_primary() -> None:
+    """Its answer comes to the pipeline of now, which has verified nobody's password."""
+    before, now = Rules(), Rules(admits=False)
+    seal, policy = Seal(), replace(SECURE, mode=Mode.CHALLENGE)
+    open_challenges = challenges(seal)
+    desk = Desk(replace(policy, admission=before), open_challenges=open_challenges)
+    for admission, answer in ((before, Accept(Reason.BOTH_FACTORS)), (now, None)):
+        asked = desk.login(can_challenge=True)
+        assert isinstance(asked, Challenge)
+        later = Desk(replace(policy, admission=admission), open_challenges=open_challenges)
+        decision = later.login(b"1", state=asked.state)
+        assert decision == answer if answer else closed(decision)
+    assert now.asked == [(before, "alice", "uid=alice")]
+
+
+def test_a_challenge_from_before_a_restart() -> None:
+    """What the seal says of the password was true by the rules of then."""
+    seal, wall_clock = Seal(), WallClock()
+    policy = replace(SECURE, mode=Mode.CHALLENGE)
+    for now in (Rules(), Rules(admits=False)):
+        asked = Desk(policy, open_challenges=challenges(seal, wall_clock)).login(can_challenge=True)
+        assert isinstance(asked, Challenge)
+        later = Desk(replace(policy, admission=now), open_challenges=challenges(seal, wall_clock))
+        decision = later.login(b"1", state=asked.state)
+        assert isinstance(decision, Accept) is now.admits
+        assert now.asked == [(None, "alice", "")]
+
+
+def test_a_primary_that_does_not_answer_any_more() -> None:
+    desk = Desk(replace(SAFE, admission=Rules()))
+    desk.cloud.at_the_phone = desk.reload(replace(SAFE, admission=Rules(reachable=False)))
+    assert desk.login() == Reject(Reason.PRIMARY_UNAVAILABLE)
+
+
+def test_a_primary_that_changes_again_while_it_is_asked() -> None:
+    desk = Desk(replace(SECURE, admission=Rules()))
+    now = replace(SECURE, admission=Rules())
+    then = Rules(meanwhile=desk.reload(replace(SECURE, admission=Rules(admits=False))))
+    desk.cloud.at_the_phone = desk.reload(replace(now, admission=then))
+    assert closed(desk.login())
+
+
+@pytest.mark.parametrize("reason", [Reason.EXEMPT, Reason.FAIL_OPEN, Reason.BOTH_FACTORS])
+def test_a_reload_while_the_primary_is_asked_once_more(reason: Reason) -> None:
+    """Whatever opened for who waits, of what is open now nobody has asked."""
+    policy = replace(EXEMPT if reason is Reason.EXEMPT else SAFE, admission=Rules())
+    desk = Desk(policy)
+    last = Rules()
+    between = Rules(meanwhile=desk.reload(replace(SECURE, admission=last)))
+    reload = desk.reload(replace(policy, admission=between))
+    if reason is Reason.FAIL_OPEN:
+        desk.cloud.preauth_answer = DOWN
+        desk.door.meanwhile = reload
+    elif reason is Reason.EXEMPT:
+        desk.directory.meanwhile = reload
+    else:
+        desk.cloud.at_the_phone = reload
+    decision = desk.login()
+    assert last.asked
+    assert decision == Accept(reason) if reason is Reason.BOTH_FACTORS else closed(decision)
 
 
 # ---- a factor alone

@@ -261,7 +261,15 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # ---- names that nobody has confirmed
 
-FORMS = ["alice", "corp\\alice", "alice@corp.example", "\u00e1lice", "elsewhere\\alice"]
+FORMS = [
+    "alice",
+    "corp\\alice",
+    "alice@corp.example",
+    "\u00e1lice",
+    "elsewhere\\alice",
+    "corp/alice",
+    "alice%corp.example",
+]
 
 
 @pytest.mark.parametrize(("confirmed", "told"), [(False, 1), (True, len(FORMS))])

@@ -16,6 +16,7 @@ from authproxy.pipeline.username import (
     is_anonymous,
     may_stand_for,
     read_username,
+    reads_two_ways,
 )
 
 
@@ -129,6 +130,30 @@ def test_a_name_outside_that_is_anothers(outside: str, inside: str) -> None:
 def test_what_a_loose_directory_takes_a_name_for(name: str) -> None:
     assert folded(name) == "alice"
     assert account(canonical(f"CORP\\{name}@corp.example")) == "alice"
+
+
+@pytest.mark.parametrize(
+    ("name", "its_account"),
+    [
+        ("corp\\alice", "alice"),
+        ("corp/alice", "alice"),
+        ("alice@corp.example", "alice"),
+        ("alice%corp.example", "alice"),
+        ("forest/corp\\alice%x@y", "alice"),
+        ("host/pc1.corp.example", "pc1.corp.example"),
+        ("corp/", "corp/"),
+        ("@corp", "@corp"),
+        ("a!b", "a!b"),
+    ],
+)
+def test_what_the_forms_of_a_name_have_in_common(name: str, its_account: str) -> None:
+    assert account(name) == its_account
+    assert not reads_two_ways(name)
+
+
+@pytest.mark.parametrize("name", ["alice@x\\bob", "alice@x/bob", "alice%x/bob", "y/alice%x\\bob@z"])
+def test_a_name_of_two(name: str) -> None:
+    assert reads_two_ways(name)
 
 
 @given(st.text())

@@ -6,10 +6,12 @@ import gc
 import weakref
 from pathlib import Path
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 
 from authproxy.config.load import load_text
+from authproxy.config.problems import InvalidConfig
 from authproxy.service.building.builder import build
 from authproxy.service.checking import nobodys_world
 
@@ -56,3 +58,14 @@ def test_a_configuration_goes_with_the_reload() -> None:
     assert [pipeline() for pipeline in before] == [None] * 4
     assert built.sections["radius_server_auto"].cloud is cloud
     Deferred.fromCoroutine(built.close())
+
+
+def test_a_file_of_main_s_is_told_once(tmp_path: Path) -> None:
+    """Where it was written, not at each section that inherits it."""
+    empty = tmp_path / "ca.pem"
+    empty.touch()
+    text = f"main:\n  http_ca_certs_file: {empty}\n{CONFIG}"
+    with pytest.raises(InvalidConfig) as invalid:
+        build(load_text(text, Path("authproxy.yaml"), {}, touch=False), nobodys_world(MemoryReactorClock()))
+    (problem,) = invalid.value.problems
+    assert str(problem).startswith("authproxy.yaml:2: main.http_ca_certs_file: ")

@@ -49,3 +49,12 @@ def test_what_is_not_shown_again_is_forgotten() -> None:
     assert certificates.expiries() == {"dc2": 7.0, "admin": 6.0}
     certificates.configure({})
     assert certificates.expiries() == {"dc2": 7.0}
+
+
+def test_a_server_that_nobody_asks_any_more() -> None:
+    certificates = ServerCertificates(lambda: 0.0)
+    certificates.note("dc1", 5.0)
+    certificates.note("dc2", 6.0)
+    certificates.configure({"dc2": 7.0})
+    certificates.forget({"dc1", "dc3"})
+    assert certificates.expiries() == {"dc2": 7.0}

@@ -82,7 +82,8 @@ def test_a_full_disk(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"version": 9, "clients": {}}', '{"version": 1, "clients": [1]}']
+    "content",
+    ["", "[]", "{}", '{"version": 9, "clients": {}}', '{"version": 1, "clients": [1]}', "[" * 100_000],
 )
 def test_another_file(kept: Kept, content: str) -> None:
     kept.path.write_text(content)

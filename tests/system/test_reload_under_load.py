@@ -16,7 +16,7 @@ from tests.system.bench.journal import CloudRequest
 from tests.system.bench.loop import Fault
 from tests.system.bench.nas import Nas
 from tests.system.bench.oracles import Section
-from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_REJECT, Request, codes
+from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_CHALLENGE, ACCESS_REJECT, STATE, Request, codes
 from tests.system.bench.world import Login, World, wait_for
 
 pytestmark = pytest.mark.system
@@ -239,7 +239,8 @@ def test_who_comes_after_a_reload(
     elif directory_s:
         assert codes([nas.receive(again)]) == [ACCESS_REJECT]
     world.cloud.decide(alice.user, "allow")
-    assert codes([nas.receive(first)]) == [ACCESS_ACCEPT], "A13"
+    # A13, but F3: nobody whom the directory would keep out by now.
+    assert codes([nas.receive(first)]) == [ACCESS_REJECT if directory_s else ACCESS_ACCEPT]
     if section_s and not joins:
         wait_for(lambda: world.cloud.decide(alice.user, "allow"))
     if not directory_s:
@@ -247,6 +248,52 @@ def test_who_comes_after_a_reload(
         assert codes([reply]) == [ACCESS_ACCEPT]
         assert reply is not None
         assert reply.values(CLASS) == ([] if joins else [b"restricted"])
+
+
+NOT_HER = {"ldap_filter": "(!(sAMAccountName=alice))"}
+
+
+@pytest.mark.parametrize("kept_out", [True, False])
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_challenge_from_before_another_rule_of_the_directory(
+    world: Told, kept_out: bool, restarted: bool
+) -> None:
+    """F3: a challenge can be answered for minutes; whom the directory would keep out by now gets nowhere with it."""
+    world.add_section(kind="radius_server_challenge", failmode="secure")
+    alice = world.add_user("alice")
+    world.start()
+    nas = world.nas()
+    asked = nas.ask(alice.user, alice.password)
+    assert codes([asked]) == [ACCESS_CHALLENGE]
+    world.config["ad_client"] |= NOT_HER if kept_out else {"timeout": 7}
+    if restarted:
+        world.running.stop()
+        world.start()
+    else:
+        world.reload()
+    assert asked is not None
+    answer = nas.ask(alice.user, "1", (STATE, asked.values(STATE)[0]))
+    assert codes([answer]) == [ACCESS_REJECT if kept_out else ACCESS_ACCEPT]
+    if kept_out:
+        event = world.wait_audit(user=alice.user, decision="reject")[-1]
+        assert (event["reason"], event["why"]) == ("fail_closed", "reloaded")
+
+
+@pytest.mark.parametrize("kept_out", [True, False])
+def test_a_bind_that_waits_while_a_rule_of_the_directory_changes(world: Told, kept_out: bool) -> None:
+    """F3, L9: the application isn't bound as whom the directory would keep out by now."""
+    apps = world.add_ldap_section("apps")
+    alice = world.add_user("alice", answer=None)
+    dn = world.directory.accounts[-1].dn
+    world.start()
+    application = world.application(apps)
+    waiting = application.send(dn, alice.password)
+    wait_for(lambda: len(world.asked(alice.user)) == 1)
+    world.config["ad_client"] |= NOT_HER if kept_out else {"timeout": 7}
+    world.reload()
+    world.cloud.decide(alice.user, "allow")
+    assert application.receive(waiting) == (52 if kept_out else 0)
+    application.close()
 
 
 def test_an_approval_from_before_a_reload(world: Told) -> None:
@@ -317,3 +364,36 @@ def test_a_broken_file_under_load_changes_nothing(world: Told) -> None:
     for user in users:
         world.cloud.decide(user.user, "allow")
     assert codes(nas.receive(request) for request in requests) == [ACCESS_ACCEPT] * 10
+
+
+def test_nothing_is_measured_of_what_is_gone(world: Told) -> None:
+    """Gauges that an alert may stand on; they stay while somebody waits there, and counters for ever."""
+    world.add_section("vpn")
+    old_cloud = world.new_cloud("127.0.0.1")
+    old = world.add_section("old", cloud=old_cloud)
+    apps = world.add_ldap_section("apps")
+    alice = world.add_user("alice", answer=None)
+    world.start()
+    nas = world.nas(old)
+    request = nas.login(alice.user, alice.password)
+    nas.send(request)
+    wait_for(lambda: len(world.asked(alice.user)) == 1)
+    kept = [(key, value) for key, value in world.config.items() if key.startswith(("radius", "ldap"))]
+    gone = [key for key, value in kept if value["name"] in ("old", "apps")]
+    for key in gone:
+        del world.config[key]
+    world.reload()
+    assert world.running.metric("authproxy_pending_logins", section="old") == 1
+    old_cloud.decide(alice.user, "allow")
+    assert codes([nas.receive(request)]) == [ACCESS_ACCEPT]
+
+    def of_the_gone() -> list[str]:
+        named = ('"old"', '"apps"', '="127.0.0.1"', f":{apps.port}")
+        return [series for series in world.running.metrics() if any(name in series for name in named)]
+
+    wait_for(
+        lambda: (
+            not [series for series in of_the_gone() if "_total" not in series and "_seconds_" not in series]
+        )
+    )
+    assert any("authproxy_decisions_total" in series for series in of_the_gone())

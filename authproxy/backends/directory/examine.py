@@ -58,17 +58,16 @@ async def _doubts(
     connection: LdapConnection, root: Root, settings: DirectorySettings, deadline: float
 ) -> AsyncIterator[str]:
     attribute = settings.username_attribute
-    if not root.active_directory:
-        if attribute.lower() in _AD_NAMES:
-            yield f"username_attribute {attribute}: this isn't Active Directory; for OpenLDAP set it to uid"
-        if settings.auth_type is AuthType.NTLM2:
-            yield "auth_type ntlm2: this isn't Active Directory; set it to plain"
+    if not root.active_directory and settings.auth_type is AuthType.NTLM2:
+        yield "auth_type ntlm2: this isn't Active Directory; set it to plain"
     found = await connection.search(
         SearchRequest(settings.search_dn, Scope.SUBTREE, Present(attribute), NO_ATTRIBUTES, size_limit=1),
         deadline,
     )
     if not found.entries:
-        yield f"username_attribute {attribute}: no entry below search_dn has it"
+        foreign = not root.active_directory and attribute.lower() in _AD_NAMES
+        hint = "; this isn't Active Directory: for OpenLDAP set it to uid" if foreign else ""
+        yield f"username_attribute {attribute}: no entry below search_dn has it{hint}"
     if root.active_directory:
         locks_at = await _lockout_threshold(connection, settings, deadline)
         most = settings.lockout.most

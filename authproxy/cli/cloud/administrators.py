@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import sys
 from typing import Any
 from urllib.parse import quote
 
+from authproxy.cli.asking import NoTerminal, hidden
 from authproxy.cli.cloud.output import Failed, opened, show, tell
 from authproxy.embedded.cloud.store.administrators import LEAST_PASSWORD
 from authproxy.embedded.cloud.store.applications import NameTaken
@@ -54,8 +54,12 @@ def _password(options: argparse.Namespace) -> Secret:
     if options.password_stdin:
         typed = sys.stdin.readline().rstrip("\r\n")
     else:
-        typed = getpass.getpass(f"Password, {LEAST_PASSWORD} characters or more: ")
-        if getpass.getpass("Once more: ") != typed:
+        try:
+            typed = hidden(f"Password, {LEAST_PASSWORD} characters or more: ")
+            again = hidden("Once more: ")
+        except NoTerminal as none:
+            raise Failed(str(none)) from None
+        if again != typed:
             raise Failed("the two passwords that you typed are different")
     if not LEAST_PASSWORD <= len(typed) <= 1024:
         raise Failed(f"the password has to have {LEAST_PASSWORD} characters or more")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
@@ -210,16 +209,8 @@ class LdapServerAuto(ServerSection):
         for option in ("exempt_ous", "exempt_groups"):
             if listed := getattr(self, option):
                 yield Finding(option, f"no second factor for {' and '.join(listed)}")
-        if not self.require_tls and not _is_loopback(self.interface):
-            yield Finding(
-                "require_tls", "false: passwords cross the network unencrypted, unless each client uses TLS"
-            )
         if self.factors == (Factor.PASSCODE,):
             yield Finding(
                 "factors",
                 "LDAP can't ask for a passcode: users who type none behind the password can't log in",
             )
-
-
-def _is_loopback(interface: tuple[str, ...]) -> bool:
-    return bool(interface) and all(ip_address(address).is_loopback for address in interface)

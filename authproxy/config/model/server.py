@@ -214,6 +214,8 @@ class ServerSection(Outbound):
             for option in _LIMITS:
                 if getattr(self, option):
                     yield Finding(option, f"has no effect: failmode is {self.failmode}, which lets nobody in")
+        if self.debug:
+            yield Finding("debug", "has no effect in a section: all have one log; set debug of main")
         if self.login_patience <= self.api_timeout:
             yield Finding("login_patience", "not longer than api_timeout: no user has time to answer")
 

@@ -45,6 +45,8 @@ def _host(node: object, _: Reading) -> str:
     text = node.text if isinstance(node, Scalar) and is_address(node.text) else text_of(node, what="one host")
     if is_address(text):
         return text
+    if "," in text:
+        wrong("one host is expected here; where several can be, write [dc1, dc2], in a .cfg host and host_2")
     if "://" in text or "/" in text:
         wrong("a host's name or address is expected here, not a URL")
     if re.fullmatch(r"[^:]+:\d+", text):

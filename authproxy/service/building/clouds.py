@@ -31,7 +31,9 @@ def usable_cloud(draft: Draft, name: str, options: ServerSection) -> CloudPart |
             return before.cloud
         return _new_cloud(draft.world, made_of, settings)
     except UnusableTrust as unusable:
-        draft.problem(name, "api_ca_certs_file", str(unusable))
+        inherited = options.api_ca_certs_file == draft.config.main.http_ca_certs_file
+        where = ("main", "http_ca_certs_file") if inherited else (name, "api_ca_certs_file")
+        draft.problem(*where, str(unusable))
         return None
 
 

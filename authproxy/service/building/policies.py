@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from authproxy.backends.directory.admission import DirectoryAdmission
+from authproxy.backends.radius.admission import RadiusAdmission
 from authproxy.config.model import (
     Appending,
     Main,
@@ -19,10 +21,11 @@ from authproxy.listeners.radius.mark import SessionMark
 from authproxy.pipeline.credential import AppendMode
 from authproxy.pipeline.failure_limit import FailureRules
 from authproxy.pipeline.policy import Mode, Policy
+from authproxy.pipeline.ports import Admission
 from authproxy.pipeline.push_limit import PushRules
 from authproxy.pipeline.username import canonical
 from authproxy.protocols.radius.packet import CLASS, FILTER_ID, REPLY_MESSAGE, Attribute
-from authproxy.service.building.parts import NoPart, PrimaryPart, RadiusPart
+from authproxy.service.building.parts import DirectoryPart, NoPart, PrimaryPart, RadiusPart
 
 
 def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
@@ -34,6 +37,7 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
         radius_primary=isinstance(primary, RadiusPart),
         carries=isinstance(primary, RadiusPart) and primary.primary.returns,
         no_primary=isinstance(primary, NoPart),
+        admission=_admission(primary),
     )
     match options:
         case RadiusServerAuto() | RadiusServerEap():
@@ -51,6 +55,16 @@ def section_policy(options: RadiusServer, primary: PrimaryPart) -> Policy:
             return replace(policy, mode=Mode.FACTOR_ONLY)
         case _:
             raise TypeError(f"no policy for {type(options).__name__}")
+
+
+def _admission(primary: PrimaryPart) -> Admission | None:
+    match primary:
+        case DirectoryPart():
+            return DirectoryAdmission(primary.primary)
+        case RadiusPart():
+            return RadiusAdmission(frozenset(primary.primary.settings.hosts))
+        case NoPart():
+            return None
 
 
 def _session_mark(options: RadiusServer) -> SessionMark | None:

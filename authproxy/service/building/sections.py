@@ -134,7 +134,7 @@ class Sections:
         cloud: CloudPart,
         tls: ServerTls | None,
     ) -> Section:
-        policy = ldap.ldap_policy(options)
+        policy = ldap.ldap_policy(options, directory.primary)
         approvals = self._draft.world.approvals.of_section(options.approval_memory)
         counted = CountedNames(directory.primary, clock=self._draft.world.clock)
         binds = BindPrimary(directory.primary.guard, counted.of)
