@@ -21,7 +21,13 @@ from authproxy.backends.tls import ServerCertificates, UnusableTrust, client_tls
 from authproxy.observe.log import Log
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 15.0  # seconds before the next try
+_STEADY = 60.0  # seconds; a connection that has lasted that long is no part of an outage
+_BEGINNINGS = frozenset("+-:$*")  # of an answer's lines
 _MOST_OCTETS = 1 << 20  # of one answer; the largest that is asked for is some 4,096
+
+
+# A script, its keys, its values.
+Asked = tuple[str, Sequence[bytes], Sequence[bytes | int]]
 
 
 class Unreachable(Exception):
@@ -37,7 +43,8 @@ class _Connection(txredisapi.BaseRedisProtocol):  # type: ignore[misc]
         self._octets = 0
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:  # noqa: N802 - Twisted's name
-        self._octets += len(data)
+        if not unpause:  # else the library hands over once more what is left of the last octets
+            self._octets += len(data)
         if self._octets > _MOST_OCTETS:
             self._refuse("an answer of more than a megabyte")
             return
@@ -45,8 +52,15 @@ class _Connection(txredisapi.BaseRedisProtocol):  # type: ignore[misc]
             super().dataReceived(data, unpause)
         except Exception as garbage:  # noqa: BLE001 - the library parses what a stranger may have sent
             self._refuse(f"no answer of a Redis server ({type(garbage).__name__})")
+        if self.replyQueue.pending:
+            self._refuse("an answer that nothing was asked for")  # the next question would get it
         if not self.replyQueue.waiting:
             self._octets = 0
+
+    def lineReceived(self, line: str) -> None:  # noqa: N802 - the library's name
+        if line[:1] not in _BEGINNINGS:
+            raise ValueError("the library would skip it, and wait")
+        super().lineReceived(line)
 
     def connectionLost(self, why: Failure) -> None:  # noqa: N802 - Twisted's name
         if not self.why:
@@ -103,7 +117,9 @@ class Link:
         self._connection: _Connection | None = None
         self._timer: Any = None
         self._wait = _FIRST_WAIT
+        self._since = 0.0  # when it came up last
         self._closed = False
+        self.greeting: Asked | None = None  # what the store has to be able to do before it counts as up
         self.why = ""  # it is down
         self.changed: Callable[[], None] = lambda: None  # called whenever it has come up, or gone
 
@@ -141,15 +157,21 @@ class Link:
             connection.transport.abortConnection()
             raise Unreachable(why) from None
 
+    def refused(self, why: str) -> Unreachable:
+        """What the store answers makes no sense: it is none. Returns what to raise."""
+        connection = self._connection
+        if connection is not None:
+            self._lost(connection, why)
+            connection.transport.abortConnection()
+        return Unreachable(why)
+
     async def examine(self, script: str, keys: Sequence[bytes], values: Sequence[bytes | int]) -> float:
         """Connect once, and run this. Returns the answer's seconds. Raises Unreachable."""
         connection = await self._connect()
         try:
             began = self._reactor.seconds()
-            await connection.eval(script, list(keys), list(values))
+            await self._greet(connection, (script, keys, values))
             return float(self._reactor.seconds() - began)
-        except txredisapi.RedisError as error:
-            raise Unreachable(_said(connection, error)) from None
         finally:
             connection.transport.abortConnection()
 
@@ -162,13 +184,15 @@ class Link:
     async def _tried(self) -> None:
         try:
             connection = await self._connect()
+            if self.greeting is not None:
+                await self._greet(connection, self.greeting)
         except Unreachable as unreachable:
             self._down(str(unreachable))
             return
         if self._closed:
             connection.transport.abortConnection()
             return
-        self._connection, self._wait, self.why = connection, _FIRST_WAIT, ""
+        self._connection, self._since, self.why = connection, self._reactor.seconds(), ""
         connection.whenDisconnected().addCallback(lambda _: self._lost(connection, connection.why))
         self._log.info("shared_state.up", server=self.at)
         self.changed()
@@ -223,11 +247,23 @@ class Link:
             connection.transport.abortConnection()
             raise Unreachable(why) from None
 
+    async def _greet(self, connection: _Connection, asked: Asked) -> None:
+        """A replica, a full store, a user without rights: they connect, and do nothing. Raises Unreachable."""
+        script, keys, values = asked
+        try:
+            await connection.eval(script, list(keys), list(values))
+        except txredisapi.RedisError as error:
+            why = _said(connection, error)
+            connection.transport.abortConnection()
+            raise Unreachable(why) from None
+
     # ---- losing it
 
     def _lost(self, connection: _Connection, why: str) -> None:
         if self._connection is connection:
             self._connection = None
+            if self._reactor.seconds() - self._since >= _STEADY:
+                self._wait = _FIRST_WAIT
             self._down(why)
 
     def _down(self, why: str) -> None:

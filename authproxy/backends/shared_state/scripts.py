@@ -124,13 +124,18 @@ return {0, undecided}
 """
 )
 
-# KEYS: the user's attempts. ARGV: the token, the window, how it ended: 'right', 'wrong', or '' if it wasn't decided.
+# KEYS: the user's attempts. ARGV: the token, the window, how it ended: 'right', 'wrong', or '' if it wasn't decided;
+# milliseconds as above. A right one ends the count, but for the attempts that are still undecided.
 DECIDED = (
     _NOW
     + """
-if ARGV[3] == 'right' then return redis.call('DEL', KEYS[1]) end
 redis.call('ZREM', KEYS[1], 'u' .. ARGV[1])
-if ARGV[3] == 'wrong' then
+if ARGV[3] == 'right' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4])
+  for _, attempt in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '+inf')) do
+    if string.sub(attempt, 1, 1) == 'f' then redis.call('ZREM', KEYS[1], attempt) end
+  end
+elseif ARGV[3] == 'wrong' then
   redis.call('ZADD', KEYS[1], now, 'f' .. ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
