@@ -1,10 +1,12 @@
 """The connection to the store: made again when it breaks, and never waited for longer than one answer takes (A3, H5).
 
-txredisapi speaks the protocol; its connecting and reconnecting isn't used, as it knows no name that TLS has to prove.
+txredisapi speaks the protocol; its connecting and reconnecting isn't used, as it knows no name that TLS has to prove,
+nor its time-outs, which don't know whether an answer waits to be read.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +23,7 @@ from authproxy.backends.tls import ServerCertificates, UnusableTrust, client_tls
 from authproxy.observe.log import Log
 
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 15.0  # seconds before the next try
+_LATE = 0.02  # seconds for what has come already to be read
 _STEADY = 60.0  # seconds; a connection that has lasted that long is no part of an outage
 _BEGINNINGS = frozenset("+-:$*")  # of an answer's lines
 _MOST_OCTETS = 1 << 20  # of one answer; the largest that is asked for is some 4,096
@@ -35,21 +38,55 @@ class Unreachable(Exception):
 
 
 class _Connection(txredisapi.BaseRedisProtocol):  # type: ignore[misc]
-    """Bounded, and with the reason why it was lost."""
+    """Bounded in time and size, and with the reason why it was lost."""
 
-    def __init__(self, timeout: float) -> None:
-        super().__init__(charset=None, replyTimeout=timeout, convertNumbers=False)
+    def __init__(self, timeout: float, reactor: Any) -> None:
+        super().__init__(charset=None, convertNumbers=False)
+        self._timeout = timeout
+        self._reactor = reactor
         self.why = ""
-        self._octets = 0
+        self._octets = 0  # of the answers that are being read
+        self._read = 0  # how often something came
+        self._left = b""
+        self._asked: deque[float] = deque()  # when, of what isn't answered yet
+        self._timer: Any = None
+
+    def execute_command(self, *command: Any, **options: Any) -> Any:
+        self._asked.append(self._reactor.seconds())
+        if self._timer is None:
+            self._timer = self._reactor.callLater(self._timeout, self._look)
+        return super().execute_command(*command, **options)
+
+    def replyReceived(self, reply: Any) -> None:  # noqa: N802 - the library's name
+        if self._asked:
+            self._asked.popleft()
+        super().replyReceived(reply)
+
+    def _look(self, read: int = -1) -> None:
+        """`read`: as `_read`, when the answer was late already."""
+        self._timer = None
+        if not self._asked:
+            return
+        left = self._asked[0] + self._timeout - self._reactor.seconds()
+        if left > 0:
+            self._timer = self._reactor.callLater(left, self._look)
+        elif read == self._read or left <= -self._timeout:
+            self._refuse("no answer in time")
+        else:
+            # Where it is this node that is late, answers wait to be read. They are, for as long again at most.
+            self._timer = self._reactor.callLater(_LATE, self._look, self._read)
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:  # noqa: N802 - Twisted's name
-        if not unpause:  # else the library hands over once more what is left of the last octets
-            self._octets += len(data)
+        self._read += 1
+        self._octets += len(data)
         if self._octets > _MOST_OCTETS:
             self._refuse("an answer of more than a megabyte")
             return
         try:
-            super().dataReceived(data, unpause)
+            while data:
+                self._left = b""
+                super().dataReceived(data)
+                data = self._left
         except Exception as garbage:  # noqa: BLE001 - the library parses what a stranger may have sent
             self._refuse(f"no answer of a Redis server ({type(garbage).__name__})")
         if self.replyQueue.pending:
@@ -57,12 +94,20 @@ class _Connection(txredisapi.BaseRedisProtocol):  # type: ignore[misc]
         if not self.replyQueue.waiting:
             self._octets = 0
 
+    def setLineMode(self, extra: bytes = b"") -> None:  # noqa: N802 - the library's name
+        """The library would take a turn of the loop for each value, and a thousand answers half a second."""
+        self.line_mode = 1
+        self._left = extra
+
     def lineReceived(self, line: str) -> None:  # noqa: N802 - the library's name
         if line[:1] not in _BEGINNINGS:
             raise ValueError("the library would skip it, and wait")
         super().lineReceived(line)
 
     def connectionLost(self, why: Failure) -> None:  # noqa: N802 - Twisted's name
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self.why:
             lost = why.check(ConnectionDone, ConnectionLost)
             self.why = "the connection was closed" if lost else describe(why)
@@ -79,12 +124,13 @@ class _Attempt(ClientFactory):
     noisy = False
     isLazy = True  # noqa: N815 - the library's name
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, reactor: Any) -> None:
         self._timeout = timeout
+        self._reactor = reactor
         self.made: Deferred[_Connection] = Deferred()
 
     def buildProtocol(self, addr: Any) -> _Connection:  # noqa: N802 - Twisted's name
-        connection = _Connection(self._timeout)
+        connection = _Connection(self._timeout, self._reactor)
         connection.factory = self
         connection.whenConnected().chainDeferred(self.made)
         return connection
@@ -209,7 +255,7 @@ class Link:
         except (NameUnresolved, UnusableTrust) as unusable:
             raise Unreachable(str(unusable)) from None
         for address in addresses:
-            attempt = _Attempt(settings.timeout)
+            attempt = _Attempt(settings.timeout, self._reactor)
             factory: Any = attempt
             if tls is not None:
                 factory = TLSMemoryBIOFactory(tls, True, attempt, clock=self._reactor)
@@ -292,8 +338,6 @@ class Link:
 
 def _said(connection: _Connection, error: Exception) -> str:
     """What the server said, or why there is no answer."""
-    if isinstance(error, txredisapi.TimeoutError):
-        return "no answer in time"
     if isinstance(error, txredisapi.ConnectionError):
         return connection.why or "the connection was closed"
     return " ".join(str(error).split())[:200]
