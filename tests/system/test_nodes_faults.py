@@ -356,3 +356,60 @@ def test_a_store_with_another_certificate(world: World, redis: Redis) -> None:
     assert codes([world.nas().ask(alice.user, alice.password)]) == [ACCESS_ACCEPT]
     assert "shared_state.down" in world.wait_log("shared_state.down")
     assert "another.test" in world.log()
+
+
+def test_an_answer_at_both_at_once(world: World, redis: Redis) -> None:
+    """Whichever node has the answer to the challenge, the other one waits for what comes of it."""
+    world.add_section(kind="radius_server_challenge")
+    users = [world.add_user(f"user{number}", answer=None) for number in range(8)]
+    start(world)
+    nases = world.nas(), world.nas(address=THERE)
+    asked = []
+    for user in users:
+        reply = nases[0].ask(user.user, user.password)
+        assert reply is not None
+        for nas in nases if len(asked) % 4 else nases[::-1]:
+            request = nas.login(user.user, "1", state_of(reply.octets))
+            nas.send(request)
+            asked.append((nas, request))
+    for user in users:
+        wait_for_push(world, user.user)
+    time.sleep(2)
+    for user in users:
+        world.cloud.decide(user.user, "allow")
+    assert codes(nas.receive(request) for nas, request in asked) == [ACCESS_ACCEPT] * len(asked)
+    assert all(len(world.asked(user.user)) == 1 for user in users)
+
+
+def test_attempts_that_the_store_has_missed(world: World, tap: RedisTap) -> None:
+    """A10: that a password was right is told when the store is back; else the user would be held for it."""
+    world.add_section(failures_per_client=0)
+    world.config["ad_client"]["failures_per_user"] = 4
+    alice = world.add_user("alice")
+    node = world.start()
+    nas = world.nas()
+    lost = 0
+
+    def loses(name: str, command: list[bytes]) -> Fate | None:
+        return Fate.CUT if name == "DECIDED" and lost else None
+
+    tap.hook = loses
+    for _ in range(3):
+        wait_for(lambda: node.metric("authproxy_shared_state_up") == 1, 20)
+        lost = 1
+        assert codes([nas.ask(alice.user, alice.password)]) == [ACCESS_ACCEPT]
+        wait_for(lambda: node.metric("authproxy_shared_state_up") == 0)
+        lost = 0
+    wait_for(lambda: node.metric("authproxy_shared_state_up") == 1, 20)
+    counted = node_attempts(tap)
+    assert counted == 0, counted
+
+
+def node_attempts(tap: RedisTap) -> int:
+    """How many attempts count against anybody."""
+    count = """
+local all = 0
+for _, key in ipairs(redis.call('KEYS', '*:attempts:*')) do all = all + redis.call('ZCARD', key) end
+return all
+"""
+    return int(tap.redis.own("EVAL", count, "0"))

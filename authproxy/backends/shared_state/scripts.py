@@ -75,6 +75,7 @@ if ARGV[3] == 'fraud' and tonumber(ARGV[9]) > 0 then
   redis.call('SET', KEYS[4], why, 'PX', ARGV[9])
 elseif ARGV[3] == 'failed' and tonumber(ARGV[6]) > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[7])
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], now + 1000, '+inf') -- its clock was set back
   redis.call('ZADD', KEYS[3], now, ARGV[2])
   redis.call('PEXPIRE', KEYS[3], ARGV[7])
   if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[6]) then
@@ -111,6 +112,7 @@ ATTEMPT = (
     _NOW
     + """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 1000, '+inf') -- its clock was set back
 if redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[2]) then
   redis.call('ZADD', KEYS[1], now, 'u' .. ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[3])

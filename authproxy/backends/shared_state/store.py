@@ -26,6 +26,8 @@ from authproxy.protocols.shared_state import Claim, NodeKeys
 
 _ALIVE_EVERY, _ALIVE_FOR = 2.0, 6.0  # seconds
 _LOOK_AGAIN = 0.3  # seconds between looks at what another node does
+# Who has taken an answer at the same moment asks the cloud for the user's devices before the prompt.
+_SOON = 2.0  # seconds
 # What comes between a prompt's end and its verdict in the store is one step of the network.
 _GONE_LOOKS = 4
 _TOLD_FOR = 30.0  # seconds that a verdict waits for who asked for it
@@ -148,21 +150,23 @@ class SharedState:
         where = self._whose("prompt", prompt)
         names = [where, self._whose("pause", prompt), self._denial(prompt)]
         values: list[bytes | int] = [claim.encode() if claims else b"", self._lasts(prompt)]
+        soon = self._reactor.seconds() + _SOON
         while True:
             other = _understood(await self._link.run(scripts.CLAIM, names, values), claim)
             if other is None:
                 raise self._link.refused(_NONSENSE)
-            if other is claim or not isinstance(other, Claim):
+            if other is claim or isinstance(other, Held | Repeated):
                 return other
-            if other.login == claim.login and other.node != self._node:
+            if isinstance(other, Claim) and other.login == claim.login and other.node != self._node:
                 if (verdict := await self._join(prompt, other)) is not None:
                     return verdict
-            elif not claims:
+            elif not claims and self._reactor.seconds() >= soon:
                 return Over.OVER
             if self._reactor.seconds() + _LOOK_AGAIN >= prompt.deadline:
                 return Held("push_pending")
             await self._pause()
-            await self._link.run(scripts.BURY, [where, self._name_of(other.node)], [other.encode()])
+            if isinstance(other, Claim):
+                await self._link.run(scripts.BURY, [where, self._name_of(other.node)], [other.encode()])
 
     async def _join(self, prompt: Prompt, other: Claim) -> Verdict | None:
         """The other node's verdict on this login; None: it has none. Raises Unreachable."""

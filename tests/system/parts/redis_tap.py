@@ -34,7 +34,7 @@ class RedisTap:
     """Listens without TLS. `hook`: the script's or the command's name, and all of the command; None: pass it on."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+        self.redis = redis
         self.port = free_port()
         self.hook: Hook = lambda name, command: None
         self.delay = 0.0  # seconds before each command goes on
@@ -53,7 +53,7 @@ class RedisTap:
 
     def options(self) -> dict[str, Any]:
         """A `shared_state` section."""
-        options = self._redis.options(port=self.port, transport="clear")
+        options = self.redis.options(port=self.port, transport="clear")
         return {name: value for name, value in options.items() if not name.startswith("ssl_")}
 
     def cut(self) -> None:
@@ -93,9 +93,9 @@ class RedisTap:
             writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        context = ssl.create_default_context(cafile=str(self._redis.authority.ca))
+        context = ssl.create_default_context(cafile=str(self.redis.authority.ca))
         theirs, ours = await asyncio.open_connection(
-            "127.0.0.1", self._redis.port, ssl=context, server_hostname=NAME
+            "127.0.0.1", self.redis.port, ssl=context, server_hostname=NAME
         )
         try:
             while True:
