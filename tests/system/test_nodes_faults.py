@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -413,3 +416,63 @@ for _, key in ipairs(redis.call('KEYS', '*:attempts:*')) do all = all + redis.ca
 return all
 """
     return int(tap.redis.own("EVAL", count, "0"))
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x15\x03\x03\x00\x02\x02\x28",
+        b"+" * (2 << 20),
+    ],
+    ids=["nothing", "ssh", "http", "alert", "much"],
+)
+def test_another_server_at_its_port(world: World, redis: Redis, says: bytes) -> None:
+    """It isn't the store, and nobody waits for it; with and without TLS."""
+    world.add_section()
+    alice = world.add_user("alice")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=greet, args=(server, says), daemon=True).start()
+        world.config["shared_state"]["port"] = server.getsockname()[1]
+        first = world.start()
+        for name in ("ssl_ca_certs_file", "ssl_server_name"):
+            del world.config["shared_state"][name]
+        world.config["shared_state"]["transport"] = "clear"
+        second = world.start_node(THERE)
+        for address in ("127.0.0.1", THERE):
+            began = time.monotonic()
+            assert codes([world.nas(address=address).ask(alice.user, alice.password)]) == [ACCESS_ACCEPT]
+            assert time.monotonic() - began < 2
+        for node in (first, second):
+            wait_for(lambda node=node: downs(node) == 1)
+            assert node.metric("authproxy_shared_state_up") == 0
+        world.close()
+
+
+def greet(server: socket.socket, says: bytes) -> None:
+    """Until it is closed. Who connects is kept."""
+    kept = []
+    with contextlib.suppress(OSError):
+        while True:
+            client = server.accept()[0]
+            kept.append(client)
+            with contextlib.suppress(OSError):
+                client.sendall(says)
+
+
+def test_a_factor_alone_at_both(world: World, redis: Redis) -> None:
+    """A section that checks no password: the same moment, one push."""
+    world.add_section(kind="radius_server_duo_only")
+    users = [world.add_user(f"user{number}", answer=None) for number in range(4)]
+    start(world)
+    nases = world.nas(), world.nas(address=THERE)
+    asked = [(nas, nas.login(user.user, "push", PLACE)) for user in users for nas in nases]
+    for nas, request in asked:
+        nas.send(request)
+    time.sleep(2)
+    for user in users:
+        world.cloud.decide(user.user, "allow")
+    assert codes(nas.receive(request) for nas, request in asked) == [ACCESS_ACCEPT] * len(asked)
+    assert all(len(world.asked(user.user)) == 1 for user in users)
