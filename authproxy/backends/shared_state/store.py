@@ -100,7 +100,7 @@ class SharedState:
         untold, self._untold = self._untold, []
         for until, telling in untold:
             if self._reactor.seconds() < until:
-                self._tell(telling, until)
+                self._tell(telling)  # once: if the store fails for this very thing, it would for ever
 
     @property
     def alive(self) -> Asked:
