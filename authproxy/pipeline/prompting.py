@@ -19,6 +19,7 @@ class Prompts:
 
     `confirmed`: a directory says what a user is called; else one user may have typed many forms of a name. `nodes`
     None: there is this one alone. `denial_memory`: seconds for which a denied login isn't asked again at other nodes.
+    `application`: what the section is called at that account, whose policy goes by it.
     """
 
     limit: PushLimit = field(default_factory=PushLimit)
@@ -27,6 +28,7 @@ class Prompts:
     confirmed: bool = True
     nodes: Nodes | None = None
     denial_memory: float = 0.0
+    application: str = ""
 
     async def ask(
         self,
@@ -53,7 +55,7 @@ class Prompts:
             else:
                 prompt = Prompt(
                     self._key(username),
-                    self.nodes.identify(*_login(request, username, call)),
+                    self.nodes.identify(*self._login(request, username, call)),
                     username,
                     request.section,
                     self.rules,
@@ -85,21 +87,23 @@ class Prompts:
     def _key(self, username: str) -> str:
         return f"{username if self.confirmed else account(username)}\0{self.account}"
 
-
-def _login(request: AuthRequest, username: str, call: FactorCall) -> tuple[bytes, ...]:
-    """R46: what two requests have in common that are one login, and everything that its answer may depend on."""
-    return (
-        request.section.encode(),
-        username.encode(),
-        request.username.canonical.encode(),
-        request.password.reveal(),
-        request.calling_station,
-        request.state,
-        # A challenge is its client's (R39); a login that begins may come by another one.
-        request.client.encode() if request.state else b"",
-        (request.client_ip or "").encode(),
-        b"opaque" if request.opaque else b"",
-        request.shown,
-        call.factor.encode(),
-        call.device.encode(),
-    )
+    def _login(self, request: AuthRequest, username: str, call: FactorCall) -> tuple[bytes, ...]:
+        """R46: what two requests have in common that are one login, and everything that its answer may depend on."""
+        return (
+            # A section of this name may be another one at another node, whose configuration isn't ours.
+            self.account.encode(),
+            self.application.encode(),
+            request.section.encode(),
+            username.encode(),
+            request.username.canonical.encode(),
+            request.password.reveal(),
+            request.calling_station,
+            request.state,
+            # A challenge is its client's (R39); a login that begins may come by another one.
+            request.client.encode() if request.state else b"",
+            (request.client_ip or "").encode(),
+            b"opaque" if request.opaque else b"",
+            request.shown,
+            call.factor.encode(),
+            call.device.encode(),
+        )

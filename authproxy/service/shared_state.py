@@ -71,7 +71,7 @@ def make_shared(
         alert=alert,
         joined=metrics.shared_state(lambda: link.is_up),
     )
-    link.changed = store.came_up
+    link.greeting, link.changed = store.alive, store.came_up
     return store
 
 

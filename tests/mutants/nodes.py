@@ -6,6 +6,7 @@ from tests.mutants.mutation import Elsewhere, Item, Mutation
 
 _CHALLENGE = "pipeline/challenge.py"
 _SECOND_STEP = "pipeline/second_step.py"
+_JOINING = "backends/shared_state/joining.py"
 _STORE = "backends/shared_state/store.py"
 _STORE_TESTS = "backends/shared_state/test_store.py::"
 
@@ -163,22 +164,22 @@ MUTATIONS = (
         ("H5",),
         "a server that doesn't answer is waited for",
         "backends/shared_state/link.py",
-        "super().__init__(charset=None, replyTimeout=timeout, convertNumbers=False)",
-        "super().__init__(charset=None, replyTimeout=None, convertNumbers=False)",
+        "elif came == self._came or left <= -self._timeout:",
+        "elif False:",
         ("backends/shared_state/test_link.py::test_an_answer_that_is_none",),
     ),
     Mutation(
         ("H6",),
         "any verdict in the store lets in",
-        _STORE,
-        "opened = self._keys.open(self._place(token, other), sealed)",
-        "opened = self._keys.open(self._place(token, other), sealed) or sealed",
+        _JOINING,
+        "opened = self._keys.open(_place(token, waiting.claim), sealed)",
+        "opened = self._keys.open(_place(token, waiting.claim), sealed) or sealed",
         (_STORE_TESTS + "test_a_verdict_that_nobody_has_given",),
     ),
     Mutation(
         ("H6",),
         "a verdict is believed again for who asks later",
-        _STORE,
+        _JOINING,
         'return b" ".join((b"verdict", token, claim.token, claim.login))',
         'return b" ".join((b"verdict", claim.token, claim.login))',
         (_STORE_TESTS + "test_who_joined_is_told_for_their_own_question",),
@@ -187,15 +188,23 @@ MUTATIONS = (
         ("H6",),
         "whoever logs in as this user gets the verdict on another login of theirs",
         _STORE,
-        "if other.login == claim.login and other.node != self._node:",
-        "if other.node != self._node:",
+        "if isinstance(other, Claim) and other.login == claim.login and other.node != self._node:",
+        "if isinstance(other, Claim) and other.node != self._node:",
         (_STORE_TESTS + "test_another_login_of_the_same_user_waits_for_its_turn",),
+    ),
+    Mutation(
+        ("H6",),
+        "another application's verdict is believed, if its section has the same name",
+        "pipeline/prompting.py",
+        "            self.application.encode(),\n",
+        "",
+        ("pipeline/test_nodes.py::test_another_application",),
     ),
     Mutation(
         ("H6", "R46"),
         "another place makes no other login, for who joins at another node",
         "pipeline/prompting.py",
-        "        request.calling_station,\n",
+        "            request.calling_station,\n",
         "",
         ("pipeline/test_nodes.py::test_what_makes_it_another_login",),
     ),

@@ -14,7 +14,7 @@ from authproxy.pipeline.decision import Accept, Challenge, Decision, Reason, Rej
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.nodes import Held, Over, Prompt, Repeated, Turn, Verdict
 from authproxy.pipeline.policy import Mode, Policy
-from authproxy.pipeline.ports import FactorAllow, FactorDeny, PreauthAllow, Verified
+from authproxy.pipeline.ports import FactorAllow, FactorCall, FactorDeny, PreauthAllow, Verified
 from authproxy.pipeline.prompting import Prompts
 from authproxy.pipeline.push_limit import PushLimit, PushRules
 from authproxy.pipeline.second_step import SecondStep
@@ -163,6 +163,18 @@ def test_what_doesnt() -> None:
     node.log_in(client="second", nas_ip="10.1.0.2", login="L2", received=5.0, deadline=105.0)
     one, two = node.others.prompts
     assert one.login == two.login
+
+
+def test_another_application() -> None:
+    """A section of this name may be another one at another node: another application, or another account."""
+    prompted = []
+    for account, application in (("api", "DI1"), ("api", "DI2"), ("other", "DI1")):
+        others = Others()
+        prompts = Prompts(account=account, application=application, nodes=others)
+        call = FactorCall("push")
+        run(prompts.ask(request(), "alice", call, Cloud(), lambda: 0.0))
+        prompted += [prompt.login for prompt in others.prompts]
+    assert len(set(prompted)) == 3
 
 
 def test_a_prompt_says_whose_it_is_and_hides_the_password() -> None:

@@ -31,8 +31,8 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return {'mine'}
 """
 
-# KEYS: the user's prompt, who joins it. ARGV: its claim, the joining one's token, milliseconds. Returns 1, or 0: it is
-# over.
+# KEYS: the user's prompt, who joins it. ARGV: its claim, node and token of who joins, milliseconds. Returns 1, or 0: it
+# is over.
 JOIN = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SADD', KEYS[2], ARGV[2])
@@ -46,16 +46,23 @@ if redis.call('EXISTS', KEYS[2]) == 0 and redis.call('GET', KEYS[1]) == ARGV[1] 
 return 1
 """
 
-# KEYS: the verdict for one who joined, the user's prompt, the node that has it. ARGV: its claim.
-# Returns {'verdict', sealed}, {'waiting'} or {'gone'}.
-LISTEN = """
-local verdict = redis.call('GET', KEYS[1])
-if verdict then
-  redis.call('DEL', KEYS[1])
-  return {'verdict', verdict}
+# KEYS: a node's inbox. Returns what is in it, which is taken out.
+COLLECT = """
+local messages = redis.call('LRANGE', KEYS[1], 0, -1)
+redis.call('DEL', KEYS[1])
+return messages
+"""
+
+# KEYS: for each, a user's prompt and the node that has it. ARGV: their claims. Returns the numbers of those that are
+# gone.
+WATCH = """
+local gone = {}
+for number, claim in ipairs(ARGV) do
+  if redis.call('GET', KEYS[2 * number - 1]) ~= claim or redis.call('EXISTS', KEYS[2 * number]) == 0 then
+    gone[#gone + 1] = number
+  end
 end
-if redis.call('GET', KEYS[2]) == ARGV[1] and redis.call('EXISTS', KEYS[3]) == 1 then return {'waiting'} end
-return {'gone'}
+return gone
 """
 
 # KEYS: the user's prompt, who joined it, the user's failures, pause, the denial of this login.
@@ -75,6 +82,7 @@ if ARGV[3] == 'fraud' and tonumber(ARGV[9]) > 0 then
   redis.call('SET', KEYS[4], why, 'PX', ARGV[9])
 elseif ARGV[3] == 'failed' and tonumber(ARGV[6]) > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[7])
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], now + 1000, '+inf') -- its clock was set back
   redis.call('ZADD', KEYS[3], now, ARGV[2])
   redis.call('PEXPIRE', KEYS[3], ARGV[7])
   if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[6]) then
@@ -87,15 +95,18 @@ return {joined, why}
 """
 )
 
-# KEYS: a verdict. ARGV: it, sealed; milliseconds.
+# KEYS: a node's inbox. ARGV: what to put into it; milliseconds.
 TELL = """
-return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('RPUSH', KEYS[1], ARGV[1])
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
 # ---- challenges
 
 # KEYS: what is kept with one. ARGV: it, sealed; milliseconds.
-KEEP = TELL
+KEEP = """
+return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+"""
 
 # KEYS: that it was answered, what is kept with it. ARGV: milliseconds. Returns {first, what is kept or ''}.
 ANSWER = """
@@ -111,6 +122,7 @@ ATTEMPT = (
     _NOW
     + """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 1000, '+inf') -- its clock was set back
 if redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[2]) then
   redis.call('ZADD', KEYS[1], now, 'u' .. ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -124,13 +136,18 @@ return {0, undecided}
 """
 )
 
-# KEYS: the user's attempts. ARGV: the token, the window, how it ended: 'right', 'wrong', or '' if it wasn't decided.
+# KEYS: the user's attempts. ARGV: the token, the window, how it ended: 'right', 'wrong', or '' if it wasn't decided;
+# milliseconds as above. A right one ends the count, but for the attempts that are still undecided.
 DECIDED = (
     _NOW
     + """
-if ARGV[3] == 'right' then return redis.call('DEL', KEYS[1]) end
 redis.call('ZREM', KEYS[1], 'u' .. ARGV[1])
-if ARGV[3] == 'wrong' then
+if ARGV[3] == 'right' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4])
+  for _, attempt in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '+inf')) do
+    if string.sub(attempt, 1, 1) == 'f' then redis.call('ZREM', KEYS[1], attempt) end
+  end
+elseif ARGV[3] == 'wrong' then
   redis.call('ZADD', KEYS[1], now, 'f' .. ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end

@@ -7,8 +7,8 @@ asked the user, for one question which this node has just put, so that no old on
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -16,23 +16,24 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from authproxy.backends.shared_state import scripts
-from authproxy.backends.shared_state.link import Link, Unreachable
+from authproxy.backends.shared_state.joining import NONSENSE, Joins, status_of
+from authproxy.backends.shared_state.link import Asked, Link, Unreachable
 from authproxy.observe.log import Log
 from authproxy.pipeline.nodes import Held, Over, Prompt, Repeated, Turn, Verdict
-from authproxy.pipeline.ports import FactorAllow, FactorDeny
 from authproxy.pipeline.push_limit import NO_FAILURES, Alert
 from authproxy.protocols.shared_state import Claim, NodeKeys
 
 _ALIVE_EVERY, _ALIVE_FOR = 2.0, 6.0  # seconds
 _LOOK_AGAIN = 0.3  # seconds between looks at what another node does
-# What comes between a prompt's end and its verdict in the store is one step of the network.
-_GONE_LOOKS = 4
-_TOLD_FOR = 30.0  # seconds that a verdict waits for who asked for it
+# Who has taken an answer at the same moment asks the cloud for the user's devices before the prompt.
+_SOON = 2.0  # seconds
 _MARGIN = 30.0  # seconds that a claim outlives its login's deadline
 _UNDECIDED_FOR = 60.0  # seconds; then whoever tried a password has died, and it counts as wrong
-_MOST_JOINED = 64
 # A user said no; a login that was sent codes, or waited in vain, may be tried again.
 _NO = frozenset({"deny", "fraud"})
+
+# What is told the store; once more, if it can't be told now.
+Telling = Callable[[], Coroutine[Any, Any, Any]]
 
 
 class SharedState:
@@ -58,8 +59,10 @@ class SharedState:
         self._alert = alert
         self._joined = joined
         self._node = keys.token()
+        self._joins = Joins(link, keys, self._node, reactor=reactor, log=log)
         self._timer: Any = None
         self._telling: set[Deferred[None]] = set()
+        self._untold: list[tuple[float, Telling]] = []  # until when it matters
 
     @property
     def at(self) -> str:
@@ -82,13 +85,23 @@ class SharedState:
         """Tell what there is to tell, and close the connection."""
         if self._timer is not None:
             self._timer.cancel()
+        self._joins.close()
         await DeferredList(list(self._telling))
         self._link.close()
 
     def came_up(self) -> None:
-        """The store has just come within reach: others must not take this node for dead."""
-        if self._link.is_up:
-            self._tell(self._link.run(scripts.ALIVE, [self._name_of(self._node)], [_ms(_ALIVE_FOR)]))
+        """The store has just come within reach, or gone: what it has missed is told now."""
+        if not self._link.is_up:
+            return
+        untold, self._untold = self._untold, []
+        for until, telling in untold:
+            if self._reactor.seconds() < until:
+                self._tell(telling)  # once: if the store fails for this very thing, it would for ever
+
+    @property
+    def alive(self) -> Asked:
+        """What keeps others from taking this node for dead."""
+        return scripts.ALIVE, [self._name_of(self._node)], [_ms(_ALIVE_FOR)]
 
     def share(self, most: int) -> int:
         return most if self._link.is_up else max(1, most // self._nodes)
@@ -101,82 +114,80 @@ class SharedState:
     async def prompt(
         self, prompt: Prompt, ask: Callable[[], Awaitable[Verdict]] | None
     ) -> Verdict | Held | Repeated | Over:
-        try:
-            taken = await self._turn(prompt, claims=ask is not None)
-        except Unreachable:
+        if not self._link.is_up:
             return Over.OVER if ask is None else await ask()
-        if not isinstance(taken, Claim):
-            return taken
-        if ask is None:
-            raise AssertionError("who only joins claims nothing")
-        status = ""
+        claim = Claim(self._node, self._keys.token(), prompt.login)
+        claimed = ask is not None  # as far as is known: an answer that is lost on the way doesn't tell
         verdict: Verdict | None = None
         try:
+            try:
+                came = await self._turn(prompt, claim, claims=claimed)
+            except Unreachable:
+                came = claim
+            if not isinstance(came, Claim):
+                claimed = False
+                return came
+            if ask is None:
+                return Over.OVER
             verdict = await ask()
-            status = verdict.status if isinstance(verdict, FactorDeny) else "allow"
             return verdict
         finally:
             # Also when the work fails or is cancelled: the next login of this user has its turn.
-            self._tell(self._finish(prompt, taken, status, verdict))
+            if claimed:
+                now = self._reactor.seconds()
+                self._tell(
+                    partial(self._finish, prompt, claim, verdict, now), now + self._lasts(prompt) / 1000
+                )
 
-    async def _turn(self, prompt: Prompt, *, claims: bool) -> Claim | Verdict | Held | Repeated | Over:
-        """Its own claim, when it is this login's turn; else what has come of it without. Raises Unreachable."""
-        claim = Claim(self._node, self._keys.token(), prompt.login)
+    async def _turn(
+        self, prompt: Prompt, claim: Claim, *, claims: bool
+    ) -> Claim | Verdict | Held | Repeated | Over:
+        """`claim`, when it is this login's turn; else what has come of it without. Raises Unreachable."""
         where = self._whose("prompt", prompt)
         names = [where, self._whose("pause", prompt), self._denial(prompt)]
         values: list[bytes | int] = [claim.encode() if claims else b"", self._lasts(prompt)]
+        soon = self._reactor.seconds() + _SOON
         while True:
             other = _understood(await self._link.run(scripts.CLAIM, names, values), claim)
-            if other is claim or not isinstance(other, Claim):
+            if other is None:
+                raise self._link.refused(NONSENSE)
+            if other is claim or isinstance(other, Held | Repeated):
                 return other
-            if other.login == claim.login and other.node != self._node:
+            if isinstance(other, Claim) and other.login == claim.login and other.node != self._node:
                 if (verdict := await self._join(prompt, other)) is not None:
                     return verdict
-            elif not claims:
+            elif not claims and self._reactor.seconds() >= soon:
                 return Over.OVER
             if self._reactor.seconds() + _LOOK_AGAIN >= prompt.deadline:
                 return Held("push_pending")
             await self._pause()
-            await self._link.run(scripts.BURY, [where, self._name_of(other.node)], [other.encode()])
+            if isinstance(other, Claim):
+                await self._link.run(scripts.BURY, [where, self._name_of(other.node)], [other.encode()])
 
     async def _join(self, prompt: Prompt, other: Claim) -> Verdict | None:
         """The other node's verdict on this login; None: it has none. Raises Unreachable."""
-        token = self._keys.token()
-        where = self._whose("prompt", prompt)
-        values: list[bytes | int] = [other.encode(), token, self._lasts(prompt)]
-        if not await self._link.run(scripts.JOIN, [where, self._joins(other)], values):
-            return None
         self._log.info("login.joined_node", user=prompt.user, section=prompt.section)
-        keys = [self._verdict(token), where, self._name_of(other.node)]
-        gone = 0
-        while self._reactor.seconds() < prompt.deadline and gone < _GONE_LOOKS:
-            await self._pause()
-            match await self._link.run(scripts.LISTEN, keys, [other.encode()]):
-                case [b"verdict", bytes(sealed)]:
-                    opened = self._keys.open(self._place(token, other), sealed)
-                    if opened is None:
-                        raise Unreachable("a verdict that no node has written")
-                    self._joined()
-                    return _verdict_of(opened)
-                case [b"waiting"]:
-                    gone = 0
-                case _:
-                    gone += 1
-        return None
+        where = self._whose("prompt", prompt)
+        verdict = await self._joins.wait(where, other, self._lasts(prompt), prompt.deadline)
+        if verdict is not None:
+            self._joined()
+        return verdict
 
     def _lasts(self, prompt: Prompt) -> int:
         """Milliseconds that nobody needs what belongs to it any more after."""
         return _ms(max(0.0, prompt.deadline - self._reactor.seconds()) + _MARGIN)
 
-    async def _finish(self, prompt: Prompt, claim: Claim, status: str, verdict: Verdict | None) -> None:
+    async def _finish(self, prompt: Prompt, claim: Claim, verdict: Verdict | None, ended: float) -> None:
+        """`verdict` None: there is none. `ended`: the reactor's seconds. Raises Unreachable."""
         rules = prompt.rules
-        ended = "failed" if status not in NO_FAILURES else ""
-        denied = prompt.denial_memory if status in _NO else 0.0
-        joined, why = await self._link.run(
+        status = "" if verdict is None else status_of(verdict)
+        how = "fraud" if status == "fraud" else "failed" if status not in NO_FAILURES else ""
+        denied = prompt.denial_memory - (self._reactor.seconds() - ended) if status in _NO else 0.0
+        said = await self._link.run(
             scripts.FINISH,
             [
                 self._whose("prompt", prompt),
-                self._joins(claim),
+                self._joins.names(claim),
                 self._whose("failures", prompt),
                 self._whose("pause", prompt),
                 self._denial(prompt),
@@ -184,23 +195,24 @@ class SharedState:
             [
                 claim.encode(),
                 claim.token,
-                ("fraud" if status == "fraud" else ended).encode(),
+                how.encode(),
                 status.encode(),
-                _ms(denied),
+                max(0, _ms(denied)),
                 rules.most,
                 _ms(rules.window),
                 _ms(rules.pause),
                 _ms(rules.fraud_pause),
             ],
         )
+        match said:
+            case [list(joined), bytes(why)]:
+                pass
+            case _:
+                raise self._link.refused(NONSENSE)
         if why == b"push_paused":
             self._alert("push.paused", prompt.user, prompt.section)
-        if verdict is None:
-            return  # who joined sees that it is gone
-        said = _said(verdict)
-        for token in joined[:_MOST_JOINED]:
-            sealed = self._keys.seal(self._place(token, claim), said)
-            await self._link.run(scripts.TELL, [self._verdict(token)], [sealed, _ms(_TOLD_FOR)])
+        if verdict is not None:  # else who joined sees that it is gone
+            await self._joins.tell(joined, claim, verdict)
 
     # ---- challenges
 
@@ -214,13 +226,18 @@ class SharedState:
     async def answer(self, challenge: bytes, seconds: float) -> tuple[Turn, bytes]:
         name = self._keys.name("challenge", challenge)
         try:
-            first, sealed = await self._link.run(
+            said = await self._link.run(
                 scripts.ANSWER, [self._keys.name("answered", challenge), name], [_ms(seconds)]
             )
         except Unreachable:
             return Turn.UNKNOWN, b""
-        kept = self._keys.open(name, sealed) if sealed else None
-        return Turn.FIRST if first == 1 else Turn.AGAIN, kept or b""
+        match said:
+            case [(0 | 1) as first, bytes(sealed)]:
+                kept = self._keys.open(name, sealed) if sealed else None
+                return Turn.FIRST if first else Turn.AGAIN, kept or b""
+            case _:
+                self._link.refused(NONSENSE)
+                return Turn.UNKNOWN, b""
 
     # ---- wrong passwords
 
@@ -238,9 +255,14 @@ class SharedState:
                 said = await self._link.run(
                     scripts.ATTEMPT, [name], [token, most, _ms(window), _ms(_UNDECIDED_FOR)]
                 )
-                if said == [1]:
-                    return token
-                if said[1] == 0 or self._reactor.seconds() + _LOOK_AGAIN >= deadline:
+                match said:
+                    case [1]:
+                        return token
+                    case [0, int(undecided)]:
+                        pass
+                    case _:
+                        raise self._link.refused(NONSENSE)
+                if not undecided or self._reactor.seconds() + _LOOK_AGAIN >= deadline:
                     return None
                 await self._pause()
         except Unreachable:
@@ -249,25 +271,33 @@ class SharedState:
     def decided(self, primary: str, user: str, token: bytes, window: float, ended: str) -> None:
         """`ended`: `right`, `wrong`, or "" if it wasn't decided."""
         if token:
-            values: list[bytes | int] = [token, _ms(window), ended.encode()]
-            self._tell(self._link.run(scripts.DECIDED, [self._attempts(primary, user)], values))
+            values: list[bytes | int] = [token, _ms(window), ended.encode(), _ms(_UNDECIDED_FOR)]
+            told = partial(self._link.run, scripts.DECIDED, [self._attempts(primary, user)], values)
+            self._tell(told, self._reactor.seconds() + window)
 
     # ---- what nobody waits for
 
-    def _tell(self, telling: Coroutine[Any, Any, Any]) -> None:
-        told: Deferred[Any] = Deferred.fromCoroutine(telling)
+    def _tell(self, telling: Telling, until: float = 0.0) -> None:
+        """`until`: the reactor's seconds; before it, what the store doesn't get is told when it is back."""
+        told: Deferred[Any] = Deferred.fromCoroutine(telling())
         self._telling.add(told)
 
         def done(result: object) -> None:
             self._telling.discard(told)
-            if isinstance(result, Failure) and not result.check(Unreachable):
+            if not isinstance(result, Failure):
+                return
+            if result.check(Unreachable):
+                if self._reactor.seconds() < until:
+                    self._untold.append((until, telling))
+            else:
                 self._log.failure("shared_state.failed", result.value or RuntimeError("cancelled"))
 
         told.addBoth(done)
 
     def _be_alive(self) -> None:
         self._timer = self._reactor.callLater(_ALIVE_EVERY, self._be_alive)
-        self.came_up()
+        if self._link.is_up:
+            self._tell(partial(self._link.run, *self.alive))
 
     async def _pause(self) -> None:
         await deferLater(self._reactor, _LOOK_AGAIN)
@@ -280,25 +310,15 @@ class SharedState:
     def _denial(self, prompt: Prompt) -> bytes:
         return self._keys.name("denial", prompt.login)
 
-    def _joins(self, claim: Claim) -> bytes:
-        return self._keys.name("joins", claim.token)
-
-    def _verdict(self, token: bytes) -> bytes:
-        return self._keys.name("verdict", token)
-
     def _name_of(self, node: bytes) -> bytes:
         return self._keys.name("node", node)
 
     def _attempts(self, primary: str, user: str) -> bytes:
         return self._keys.name("attempts", primary.encode(), user.encode())
 
-    def _place(self, token: bytes, claim: Claim) -> bytes:
-        """What a verdict belongs to: one question about one login."""
-        return b" ".join((b"verdict", token, claim.token, claim.login))
 
-
-def _understood(said: object, claim: Claim) -> Claim | Held | Repeated | Over:
-    """What the store says of a prompt; `claim` itself if it is this login's turn. Raises Unreachable."""
+def _understood(said: object, claim: Claim) -> Claim | Held | Repeated | Over | None:
+    """What the store says of a prompt; `claim` itself if it is this login's turn. None: no node has written that."""
     match said:
         case [b"mine"]:
             return claim
@@ -308,23 +328,10 @@ def _understood(said: object, claim: Claim) -> Claim | Held | Repeated | Over:
             return Held(bytes(why).decode())
         case [b"denied", (b"deny" | b"fraud") as status]:
             return Repeated(bytes(status).decode())
-        case [b"taken", bytes(octets)] if (other := Claim.decode(octets)) is not None:
-            return other
+        case [b"taken", bytes(octets)]:
+            return Claim.decode(octets)
         case _:
-            raise Unreachable("an answer that no node has written")
-
-
-def _said(verdict: Verdict) -> bytes:
-    status = verdict.status if isinstance(verdict, FactorDeny) else "allow"
-    return json.dumps({"status": status, "message": verdict.message, "txid": verdict.txid}).encode()
-
-
-def _verdict_of(octets: bytes) -> Verdict:
-    """A node of ours has sealed it, so it is what `_said` makes."""
-    said = json.loads(octets)
-    if said["status"] == "allow":
-        return FactorAllow(said["message"], said["txid"])
-    return FactorDeny(said["status"], said["message"], said["txid"])
+            return None
 
 
 def _ms(seconds: float) -> int:

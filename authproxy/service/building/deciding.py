@@ -107,6 +107,7 @@ class Deciding:
                 confirmed=policy.confirms_names,
                 nodes=world.shared,
                 denial_memory=options.denial_memory,
+                application=options.ikey,
             ),
             approvals,
             is_slow=lambda: cloud.slow.is_slow,

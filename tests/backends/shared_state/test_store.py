@@ -37,10 +37,15 @@ class Store:
         self.says: dict[str, list[Said]] = {}
         self.asked: list[tuple[str, Sequence[bytes], Sequence[Any]]] = []
         self.closed = False
+        self.nonsense: list[str] = []
+
+    def refused(self, why: str) -> Unreachable:
+        self.nonsense.append(why)
+        return Unreachable(why)
 
     async def run(self, script: str, keys: Sequence[bytes], values: Sequence[Any]) -> Any:
         self.asked.append((script, keys, values))
-        answers = self.says.get(script, [b"OK"])
+        answers = self.says.get(script, [[] if script in (scripts.COLLECT, scripts.WATCH) else b"OK"])
         said = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(said, Exception):
             raise said
@@ -93,12 +98,12 @@ def other(login: bytes = LOGIN) -> Claim:
     return Claim(KEYS.token(), KEYS.token(), login)
 
 
-def sealed(claim: Claim, *, keys: NodeKeys = KEYS, said: bytes = ALLOWED, question: int = -1) -> Said:
-    """The verdict of the node with this claim on the question that was put; -1: the last one."""
+def sealed(claim: Claim, *, keys: NodeKeys = KEYS, said: bytes = ALLOWED) -> Said:
+    """The verdict of the node with this claim on the question that was put last."""
 
     def answer(asked: Sequence[bytes], values: Sequence[Any]) -> object:
-        token = TOKENS[question]
-        return [b"verdict", keys.seal(b" ".join((b"verdict", token, claim.token, claim.login)), said)]
+        token = TOKENS[-1]
+        return [token + b" " + keys.seal(b" ".join((b"verdict", token, claim.token, claim.login)), said)]
 
     return answer
 
@@ -107,7 +112,7 @@ TOKENS: list[bytes] = []
 
 
 def joins(keys: Sequence[bytes], values: Sequence[Any]) -> object:
-    TOKENS.append(values[1])
+    TOKENS.append(values[1].split(b" ")[1])
     return 1
 
 
@@ -170,16 +175,18 @@ def test_a_failure_of_the_cloud_ends_it_too() -> None:
 
 def test_who_joined_is_told_for_their_own_question() -> None:
     node = Node()
-    tokens = [KEYS.token(), KEYS.token()]
-    node.store.says = {scripts.CLAIM: [[b"mine"]], scripts.FINISH: [[tokens, b""]]}
+    questions = [(KEYS.token(), KEYS.token()) for _ in range(2)]
+    joined = [b" ".join(each) for each in questions]
+    node.store.says = {scripts.CLAIM: [[b"mine"]], scripts.FINISH: [[joined, b""]]}
     node.begin()
     node.pushes[0].callback(FactorAllow("Success", "T1"))
     claim = Claim.decode(node.store.of(scripts.CLAIM)[0][1][0])
     assert claim is not None
-    for token, (keys, values) in zip(tokens, node.store.of(scripts.TELL), strict=True):
-        assert keys == [KEYS.name("verdict", token)]
-        place = b" ".join((b"verdict", token, claim.token, LOGIN))
-        assert KEYS.open(place, values[0]) == ALLOWED
+    for (whose, token), (keys, values) in zip(questions, node.store.of(scripts.TELL), strict=True):
+        assert keys == [KEYS.name("inbox", whose)]
+        said, _, sealed_ = values[0].partition(b" ")
+        assert said == token
+        assert KEYS.open(b" ".join((b"verdict", token, claim.token, LOGIN)), sealed_) == ALLOWED
 
 
 def test_a_pause_is_told_an_administrator() -> None:
@@ -214,7 +221,7 @@ def test_it_joins_the_same_login() -> None:
     node.store.says = {
         scripts.CLAIM: [[b"taken", claim.encode()]],
         scripts.JOIN: [joins],
-        scripts.LISTEN: [[b"waiting"], [b"waiting"], sealed(claim)],
+        scripts.COLLECT: [[], [b"garbage", b"\xff" * 40, None], sealed(claim)],
     }
     answer = node.begin()
     node.wait(2)
@@ -229,7 +236,7 @@ def test_a_no_is_a_no(status: str) -> None:
     node.store.says = {
         scripts.CLAIM: [[b"taken", claim.encode()]],
         scripts.JOIN: [joins],
-        scripts.LISTEN: [sealed(claim, said=said)],
+        scripts.COLLECT: [sealed(claim, said=said)],
     }
     answer = node.begin()
     node.wait(1)
@@ -241,13 +248,14 @@ def _of_a_stranger(claim: Claim) -> Said:
 
 
 def _in_clear(claim: Claim) -> Said:
-    return [b"verdict", ALLOWED]
+    return lambda keys, values: [TOKENS[-1] + b" " + ALLOWED]
 
 
 def _for_another_question(claim: Claim) -> Said:
     """Played back: what this very login was told before."""
-    TOKENS.insert(0, KEYS.token())
-    return sealed(claim, question=0)
+    old = KEYS.token()
+    place = b" ".join((b"verdict", old, claim.token, claim.login))
+    return lambda keys, values: [TOKENS[-1] + b" " + KEYS.seal(place, ALLOWED)]
 
 
 def _of_another_prompt(claim: Claim) -> Said:
@@ -268,7 +276,7 @@ def test_a_verdict_that_nobody_has_given(forged: Callable[[Claim], Said]) -> Non
     node.store.says = {
         scripts.CLAIM: [[b"taken", claim.encode()]],
         scripts.JOIN: [joins],
-        scripts.LISTEN: [forged(claim)],
+        scripts.COLLECT: [forged(claim)],
     }
     answer = node.begin()
     node.wait(1)
@@ -295,10 +303,11 @@ def test_a_verdict_that_nobody_has_given(forged: Callable[[Claim], Said]) -> Non
 def test_what_no_node_has_written(said: object) -> None:
     """It asks the user itself, as if it were alone."""
     node = Node()
-    node.store.says = {scripts.CLAIM: [said]}
+    node.store.says = {scripts.CLAIM: [said], scripts.FINISH: [[[], b""]]}
     answer = node.begin()
     node.pushes[0].callback(FactorAllow())
     assert answer.result == FactorAllow()
+    assert node.store.nonsense == ["an answer that no node has written"]
 
 
 def test_another_login_of_the_same_user_waits_for_its_turn() -> None:
@@ -327,7 +336,7 @@ def test_a_node_that_has_died() -> None:
     node.store.says = {
         scripts.CLAIM: [[b"taken", claim.encode()], [b"mine"]],
         scripts.JOIN: [joins],
-        scripts.LISTEN: [[b"waiting"], [b"gone"]],
+        scripts.WATCH: [[1]],
         scripts.FINISH: [[[], b""]],
     }
     answer = node.begin()
@@ -344,7 +353,8 @@ def test_a_verdict_that_comes_a_step_after_its_prompt_has_ended() -> None:
     node.store.says = {
         scripts.CLAIM: [[b"taken", claim.encode()]],
         scripts.JOIN: [joins],
-        scripts.LISTEN: [[b"gone"], [b"gone"], sealed(claim)],
+        scripts.WATCH: [[1]],
+        scripts.COLLECT: [[], [], [], sealed(claim)],
     }
     answer = node.begin()
     node.wait(2)
@@ -358,7 +368,9 @@ def test_a_verdict_that_comes_a_step_after_its_prompt_has_ended() -> None:
 def test_an_answer_that_was_given_before_prompts_nobody(said: object) -> None:
     node = Node()
     node.store.says = {scripts.CLAIM: [said]}
-    assert node.begin(asks=False).result is Over.OVER
+    answer = node.begin(asks=False)
+    node.wait(3)  # the first one may be on its way to its prompt
+    assert answer.result is Over.OVER
     assert node.store.of(scripts.CLAIM)[0][1][0] == b""
     assert node.pushes == []
 
@@ -373,18 +385,20 @@ def test_nor_without_the_store() -> None:
 # ---- the store goes away
 
 
-@pytest.mark.parametrize("script", [scripts.CLAIM, scripts.JOIN, scripts.LISTEN, scripts.BURY])
+@pytest.mark.parametrize(
+    "script", [scripts.CLAIM, scripts.JOIN, scripts.COLLECT, scripts.WATCH, scripts.BURY]
+)
 def test_the_store_goes_away(script: str) -> None:
     """H5: the login goes on, and asks its user itself."""
     node, claim = Node(), other()
     node.store.says = {
         scripts.CLAIM: [[b"taken", claim.encode()]],
         scripts.JOIN: [joins],
-        scripts.LISTEN: [[b"gone"]],
+        scripts.WATCH: [[1]],
         script: [DOWN],
     }
     answer = node.begin()
-    node.wait(3)
+    node.wait(4)
     node.pushes[0].callback(FactorDeny("deny"))
     assert answer.result == FactorDeny("deny")
     assert len(node.pushes) == 1
@@ -458,7 +472,8 @@ def test_an_attempt() -> None:
     assert isinstance(token, bytes)
     node.shared.decided("ad_client", "alice", token, 900, "wrong")
     ((keys, values),) = node.store.of(scripts.DECIDED)
-    assert (keys, values) == ([KEYS.name("attempts", b"ad_client", b"alice")], [token, 900_000, b"wrong"])
+    assert keys == [KEYS.name("attempts", b"ad_client", b"alice")]
+    assert values == [token, 900_000, b"wrong", 60_000]
 
 
 def test_too_many_wrong_ones() -> None:
@@ -519,3 +534,72 @@ def test_the_last_words_are_said_before_it_closes() -> None:
     slow.callback([[], b""])
     assert closing.called
     assert node.store.closed
+
+
+# ---- many
+
+
+def test_ten_thousand_that_wait_are_one_question() -> None:
+    """Each look asks for all of them; what is left of them is nothing."""
+    TOKENS.clear()
+    node, claim = Node(), other()
+    node.store.says = {scripts.CLAIM: [[b"taken", claim.encode()]], scripts.JOIN: [joins]}
+    answers = [node.begin(deadline=300) for _ in range(10_000)]
+    before = len(node.store.asked)
+    node.wait(9)
+    assert len(node.store.asked) - before <= 31 + 10 * 50  # looks into the inbox, and at 200 claims at once
+    seals = [
+        token + b" " + KEYS.seal(b" ".join((b"verdict", token, claim.token, claim.login)), ALLOWED)
+        for token in TOKENS
+    ]
+    node.store.says[scripts.COLLECT] = [seals, []]
+    node.wait(1)
+    assert all(answer.result == FactorAllow("Success", "T1") for answer in answers)
+    assert node.joined == 10_000
+    node.wait(1)
+    assert not node.clock.getDelayedCalls()
+
+
+def test_nobody_waits_longer_than_their_client() -> None:
+    node, claim = Node(), other()
+    node.store.says = {scripts.CLAIM: [[b"taken", claim.encode()]], scripts.JOIN: [joins]}
+    answer = node.begin(deadline=5)
+    node.wait(6)
+    assert answer.result == Held("push_pending")
+    assert not node.clock.getDelayedCalls()
+
+
+# ---- what the store has missed
+
+
+def test_what_it_has_missed_is_told_when_it_is_back() -> None:
+    """A claim that nobody ends would keep the user from the next prompt."""
+    node = Node()
+    node.store.says = {scripts.CLAIM: [[b"mine"]], scripts.FINISH: [DOWN, [[], b""]]}
+    node.begin()
+    node.pushes[0].callback(FactorDeny("deny"))
+    node.wait(10)
+    node.shared.came_up()
+    first, second = node.store.of(scripts.FINISH)
+    assert first[1][:4] == second[1][:4]
+    assert (first[1][4], second[1][4]) == (30_000, 20_000)  # what is left of the denial
+    node.shared.came_up()
+    assert len(node.store.of(scripts.FINISH)) == 2
+
+
+def test_what_matters_no_more_is_not() -> None:
+    node = Node()
+    node.store.says = {scripts.CLAIM: [[b"mine"]], scripts.FINISH: [DOWN]}
+    node.begin(deadline=60)
+    node.pushes[0].callback(FactorAllow())
+    node.wait(120)
+    node.shared.came_up()
+    assert len(node.store.of(scripts.FINISH)) == 1
+
+
+def test_a_claim_whose_answer_was_lost_is_ended() -> None:
+    node = Node()
+    node.store.says = {scripts.CLAIM: [DOWN], scripts.FINISH: [[[], b""]]}
+    node.begin()
+    node.pushes[0].callback(FactorAllow())
+    assert len(node.store.of(scripts.FINISH)) == 1

@@ -16,7 +16,7 @@ NAME = "store.test"
 # What docs/nodes.md gives the nodes' user, and nothing else.
 COMMANDS = (
     "+ping +select +eval +evalsha +time +get +set +del +exists +pexpire "
-    "+sadd +smembers +zadd +zrem +zcard +zrangebyscore +zremrangebyscore"
+    "+sadd +smembers +rpush +lrange +zadd +zrem +zcard +zrangebyscore +zremrangebyscore"
 )
 # Every name and value in it, as whoever owns the server reads them.
 _ALL = """
