@@ -203,8 +203,7 @@ def test_a_verdict_of_another_time(world: World, tap: RedisTap) -> None:
     wait_for_join(world, second)
     world.cloud.decide("mallory", "allow")
     assert codes(nas.receive(request) for nas, request in asked) == [ACCESS_ACCEPT] * 2
-    assert len(told) == 1, [t[:33] for t in told]
-    (verdict,) = told
+    (verdict,) = set(told)  # by the script's digest, and by the script where the server didn't know it
 
     questions: list[bytes] = []
 
