@@ -34,6 +34,8 @@ class NodeKeys:
         self._random = random
         self._naming = _derived(keys[0], b"names")
         self._ciphers = [AESGCM(_derived(key, b"values")) for key in keys]
+        # While it is: a node whose first key is another one counts for itself.
+        self.are_changed = len(keys) > 1
         self._prefix = f"{prefix}:{VERSION}:".encode()
 
     def name(self, kind: str, *parts: bytes) -> bytes:

@@ -148,7 +148,7 @@ MUTATIONS = (
         ("H5",),
         "without the store each node uses all of a limit",
         _STORE,
-        "return most if self._link.is_up else max(1, most // self._nodes)",
+        "return most if together else max(1, most // self._nodes)",
         "return most",
         (_STORE_TESTS + "test_limits_while_it_is_away",),
     ),

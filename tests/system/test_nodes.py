@@ -266,6 +266,7 @@ def test_the_store_fails_in_the_middle(world: World, redis: Redis, how: str) -> 
     wait_for(lambda: second.metric("authproxy_alarms_total", kind="shared_up") == 1)
 
 
+@pytest.mark.long
 def test_a_node_that_dies_in_the_middle(world: World, redis: Redis) -> None:
     """H6: who joined its push gets one of their own."""
     world.add_section()
@@ -301,6 +302,7 @@ def test_without_the_store_no_other_nodes_challenge_is_answered(world: World, re
     assert codes([there.ask(alice.user, "1", state_of(own.octets))]) == [ACCESS_ACCEPT]
 
 
+@pytest.mark.long
 def test_many_at_both_nodes(world: World, redis: Redis) -> None:
     """Two hundred users, each at both nodes at once: one push each, and everybody gets in twice."""
     world.add_section()
@@ -338,8 +340,10 @@ def test_what_it_takes_there(world: World, redis: Redis) -> None:
     assert f"user authproxy on >the-password ~authproxy:* -@all {COMMANDS}\n" in page
     world.add_section()
     users = [world.add_user(f"user{number}", answer=None) for number in range(20)]
+    first = world.add_user("first", answer="deny")
     start(world)
     nas = world.nas()
+    assert codes([nas.ask(first.user, first.password)]) == [ACCESS_REJECT]  # the server knows the scripts now
     empty = int(redis.own("EVAL", _SIZE, "0"))
     before = commands(redis)
     requests = [nas.login(user.user, user.password, identifier=at) for at, user in enumerate(users)]

@@ -104,7 +104,8 @@ class SharedState:
         return scripts.ALIVE, [self._name_of(self._node)], [_ms(_ALIVE_FOR)]
 
     def share(self, most: int) -> int:
-        return most if self._link.is_up else max(1, most // self._nodes)
+        together = self._link.is_up and not self._keys.are_changed
+        return most if together else max(1, most // self._nodes)
 
     # ---- prompts
 

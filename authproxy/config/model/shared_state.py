@@ -58,7 +58,7 @@ class SharedState(Section):
     prefix: Text = Field(
         default="authproxy", description="What the names of all keys begin with. The same on every node."
     )
-    timeout: Annotated[float, seconds(0.05, 5)] = Field(
+    timeout: Annotated[float, seconds(0.05, 2)] = Field(
         default=0.5,
         description="How long one answer of the server may take. After that each node decides alone, until "
         "it answers again.",

@@ -420,6 +420,20 @@ def test_limits_while_it_is_away() -> None:
     assert [node.shared.share(most) for most in (1, 3, 4, 10)] == [1, 1, 2, 5]
 
 
+def test_limits_while_the_key_is_changed() -> None:
+    """The other node may have another first key still, and then neither sees what the other counts."""
+    keys = NodeKeys([Secret(b"n" * 32), Secret(b"k" * 32)], "authproxy")
+    node = Node()
+    shared = SharedState(
+        node.store,  # type: ignore[arg-type]
+        keys,
+        nodes=2,
+        reactor=node.clock,
+        log=node.log,
+    )
+    assert [shared.share(most) for most in (1, 3, 4, 10)] == [1, 1, 2, 5]
+
+
 # ---- challenges
 
 
@@ -539,15 +553,15 @@ def test_the_last_words_are_said_before_it_closes() -> None:
 # ---- many
 
 
-def test_ten_thousand_that_wait_are_one_question() -> None:
+def test_thousands_that_wait_are_one_question() -> None:
     """Each look asks for all of them; what is left of them is nothing."""
     TOKENS.clear()
     node, claim = Node(), other()
     node.store.says = {scripts.CLAIM: [[b"taken", claim.encode()]], scripts.JOIN: [joins]}
-    answers = [node.begin(deadline=300) for _ in range(10_000)]
+    answers = [node.begin(deadline=300) for _ in range(2_000)]
     before = len(node.store.asked)
     node.wait(9)
-    assert len(node.store.asked) - before <= 31 + 10 * 50  # looks into the inbox, and at 200 claims at once
+    assert len(node.store.asked) - before <= 31 + 10 * 10  # looks into the inbox, and at 200 claims at once
     seals = [
         token + b" " + KEYS.seal(b" ".join((b"verdict", token, claim.token, claim.login)), ALLOWED)
         for token in TOKENS
@@ -555,7 +569,7 @@ def test_ten_thousand_that_wait_are_one_question() -> None:
     node.store.says[scripts.COLLECT] = [seals, []]
     node.wait(1)
     assert all(answer.result == FactorAllow("Success", "T1") for answer in answers)
-    assert node.joined == 10_000
+    assert node.joined == 2_000
     node.wait(1)
     assert not node.clock.getDelayedCalls()
 
