@@ -20,6 +20,7 @@ from typing import Any
 from authproxy.backends.lasting_clock import Boot, LastingTime, this_boot
 from authproxy.backends.state_dir import replace_file
 from authproxy.observe.log import Log
+from authproxy.values import light_dataclass
 
 HOUR = 3600.0
 REST = HOUR  # seconds that the cloud has to answer before a new count of minutes begins
@@ -30,7 +31,7 @@ _AHEAD = 60.0  # seconds
 _MOST_OCTETS = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of one section; 0: no limit."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+from authproxy.values import light_dataclass
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Boot:
     """`id`: of the machine's run, "" if unknown; `seconds`: since its start."""
 
@@ -30,7 +31,7 @@ def this_boot() -> Boot:
     return Boot(boot, time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LastingTime:
     """A count at one moment of a boot, from which to go on counting."""
 

@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, TimeoutError
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryUnavailable, RefusalKind, Refused
 from authproxy.pipeline.request import AuthRequest
+from authproxy.values import light_dataclass
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ _MOST_PLACES = 8  # of a user's
 _WRONG = frozenset({"bad_password", "rejected", "unknown_user"})
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LockoutRules:
     """At most `most` wrong passwords in `window` seconds. 0: no limit."""
 

@@ -15,7 +15,6 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from authproxy.backends.state_dir import lasting_key
 from authproxy.observe.doors import DoorEventKind, DoorEvents
 from authproxy.observe.lines import timestamp
 from authproxy.observe.log import Log
+from authproxy.values import light_dataclass
 
 FILE_NAME = "primary-only.json"
 DEFAULT_MINUTES, MOST_MINUTES = 60, 240  # as in the existing product
@@ -36,7 +36,7 @@ class OrderRefused(Exception):
     """The file isn't a valid order. The text says why, and contains nothing of the file."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Order:
     """`sections`: names; empty: all safe sections. `began`: seconds since 1970; `boot`: the same moment by the other
     clock.

@@ -10,7 +10,6 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -37,6 +36,8 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from authproxy.values import light_dataclass
+
 # RFC 9325 §4.2: forward secrecy and AEAD first; CBC only at the end, for domain controllers of 2012.
 DEFAULT_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL:!MD5:!DSS:!3DES:!RC4"
 _MODE_RELEASE_BUFFERS = 0x10  # <openssl/ssl.h>: an idle connection keeps no read and write buffers
@@ -53,7 +54,7 @@ class TlsVersion(StrEnum):
 _MINIMUM = {TlsVersion.TLS12: SSL.TLS1_2_VERSION, TlsVersion.TLS13: SSL.TLS1_3_VERSION}
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Trust:
     """Which certificates to accept. The files are read for the first connection, and again when they have changed."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from authproxy.config.model.main import Main
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _PATIENCE = 5  # seconds
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
@@ -21,7 +22,7 @@ class NotAnswering(Exception):
     """Nothing answers there, or it isn't authproxy. The text says what was tried, and what came of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AdminClient:
     host: str
     port: int

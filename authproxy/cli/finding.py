@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from authproxy.values import light_dataclass
 
 
 class Level(StrEnum):
@@ -12,7 +13,7 @@ class Level(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Finding:
     """`what` was tried on `name`, and its outcome. `seconds`: how long the answer took, None if nothing was asked."""
 

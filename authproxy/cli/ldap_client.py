@@ -10,7 +10,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
@@ -38,6 +37,7 @@ from authproxy.protocols.ldap.responses import (
     decode_response,
 )
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _CONNECT = 5.0  # seconds
 _MOST = 1024 * 1024
@@ -48,7 +48,7 @@ class NotThere(Exception):
     """Nothing answers, or not the configured server; the text says what was found."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LdapWay:
     """`certificate`: the one that the server has to show, in DER; None: no TLS. `file`: where it comes from."""
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from authproxy.backends.directory.names import PlainName, read_name
 from authproxy.cli.ldap_client import LdapClient, ldap_way
 from authproxy.config.model import LdapServerAuto
 from authproxy.protocols.ldap.result import ResultCode, code_name
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
 class NotABindName(Exception):
     """Not a name with which an application binds; the user has to act."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Bound:
     """The outcome, in words."""
 

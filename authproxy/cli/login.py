@@ -20,6 +20,7 @@ from authproxy.config.model.radius_server import RadiusServer
 from authproxy.protocols.radius.packet import REPLY_MESSAGE, STATE, Attribute, Code, Packet
 from authproxy.protocols.radius.request import ReplyProblem
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 SUMMARY = (
     "Send one login through the running proxy, as a client of a section would. This tests everything from the client "
@@ -131,7 +132,7 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)  # why there may be no answer
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Asked:
     """Which server was asked, and as which client ("" for LDAP, where applications have no name)."""
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from authproxy.values import light_dataclass
 
 _LOCAL, _STATE, _INODE = 1, 3, 9  # columns of /proc/net/{udp,tcp}
 _LISTENING = {"udp": "07", "tcp": "0A"}
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Holder:
     pid: int
     command: tuple[str, ...]

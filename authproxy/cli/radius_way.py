@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +10,7 @@ from typing import TypeVar
 from authproxy.cli.radius_client import own_address
 from authproxy.config.model.radius_server import Client, RadiusServer
 from authproxy.config.model.server import ServerSection
+from authproxy.values import light_dataclass
 
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 
@@ -19,7 +19,7 @@ class Unusable(Exception):
     """The user has to act; the text says how."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Way:
     """How to reach a section as one of its clients."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,10 @@ from authproxy.config.model import (
 from authproxy.config.model.kinds import REFUSED, SERVED, kind_of
 from authproxy.config.problems import InvalidConfig, Problem, Report
 from authproxy.config.source import is_cfg, read_text, read_tree
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Converted:
     """`yaml` contains the file's secrets; the other texts never do."""
 

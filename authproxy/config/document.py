@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from authproxy.values import light_dataclass
+
 
 class Style(Enum):
     """How a scalar was written, which decides what its text may mean."""
@@ -65,7 +67,7 @@ class Entries(dict[str, "Node"]):
 Node = Scalar | Items | Entries
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Flaw:
     """A mistake in the syntax; the rest could be read."""
 
@@ -82,7 +84,7 @@ class Malformed(Exception):
         self.flaw = flaw
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Mark:
     """The line of an option, and its name there."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,9 +27,10 @@ from authproxy.config.rules import (
 from authproxy.config.sealing import Unsealer
 from authproxy.config.sections import Placed, placed, read_sections
 from authproxy.config.source import is_cfg, read_text, read_tree
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Loaded:
     """A valid configuration, its warnings, and where each option is."""
 

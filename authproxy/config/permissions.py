@@ -8,9 +8,10 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+from authproxy.values import light_dataclass
 
 
 class Exposure(Enum):
@@ -18,7 +19,7 @@ class Exposure(Enum):
     READABLE = "readable"  # others can read what we keep secret
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Exposed:
     exposure: Exposure
     what: str

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from authproxy.config.document import Node
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
 class SecretUnavailable(Exception):
     """A secret can't be read from its source; the administrator has to act. The text never contains the secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Seen:
     """A file or a secret that an option names."""
 
@@ -23,7 +24,7 @@ class Seen:
     secret: bool
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Reading:
     """The context of validation. `folder`: for relative file names; `log_folder`: for a relative log_dir."""
 

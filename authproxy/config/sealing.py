@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from authproxy.config.reading import SecretUnavailable
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 KEY_FILE = "secret-key"
 CREDENTIAL = "authproxy-secret-key"
@@ -34,7 +35,7 @@ NOT_OURS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SealingKey:
     """`source`: where the key comes from, for messages."""
 

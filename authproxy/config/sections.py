@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,9 +14,10 @@ from authproxy.config.model.kinds import ALL_KINDS, REFUSED, SERVED, SINGLE, kin
 from authproxy.config.model.section import Family, Finding, Section
 from authproxy.config.problems import Problem, Report, suggestion
 from authproxy.config.reading import Reading
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Placed:
     """A section and where its options stand."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 
 from authproxy.config.model import HttpProxy, LdapServerAuto, RadiusServer, Section, ServerSection
 from authproxy.config.model.section import Between, Finding
 from authproxy.config.options.addresses import Network
+from authproxy.values import light_dataclass
 
 # What is the port's rather than a section's.
 _OF_THE_PORT = ("max_pending", "max_pending_per_client", "reject_delay", "reply_cache")
@@ -126,7 +126,7 @@ def _listens_to_all(section: ServerSection) -> bool:
     return not section.interface or bool(_ALL_ADDRESSES & set(section.interface))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class _Held:
     """A network, whose it is, and its client's place there."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
+
+from authproxy.values import light_dataclass
 
 
 class Kind(StrEnum):
@@ -18,7 +20,7 @@ class Kind(StrEnum):
     UNBOUND = "unbound"  # no Accept, but something without any factor
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Way:
     """`option` "": the section itself. `reason`: the audit's word when somebody uses it; "" if there is none."""
 

@@ -11,7 +11,6 @@ import datetime
 import ipaddress
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -20,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 from twisted.internet import ssl
+
+from authproxy.values import light_dataclass
 
 _DAY = datetime.timedelta(days=1)
 _AUTHORITY_LIFE = 3650 * _DAY
@@ -31,7 +32,7 @@ class CertificateUnusable(Exception):
     """A file is missing, isn't ours, or can't be written; the administrator has to act."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ServerFiles:
     """PEM files. `authority`: what clients have to trust; `certificate`: with its chain."""
 

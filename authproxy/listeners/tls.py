@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from OpenSSL import SSL, crypto
 from OpenSSL.crypto import X509Store, X509StoreContext, X509StoreContextError, X509StoreFlags
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
+
+from authproxy.values import light_dataclass
 
 # RFC 9325 §4.2: forward secrecy and AEAD first.
 DEFAULT_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!eNULL:!MD5:!DSS:!3DES:!RC4"
@@ -39,7 +40,7 @@ class UnusableCertificate(Exception):
     """The administrator has to act: a file is missing, isn't PEM, or the key is another certificate's."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ServerFiles:
     """PEM: the certificate with its chain, and its key."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from authproxy.observe.log import Log
+from authproxy.values import light_dataclass
 
 
 class DoorEventKind(StrEnum):
@@ -26,7 +26,7 @@ class DoorEventKind(StrEnum):
     QUICK = "quick"  # it does as it used to
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DoorEvent:
     """`at`: seconds since 1970. `section`: its name in logs. Texts are for people, and contain no secret."""
 

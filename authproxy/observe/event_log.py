@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from authproxy.observe.failures import describe
@@ -26,6 +25,7 @@ from authproxy.observe.outlets import (
 )
 from authproxy.observe.rotating_file import RotatingFile
 from authproxy.observe.writer import LineWriter, Outlet, OutletFailed
+from authproxy.values import light_dataclass
 
 FILE_NAME = "authproxy.log"
 _WARN, _INFO = Severity.WARN, Severity.INFO  # looked up once, not for each login
@@ -38,7 +38,7 @@ class LogUnusable(Exception):
     """A log can't be opened; the administrator has to act. The text says which, and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LogSettings:
     """Sizes in octets. Without an outlet, nothing is logged."""
 

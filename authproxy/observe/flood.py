@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from authproxy.observe.lines import Severity
+from authproxy.values import light_dataclass
 
 _MOST_EVENTS = 256
 _MOST_PEERS = 256
@@ -18,7 +19,7 @@ _MOST_PEERS = 256
 _PEER_FIELDS = ("source", "client", "host", "api_host", "section")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Budget:
     """How many lines are written in each window."""
 
@@ -26,7 +27,7 @@ class Budget:
     of_peer: int
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Suppressed:
     """What was held back in a window. `most_from`: the peer with the most lines, "" if the event names none."""
 

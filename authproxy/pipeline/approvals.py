@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hmac
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.pipeline.ports import Verified
 from authproxy.pipeline.request import AuthRequest
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 MOST_REMEMBERED = 16_384
 LONGEST_MEMORY = 300.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class _Approval:
     at: float
     users: frozenset[str]  # the entry's name and the typed one, canonical

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 from authproxy.secret import Secret
@@ -45,7 +44,7 @@ class Credential:
     typed: Typed | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AppendMode:
     """`password_length` is in characters; 0: the delimiter alone says where the password ends."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from authproxy.pipeline.credential import FactorWord, Typed, TypedPasscode, TypedWord
 from authproxy.pipeline.ports import Device, FactorCall
+from authproxy.values import light_dataclass
 
 
 class Factor(StrEnum):
@@ -19,12 +19,12 @@ class Factor(StrEnum):
     PASSCODE = "passcode"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AskPasscode:
     """The factor is a passcode that the user hasn't typed yet: ask for it by a challenge, if the protocol can."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class NoFactor:
     """The user has no device for the factor that was typed or configured. `message` is shown to the user."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from authproxy.pipeline.decision import Reason, Reject
 from authproxy.pipeline.ports import CloudFailure, FailureClass
+from authproxy.values import light_dataclass
 
 
 class FailMode(StrEnum):
@@ -27,12 +27,12 @@ class SlowCloud(StrEnum):
 OUTAGE = frozenset({FailureClass.UNREACHABLE, FailureClass.SERVER_ERROR, FailureClass.SLOW})
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class MayOpen:
     """Mode and failure class allow an Accept; the gates decide."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class MayBeSilent:
     """It is an outage, if the independent probe says so too."""
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from authproxy.pipeline.request import AuthRequest
+from authproxy.values import light_dataclass
 
 _MOST_BUCKETS = 65_536
 _MOST_DEBT = 10  # times the bucket
@@ -19,7 +20,7 @@ _MOST_DEBT = 10  # times the bucket
 Alert = Callable[[str, str, str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class FailureRules:
     """`station`, `client`: how many wrong passwords at once, and again in each `window` seconds. 0: no limit."""
 
@@ -83,7 +84,7 @@ def _limits(request: AuthRequest, rules: FailureRules) -> list[tuple[str, str, i
     return limits
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Failures:
     """The limits of one section."""
 

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.username import account
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Rule:
     """For members of `group`, or for `user` (a canonical name), or (with neither) for users whom no other matches."""
 

@@ -7,17 +7,17 @@ node says of a factor is believed only for the very same login, while it waits t
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from authproxy.pipeline.ports import FactorAllow, FactorDeny
 from authproxy.pipeline.push_limit import PushRules
+from authproxy.values import light_dataclass
 
 Verdict = FactorAllow | FactorDeny
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt that a user is about to get.
 
@@ -34,14 +34,14 @@ class Prompt:
     deadline: float  # the clock's seconds
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Held:
     """No prompt now. `why`: `push_pending`, `push_paused`, `push_fraud`."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Repeated:
     """This very login was denied a moment ago; `status` is the cloud's word for it."""
 

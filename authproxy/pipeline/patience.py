@@ -11,6 +11,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 
+from authproxy.values import light_dataclass
+
 # A person needs this long to find the phone; who waits less gives up before many pushes are answered.
 ENOUGH = 55.0
 # The next repetition may be twice as far as the one before (RFC 5080 §2.2.1), and a bit; only then it is missed.
@@ -21,7 +23,7 @@ _MOST_CLIENTS = 4096
 _TELL_EVERY = 3600.0  # seconds, of each client
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class StillThere:
     """It was still repeating its request when the answer came, so it waits at least `waited` seconds. `gap`: seconds
     between two requests.
@@ -31,7 +33,7 @@ class StillThere:
     gap: float
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GaveUp:
     """It had stopped repeating, about `after` seconds after its first request. `gap`: seconds between two requests."""
 
@@ -92,7 +94,7 @@ class Patience:
                 self.waited = min(self.waited, after)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ClientPatience:
     """Seconds; None: not known. `waited`: the longest wait that was seen, 0 if it never repeated a request."""
 

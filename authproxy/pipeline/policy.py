@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from authproxy.pipeline.credential import AppendMode
@@ -13,6 +13,7 @@ from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.ports import Admission, Verified
 from authproxy.pipeline.prompt import PromptFormat
 from authproxy.pipeline.request import AuthRequest
+from authproxy.values import light_dataclass
 
 
 class Mode(StrEnum):
@@ -24,7 +25,7 @@ class Mode(StrEnum):
     FACTOR_ONLY = "factor_only"  # the peer has checked the password; what comes here is the factor
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Policy:
     fail_mode: FailMode
     mode: Mode = Mode.AUTO

@@ -6,19 +6,18 @@ and nobody at all whom the primary of now would not let in (F3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 from authproxy.pipeline.grants import Grants
 from authproxy.pipeline.policy import Policy
 from authproxy.pipeline.ports import CloudFailure, FailureClass, OpenDoor, Verified
 from authproxy.pipeline.record import Facts
 from authproxy.pipeline.request import AuthRequest
+from authproxy.values import light_dataclass
 
 RELOADED = "reloaded"  # the audit's word for what a reload has shut
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@light_dataclass(frozen=True, slots=True, eq=False)
 class _Now:
     policy: Policy
     door: OpenDoor

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from authproxy.pipeline.credential import TypedPasscode, TypedWord, read_factor
 from authproxy.pipeline.factor import NoFactor, choose
 from authproxy.pipeline.ports import Device, FactorCall
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 # RFC 2865 §5.18: what one Reply-Message holds; appliances show the first one only.
 MAX_OCTETS = 253
@@ -30,7 +30,7 @@ class PromptFormat(StrEnum):
     SHORT = "short"  # one line of names
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Entry:
     """A line of the menu. `name` (push1, phone2) can be typed instead of its number."""
 

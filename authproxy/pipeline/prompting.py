@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from authproxy.pipeline.nodes import Held, Nodes, Over, Prompt, Repeated, Verdict
 from authproxy.pipeline.ports import Clock, FactorCall, FactorDeny, SecondFactor
 from authproxy.pipeline.push_limit import PushLimit, PushRules
 from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import account
+from authproxy.values import light_dataclass
 
 _OVER = Over.OVER
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Prompts:
     """Sections with the same cloud account share their users; others don't.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from authproxy.pipeline.ports import Clock
+from authproxy.values import light_dataclass
 
 # Users that something is remembered of; they are real ones, their passwords were right.
 _MOST_USERS = 65_536
@@ -27,7 +28,7 @@ _MOST_IN_LINE = 8
 Alert = Callable[[str, str, str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PushRules:
     """`most` unapproved prompts in `window` seconds, then none for `pause` seconds; for `fraud_pause` after a fraud
     report. `most` 0: no limit.

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 VERSION = 1  # another one for each change that an older node would misread
 _NONCE = 12
@@ -69,7 +69,7 @@ class NodeKeys:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Claim:
     """Who prompts a user at the moment, and for which login."""
 

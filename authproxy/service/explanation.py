@@ -8,6 +8,7 @@ from enum import StrEnum
 from authproxy.backends.directory.look import Seen
 from authproxy.pipeline.username import Username
 from authproxy.service.outlook import Known, Outlook
+from authproxy.values import light_dataclass
 
 
 class Word(StrEnum):
@@ -19,14 +20,14 @@ class Word(StrEnum):
     UNKNOWN = "unknown"  # could not be asked
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Rule:
     what: str
     word: Word
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Explanation:
     """`complete` False: a server that had to be asked didn't answer."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from authproxy.listeners.descriptors import Descriptors
 from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.service.ports import http_proxy_endpoints
+from authproxy.values import light_dataclass
 
 if TYPE_CHECKING:
     from authproxy.listeners.http_proxy.listener import Dial, TunnelRules
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PATIENCE = 8.0  # seconds to look the cloud's name up and to connect
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class HttpProxyPlan:
     """What a port serves."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -28,12 +27,13 @@ from authproxy.pipeline.ports import Verified
 from authproxy.pipeline.request import AuthRequest
 from authproxy.protocols.ldap.dn import Subtree
 from authproxy.service.ports import ldap_endpoints
+from authproxy.values import light_dataclass
 
 if TYPE_CHECKING:
     from authproxy.listeners.ldap.listener import Networks
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LdapPlan:
     """What a port serves. `tls_at_once`: it is an LDAPS port."""
 

@@ -9,6 +9,7 @@ from authproxy.pipeline.decision import Reason, Reject
 from authproxy.pipeline.fail_mode import FailMode, MayBeSilent, MayOpen, before_factor
 from authproxy.pipeline.policy import Mode, Policy
 from authproxy.pipeline.ports import CloudFailure, FailureClass
+from authproxy.values import light_dataclass
 
 
 class Outcome(StrEnum):
@@ -19,7 +20,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Outlook:
     """The outcome of a login with the right password. `reason`: the audit's word; "" if the cloud decides."""
 

@@ -7,8 +7,9 @@ import grp
 import os
 import pwd
 import resource
-from dataclasses import dataclass
 from pathlib import Path
+
+from authproxy.values import light_dataclass
 
 _PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 PRIVATE = 0o077
@@ -18,7 +19,7 @@ class CannotBecome(Exception):
     """There is no such user, or this process may not become it; the administrator has to act."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Account:
     name: str
     uid: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -25,9 +24,10 @@ from authproxy.observe.log import Log
 from authproxy.observe.metrics import Metrics
 from authproxy.pipeline.patience import Patiences
 from authproxy.pipeline.workload import Workload
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Behind:
     """A section that a port serves, and the relay for its accounting."""
 

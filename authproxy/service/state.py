@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from authproxy.listeners.radius.signers import Signers
 from authproxy.observe.log import Log, NullLog
 from authproxy.secret import Secret
 from authproxy.service.keeping import read_signers
+from authproxy.values import light_dataclass
 
 
 class Names(Protocol):
@@ -51,7 +52,7 @@ class Noted:
             self._log.error("state.not_written", problem=str(error), effect="it is forgotten at a restart")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class State:
     latches: Names  # clients that have shown a Message-Authenticator (R19)
     proven: Names  # credentials that have passed check

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from authproxy.backends.cloud.failures import class_of_status
@@ -25,6 +24,7 @@ from authproxy.pipeline.ports import (
     PreauthFactors,
 )
 from authproxy.protocols.cloud.envelope import Failure, MalformedAnswer, Success, clean_text, decode
+from authproxy.values import light_dataclass
 
 MAX_URL = 2048
 _MOST_DEVICES = 256
@@ -47,7 +47,7 @@ class Refused(CloudFailure):
         self.reply = reply
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Waiting:
     """The user has not answered yet."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
+from authproxy.values import light_dataclass
 
 _WEIGHT = 0.2  # of the newest latency in the average
 
@@ -18,7 +18,7 @@ class CloudState(StrEnum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CloudHealth:
     """Times are monotonic seconds, as the reactor counts them."""
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -21,12 +20,13 @@ from authproxy.backends.tls import ServerCertificates, describe, host_name, is_u
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.protocols.cloud.envelope import clean_text
+from authproxy.values import light_dataclass
 
 NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
 CERTIFICATE_NOTED_FOR = 60.0  # seconds until the certificate's end is read again
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Peer:
     """The service to connect to. `host`: a name or an address."""
 

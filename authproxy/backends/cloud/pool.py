@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -16,9 +15,10 @@ from twisted.internet.defer import Deferred
 from authproxy.backends.cloud.failures import NoReply
 from authproxy.backends.cloud.http1 import Connection, Reply
 from authproxy.pipeline.ports import CloudFailure, FailureClass
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PoolLimits:
     connections: int = 16_384  # as many as logins may wait for a push
     connecting: int = 64  # connects and handshakes in progress

@@ -6,13 +6,13 @@ What one user's request met may be that user's doing. What the probe meets is no
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import CloudFailure, FailureClass
+from authproxy.values import light_dataclass
 
 TIMEOUT = 3.0  # seconds that a probe takes at most
 FRESH = 3.0  # seconds that its word counts for
@@ -20,7 +20,7 @@ FRESH = 3.0  # seconds that its word counts for
 LATE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Verdict:
     """`failure` None: the cloud answers, and accepts our credentials. `at`: the reactor's seconds."""
 

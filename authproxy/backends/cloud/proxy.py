@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any
 
@@ -19,13 +19,14 @@ from authproxy.backends.cloud.stream import Stream
 from authproxy.backends.tls import describe
 from authproxy.pipeline.ports import CloudFailure, FailureClass
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 MAX_HEAD = 16 * 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?")
 _GATEWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OutboundProxy:
     host: str
     port: int = 80

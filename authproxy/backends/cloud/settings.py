@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.backends.cloud.pool import PoolLimits
 from authproxy.backends.cloud.proxy import OutboundProxy
 from authproxy.backends.tls import Trust
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CloudSettings:
     """One application at one service. Times are in seconds."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.backends.directory.connection import LdapConnection
 from authproxy.backends.directory.directory import Directory
@@ -12,9 +12,10 @@ from authproxy.backends.directory.names import PlainName, read_name
 from authproxy.backends.directory.server import Server
 from authproxy.pipeline.ports import Admission, Refused
 from authproxy.protocols.ldap.dn import Subtree
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DirectoryAdmission:
     """Implements pipeline.ports.Admission.
 

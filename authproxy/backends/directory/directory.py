@@ -9,7 +9,6 @@ password counts once at each of them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from authproxy.backends.directory.binds import Credentials, NoVerdict, Proof, Right, Wrong
@@ -31,6 +30,7 @@ from authproxy.observe.log import Log
 from authproxy.pipeline.ports import PrimaryUnavailable, PrimaryUnusable, RefusalKind, Refused, Verified
 from authproxy.pipeline.request import AuthRequest
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 T = TypeVar("T")
 # Which groups a user is in, and which of those that were asked about not.
@@ -40,7 +40,7 @@ GroupsOf = Callable[[Server, User, float], Awaitable[tuple[frozenset[str], froze
 _REPEAT = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DirectoryHealth:
     """`service_account`: why it was refused; "" if it wasn't."""
 

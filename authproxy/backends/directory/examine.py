@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from authproxy.backends.directory.connect import Unusable
 from authproxy.backends.directory.connection import LdapConnection
@@ -14,11 +13,12 @@ from authproxy.protocols.ldap.dn import parse_dn
 from authproxy.protocols.ldap.filter import Present
 from authproxy.protocols.ldap.requests import NO_ATTRIBUTES, Scope, SearchRequest
 from authproxy.protocols.ldap.result import ResultCode, code_name
+from authproxy.values import light_dataclass
 
 _AD_NAMES = frozenset({"samaccountname", "userprincipalname"})
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class HostReport:
     """`problem` is "" if the service account could log in and see what it needs."""
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 
 from authproxy.observe.log import Log
+from authproxy.values import light_dataclass
 
 # Failed logins in a row after which probes alone don't make a host trustworthy, and for how many seconds.
 _MOST_FAILURES = 3
@@ -38,7 +39,7 @@ class Probe(Protocol):
         """Raises NoAnswer. Has its own deadline."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class HostHealth:
     """For /readyz and the status page. `since`: how many seconds it has been so."""
 

@@ -6,7 +6,6 @@ With the very parts that a login uses, as the service account; nothing is bound 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from authproxy.backends.directory.connection import LdapConnection
 from authproxy.backends.directory.directory import Directory, is_member
@@ -18,9 +17,10 @@ from authproxy.backends.directory.server import Server
 from authproxy.observe.log import Log
 from authproxy.pipeline.ports import Refused
 from authproxy.protocols.ldap.dn import Subtree
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Seen:
     """`username`: the one name used for everything that follows (R33). `admitted` None: no group is required."""
 

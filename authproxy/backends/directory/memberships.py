@@ -6,7 +6,6 @@ Nobody is outside a group because of an error: what restricts its members would 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from authproxy.backends.directory.connect import Unusable
 from authproxy.backends.directory.connection import LdapConnection
@@ -30,12 +29,13 @@ from authproxy.protocols.ldap.dn import DN, parse_dn
 from authproxy.protocols.ldap.filter import Equality, Extensible, Filter
 from authproxy.protocols.ldap.requests import NO_ATTRIBUTES, Scope
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 # What a group is, not who is in it: that is asked at each login.
 _FRESH = 300.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class _Known:
     """MS-ADTS §2.2.12: a group that isn't security-enabled is in nobody's token."""
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -22,6 +21,7 @@ from cryptography.x509 import Certificate
 
 from authproxy.backends.directory.md4 import md4
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 MECHANISM = "GSS-SPNEGO"
 
@@ -52,7 +52,7 @@ class PasswordNotText(Exception):
     """NTLM hashes characters, and these octets aren't text."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Account:
     """The account to bind as. `domain`: NetBIOS or DNS name; "" if `name` is a user principal name, or for the server's
     own.

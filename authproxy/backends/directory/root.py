@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from authproxy.backends.directory.connection import LdapConnection
 from authproxy.pipeline.ports import Clock
@@ -12,6 +11,7 @@ from authproxy.protocols.ldap.filter import And, Equality, Present
 from authproxy.protocols.ldap.requests import Scope, SearchRequest
 from authproxy.protocols.ldap.responses import SearchResultEntry
 from authproxy.protocols.ldap.result import ResultCode
+from authproxy.values import light_dataclass
 
 # MS-ADTS §3.1.1.3.4.3: LDAP_CAP_ACTIVE_DIRECTORY_OID, and the lightweight one (AD LDS).
 _ACTIVE_DIRECTORY = frozenset({b"1.2.840.113556.1.4.800", b"1.2.840.113556.1.4.1851"})
@@ -21,7 +21,7 @@ _MOST_DOMAINS = 1000
 _FRESH, _RETRY = 3600.0, 60.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Root:
     active_directory: bool = False
     naming_contexts: tuple[str, ...] = ()

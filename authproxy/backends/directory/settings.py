@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from authproxy.backends.lockout import LockoutRules
@@ -10,6 +10,7 @@ from authproxy.backends.tls import Trust
 from authproxy.protocols.ldap.dn import Subtree, parse_dn
 from authproxy.protocols.ldap.filter import Filter
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
 class Transport(StrEnum):
@@ -25,7 +26,7 @@ class AuthType(StrEnum):
     NTLM2 = "ntlm2"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Host:
     """One server. `tls_name`: what its certificate says when that isn't `address` (T6)."""
 
@@ -37,7 +38,7 @@ class Host:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Limits:
     """Connections are kept for each host; the waiting are counted for each kind of them. Times in seconds."""
 
@@ -52,7 +53,7 @@ class Limits:
     age: float = 3600
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DirectorySettings:
     """`timeout`: seconds for one login at the directory, all hosts together (A6).
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from authproxy.pipeline.ports import Admission
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RadiusAdmission:
     """Implements pipeline.ports.Admission. Without the password there is nothing that a server could be asked."""
 

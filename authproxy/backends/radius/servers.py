@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from authproxy.backends.radius.liveness import Silent
@@ -13,6 +12,7 @@ from authproxy.backends.resolve import NameUnresolved, Resolver
 from authproxy.backends.tls import ServerCertificates, client_tls
 from authproxy.observe.log import Log
 from authproxy.protocols.radius.packet import Packet
+from authproxy.values import light_dataclass
 
 # With another server to turn to, a silent one is not waited for to the end.
 _SENDS_WITH_OTHERS = 2
@@ -20,7 +20,7 @@ _SENDS_WITH_OTHERS = 2
 AnyServer = Server | TlsServer
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ServerReport:
     """`problem` is "" if the server answered. Many servers don't support Status-Server, so silence proves nothing."""
 

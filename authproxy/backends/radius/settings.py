@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.backends.lockout import LockoutRules
 from authproxy.backends.radius.whose import OuterName
@@ -12,9 +12,10 @@ from authproxy.protocols.radius.relay import NOTHING, Allowed
 from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding
 from authproxy.protocols.radius.vendor import Key
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RadiusClientSettings:
     """`hosts`: names or addresses with their ports, in order of preference. Times in seconds."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.backends.tls import Trust
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SharedStateSettings:
     """`timeout`: seconds for one answer. `nodes`: how many nodes share it."""
 

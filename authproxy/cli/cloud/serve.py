@@ -8,16 +8,16 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from authproxy.cli.cloud.output import Failed, default_folder, opened
 from authproxy.cli.cloud.plain_log import PlainLog
 from authproxy.embedded.cloud.links import Links
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Address:
     host: str
     port: int

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from authproxy.embedded.directory.password import hashed
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 BASE = "DC=demo,DC=example"
 SERVICE = f"CN=authproxy,OU=Service,{BASE}"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Person:
     name: str
     password: str

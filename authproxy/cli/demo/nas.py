@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
@@ -12,6 +11,7 @@ from twisted.internet.protocol import DatagramProtocol
 from authproxy.protocols.radius.packet import Attribute, Code, Packet
 from authproxy.protocols.radius.request import UnacceptableReply, pap_request, read_reply
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _REPLY_MESSAGE = 18
 _CALLING_STATION_ID = 31
@@ -19,7 +19,7 @@ _NAS_IDENTIFIER = 32
 _AGAIN = 5.0  # seconds until the same octets are sent again
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Answer:
     """`code` None: there was no answer."""
 

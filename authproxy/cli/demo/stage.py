@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from authproxy.embedded.directory.tree import Tree
 from authproxy.embedded.ports import PortUnusable, bind, number_of, serve
 from authproxy.observe.log import Log
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _READY = re.compile(rb"\bready\b")
 _START_PATIENCE = 30.0  # seconds
@@ -61,7 +62,7 @@ class NotStarted(Exception):
     """A part didn't start; the text says which, and its own message."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Section:
     """A RADIUS section of the demo's proxy."""
 
@@ -70,7 +71,7 @@ class Section:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Phone:
     """A user's phone, and the link that turns a browser into it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,14 @@ from authproxy.cli.demo.nas import Answer, Nas
 from authproxy.cli.demo.stage import Section, Stage
 from authproxy.embedded.cloud.otp import current_step, otp_at
 from authproxy.embedded.cloud.outcomes import Verdict
+from authproxy.values import light_dataclass
 
 _GLANCE = 0.05  # seconds
 _PUSH_PATIENCE = 10.0
 _EVENT_PATIENCE = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Step:
     """`expected`: the decision and its reason."""
 
@@ -33,7 +33,7 @@ class Step:
     pushes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Played:
     """A step and its outcome; `differed` is empty if it went as it should."""
 

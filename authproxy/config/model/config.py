@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from authproxy.config.model.main import Main
 from authproxy.config.model.section import Section
+from authproxy.values import light_dataclass
 
 S = TypeVar("S", bound=Section)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Config:
     """`sections`: all but main, by name, in the order of the file.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from authproxy.values import light_dataclass
 
-@dataclass(frozen=True, slots=True)
+
+@light_dataclass(frozen=True, slots=True)
 class Finding:
     """A remark about an option, to be shown with its line. Option '': the section itself."""
 
@@ -27,7 +28,7 @@ class Finding:
 Between = tuple[str, Finding]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Family:
     """`stem_1`, `stem_2`, … are items of the list `option`. `bare`: the first may be written `stem` alone.
 
@@ -41,7 +42,7 @@ class Family:
     default: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class GroupFamily:
     """`stem_1` and its companions are mappings in the list `option`; each stem has its key there."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -20,6 +19,7 @@ from authproxy.config.document import Entries, Items, Scalar, Style
 from authproxy.config.options.reads import NAMED, Reads, one_or_more, text_of, word_of, wrong
 from authproxy.config.options.simple import between
 from authproxy.config.reading import Reading
+from authproxy.values import light_dataclass
 
 Network = IPv4Network | IPv6Network
 
@@ -67,7 +67,7 @@ def _address(node: object, _: Reading) -> str:
 Address = Annotated[str, Reads(_address, "an IP address", NAMED)]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Endpoint:
     """An address and port to listen on."""
 

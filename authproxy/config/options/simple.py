@@ -58,7 +58,11 @@ def between(low: float, high: float) -> Callable[[Any], Any]:
     """A check of a range."""
 
     def check(value: Any) -> Any:
-        return value if low <= value <= high else wrong(f"{value:.10g} is not between {low:.10g} and {high:.10g}")
+        return (
+            value
+            if low <= value <= high
+            else wrong(f"{value:.10g} is not between {low:.10g} and {high:.10g}")
+        )
 
     return check
 

@@ -12,7 +12,6 @@ import binascii
 import hmac
 import secrets
 import struct
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import Device, DeviceKind, Otp, User, WallClock
 from authproxy.embedded.cloud.otp import OtpSecret, new_otp_secret
@@ -20,13 +19,14 @@ from authproxy.embedded.cloud.passcodes import Passcodes
 from authproxy.embedded.cloud.store.codes import ActivationState
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 PORTAL_LIFE = 3600.0  # seconds
 _MAC_OCTETS = 16
 _NONCE_OCTETS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Invitation:
     """A valid link: for which user's phone it is."""
 
@@ -37,7 +37,7 @@ class Invitation:
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class NewPhone:
     """`token`: the browser's secret from now on."""
 

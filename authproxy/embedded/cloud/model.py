@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 # Wall-clock seconds: what users, devices and TOTP share. It may jump; nothing here needs it not to.
 WallClock = Callable[[], float]
@@ -78,7 +79,7 @@ class NewUsers(StrEnum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Policy:
     """The rules of an application."""
 
@@ -88,7 +89,7 @@ class Policy:
     remember_hours: float = 0.0  # 0: no device is remembered
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class UserPolicy:
     """One user's own rules, within what the application's policy has.
 
@@ -107,7 +108,7 @@ class UserPolicy:
             raise ValueError("a user who is let in without a device has the status bypass")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Application:
     ikey: str
     name: str
@@ -115,7 +116,7 @@ class Application:
     created: float
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class User:
     user_id: str
     username: str
@@ -129,7 +130,7 @@ class User:
         return now < self.locked_until
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Device:
     device_id: str
     user_id: str
@@ -178,7 +179,7 @@ def masked(number: str) -> str:
     return f"XXX-XXX-{digits[-4:]}" if digits else ""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Login:
     """One request for a factor, from the call to its end. `details`: what the application said about it."""
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 
 import pyotp
 
 from authproxy.embedded.cloud.model import Otp
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 STEP_SECONDS = 30
 _DRIFT_STEPS = 1  # RFC 6238 §5.2: one step for the network and a clock that is a little off
 _LOOK_AHEAD = 10  # RFC 4226 §7.4: a token whose button was pressed for nothing
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class OtpSecret:
     """An authenticator's secret and counter. `next`: the first time step or counter that hasn't been used."""
 

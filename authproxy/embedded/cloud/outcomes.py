@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from authproxy.embedded.cloud.model import Device, Factor
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Limits:
     """Seconds, and counts for one user."""
 
@@ -26,22 +27,22 @@ class Limits:
 # ---- outcomes
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PreauthAllow:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PreauthDeny:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PreauthEnroll:
     username: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class NumberToMatch:
     """Show `number`; the phone asks for it when a push with this txid follows."""
 
@@ -50,7 +51,7 @@ class NumberToMatch:
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PreauthFactors:
     devices: tuple[Device, ...]
     factors: frozenset[Factor]  # what may be used of what the devices can do
@@ -86,7 +87,7 @@ class Decided(StrEnum):
     WRONG_NUMBER = "wrong_number"  # and denied with it: one guess only
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Ask:
     """One request for a factor. `factor` None: the best one that needs no typing."""
 

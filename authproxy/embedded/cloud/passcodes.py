@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from authproxy.embedded.cloud.model import WallClock
 from authproxy.embedded.cloud.otp import OtpSecret, matching_step
 from authproxy.embedded.cloud.store.codes import Codes
 from authproxy.embedded.cloud.store.devices import Devices
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Matched:
     """The passcode was right. `how`: totp, hotp, bypass or sms."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud import texts
 from authproxy.embedded.cloud.changes import Changes
@@ -38,6 +37,7 @@ from authproxy.embedded.cloud.passcodes import Passcodes
 from authproxy.embedded.cloud.senders import Sender
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _TEXTED_CODES = 5
 
@@ -297,7 +297,7 @@ def _newcomer(application: Application, username: str, own: NewUsers | None = No
             return PreauthEnroll(username)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class _Note:
     """Writes down a login of this user at this application."""
 

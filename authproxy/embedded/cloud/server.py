@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from twisted.internet.task import LoopingCall
@@ -36,13 +36,14 @@ from authproxy.embedded.cloud.senders import PageOnly, Sender
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Answer, Call, Handler, Reply, WebFactory
 from authproxy.observe.log import Log
+from authproxy.values import light_dataclass
 
 _TIDIED_EVERY = 3600.0  # seconds
 _LOOKED_EVERY = 0.25  # seconds, for what the command line changed
 _CONNECTIONS = 16_384
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Settings:
     """`names`: the host names to which the service answers. `pages`: the address of the pages, as
     browsers reach them.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http.cookies import CookieError, SimpleCookie
 from io import BytesIO
 from typing import Any
@@ -21,6 +21,7 @@ from twisted.web import http
 from zope.interface import implementer
 
 from authproxy.observe.log import Log
+from authproxy.values import light_dataclass
 
 MOST_BODY = 131_072  # octets: a `pushinfo` of 20,000 octets, escaped as JSON can escape it
 _MOST_FIELDS = 64
@@ -28,7 +29,7 @@ _DRAINED = 8 * MOST_BODY  # of a body that is too large this much is read, so th
 _PATIENCE = 30.0  # seconds for a whole request, and for an idle connection
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Call:
     """One request. `host` is lower-case and without a port, `path` and `query` are as they were sent."""
 
@@ -72,7 +73,7 @@ def fields(encoded: str) -> Mapping[str, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Reply:
     status: int
     body: bytes = b""
@@ -80,7 +81,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Stream:
     """An answer that goes on: server-sent events. It ends when the events do, or the client goes."""
 

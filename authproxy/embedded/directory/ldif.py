@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from authproxy.values import light_dataclass
 
 _MOST_ENTRIES = 100_000
 
@@ -16,7 +18,7 @@ class MalformedLdif(ValueError):
         super().__init__(f"line {line}: {problem}")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LdifEntry:
     """`attributes`: names as first written, values in the file's order."""
 

@@ -7,7 +7,6 @@ client that doesn't read is not read from.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet import protocol
@@ -51,13 +50,14 @@ from authproxy.protocols.ldap.responses import (
 )
 from authproxy.protocols.ldap.result import ResultCode
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _DISABLED = 0x2  # of Active Directory's userAccountControl
 # What answers what: Modify, Add, Delete, ModifyDN, Compare.
 _RESPONSE_TAG = {0x66: 0x67, 0x68: 0x69, 0x4A: 0x6B, 0x6C: 0x6D, 0x6E: 0x6F}
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Limits:
     message: int = 262_144  # octets
     entries: int = 1000  # of one search

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.embedded.directory.ldif import LdifEntry
 from authproxy.protocols.ldap.dn import MalformedDN, parse_dn
 from authproxy.protocols.ldap.requests import Scope
+from authproxy.values import light_dataclass
 
 DN_VALUED = frozenset(
     {"member", "uniquemember", "memberof", "manager", "owner", "seealso", "distinguishedname"}
@@ -30,7 +31,7 @@ def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Entry:
     """`attributes` by lower-case name: the name as shown, and the values."""
 

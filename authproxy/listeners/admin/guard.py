@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from ipaddress import ip_address
 
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 # Needs no token: it says nothing but that the event loop turns.
 OPEN_PATHS = frozenset({b"/livez"})
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Asked:
     """What the guard needs to know of a request. Header values are as sent, None if absent."""
 
@@ -25,13 +26,13 @@ class Asked:
     authorization: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Refusal:
     status: HTTPStatus
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Guard:
     """`names`: the host names, beside localhost and IP addresses, that a request's Host header may have."""
 

@@ -13,7 +13,6 @@ Not ready takes no port away: whoever sends a login nevertheless gets its honest
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -22,6 +21,7 @@ from authproxy.observe.audit import AuditEvent
 from authproxy.observe.lines import timestamp
 from authproxy.pipeline.fail_mode import FailMode, SlowCloud
 from authproxy.pipeline.patience import ClientPatience
+from authproxy.values import light_dataclass
 
 
 class Health(StrEnum):
@@ -30,7 +30,7 @@ class Health(StrEnum):
     UNKNOWN = "unknown"  # not asked yet
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class HostState:
     """A server of a primary. `since`: seconds since 1970, None if unknown."""
 
@@ -40,7 +40,7 @@ class HostState:
     since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PrimaryState:
     name: str  # the client section
     hosts: tuple[HostState, ...]
@@ -54,7 +54,7 @@ class PrimaryState:
         return Health.DOWN if found == {Health.DOWN} else Health.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CloudState:
     """A section's connection to its cloud. `breaker_open`: the cloud isn't asked, and `failmode` decides at once."""
 
@@ -71,7 +71,7 @@ class CloudState:
         return self.breaker_open or self.health is Health.DOWN
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SectionState:
     name: str
     kind: str  # the section's kind in the configuration
@@ -100,7 +100,7 @@ class SectionState:
         return self.cloud.slow and self.slow_cloud is SlowCloud.FAILMODE
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PendingLogin:
     """`since`: seconds since 1970."""
 
@@ -114,7 +114,7 @@ class PendingLogin:
     client_ip: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CertificateState:
     """`not_after`: seconds since 1970."""
 
@@ -122,7 +122,7 @@ class CertificateState:
     not_after: float
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class ClientState:
     """A RADIUS client and its Message-Authenticators. Times: seconds since 1970, None for never; counts: since the
     start. `advice`: whether requiring one would lock it out (listeners.radius.signers.Advice).
@@ -175,7 +175,7 @@ class Overview(Protocol):
         """Other things on which an administrator may want to act, a sentence each: a log that can't be written, …"""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Readiness:
     """`why`: what keeps it from being ready; `warnings`: what doesn't, but should be known."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from authproxy.listeners.admin.doors import alarms, banner, fail_opens
@@ -25,6 +24,7 @@ from authproxy.listeners.admin.words import duration, moment, moment_of, place, 
 from authproxy.observe.audit import AuditEvent
 from authproxy.pipeline.fail_mode import FailMode
 from authproxy.pipeline.patience import ClientPatience
+from authproxy.values import light_dataclass
 
 # In front of the title while a door is open, so that a tab shows it; the script has it, too.
 OPEN = "DOOR OPEN - "
@@ -33,7 +33,7 @@ _DAY = 86_400
 _SOON, _URGENT = 60 * _DAY, 14 * _DAY  # T4: warn 60 days ahead
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class About:
     """`started`: seconds since 1970."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from importlib.resources import files
 from io import BytesIO
@@ -29,6 +29,7 @@ from authproxy.listeners.admin.report import readyz, status
 from authproxy.listeners.descriptors import Descriptors
 from authproxy.observe.lines import timestamp
 from authproxy.observe.log import Log
+from authproxy.values import light_dataclass
 
 _IDLE = 30  # seconds that a connection may wait for its next request
 MOST_CONNECTIONS = 64
@@ -59,7 +60,7 @@ _ASKED_FOR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Answer:
     status: int
     kind: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from socket import socket
@@ -18,6 +17,7 @@ from authproxy.listeners.descriptors import Descriptors
 from authproxy.listeners.http_proxy.tunnel import Tunnel
 from authproxy.observe.log import Log
 from authproxy.protocols.http.tunnel import NoTunnel
+from authproxy.values import light_dataclass
 
 _OF_A_TUNNEL = 2  # file descriptors: the client's and the cloud's
 _LOOK = 1.0  # seconds
@@ -31,7 +31,7 @@ class Refusals(Protocol):
         """A client got no tunnel, or we closed it."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class TunnelRules:
     """The rules of a port. `idle`: seconds."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from authproxy.protocols.ldap.ber import MalformedMessage
+from authproxy.values import light_dataclass
 
 _V1_LONGEST = 107  # §2.1, with its CRLF
 _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -16,7 +16,7 @@ _LOCAL, _PROXY = 0x20, 0x21
 _OVER_TCP4, _OVER_TCP6 = 0x11, 0x21
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Header:
     """`address` None: the balancer speaks for itself, as in a health check. `length`: octets of the header."""
 

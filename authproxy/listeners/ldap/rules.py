@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from authproxy.protocols.ldap import ber
@@ -21,6 +20,7 @@ from authproxy.protocols.ldap.requests import (
 )
 from authproxy.protocols.ldap.result import ResultCode
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"  # RFC 3062
 # RFC 4370, and its draft's: to act as somebody else.
@@ -34,7 +34,7 @@ _PASSWORDS = _CHANGED_IN_CLEAR | {"userpassword"}
 _ROOT = bytes((ber.OCTET_STRING, 0, ber.ENUMERATED, 1, 0))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Who:
     """Who sends an operation, as far as its rights depend on that."""
 
@@ -59,7 +59,7 @@ class BindOptions(Protocol):
     def allow_anonymous(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Forbidden:
     code: ResultCode
     text: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from authproxy.listeners.ldap.attempt import Attempt
@@ -18,6 +18,7 @@ from authproxy.pipeline.request import AuthRequest
 from authproxy.pipeline.username import MalformedUsername, Username, read_username
 from authproxy.pipeline.workload import Workload
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 # Octets of a bind name. Directories know no limit; the longest DNs that are used are some hundred.
 MOST_NAME = 2048
@@ -25,7 +26,7 @@ MOST_NAME = 2048
 UNREADABLE = Username("", "")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Limits:
     """Octets, counts and seconds, for one client's connection unless stated otherwise."""
 
@@ -44,7 +45,7 @@ class Limits:
     pending: int = 4096  # binds being decided
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Options:
     """The section's options that its sessions need."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from authproxy.listeners.radius.clients import Client
@@ -13,6 +12,7 @@ from authproxy.protocols.radius.accounting import is_from_who_knows, relayed_res
 from authproxy.protocols.radius.message_authenticator import verify_message_authenticator
 from authproxy.protocols.radius.packet import Code, Packet
 from authproxy.protocols.radius.reply import ReplyTooLong, encode_reply
+from authproxy.values import light_dataclass
 
 R = TypeVar("R")
 
@@ -35,7 +35,7 @@ def check_accounting(packet: Packet, client: Client) -> None:
         raise Discarded("message_authenticator", f"in accounting of client {client.name}")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Handing(Generic[R]):
     """One request that is being forwarded, and the way back to its client."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Generic, TypeVar
 
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 Network = IPv4Network | IPv6Network
 T = TypeVar("T")
@@ -23,7 +24,7 @@ class RequireMessageAuthenticator(StrEnum):
     NO = "no"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Client:
     """A configured client. `key` identifies it in what survives a restart."""
 

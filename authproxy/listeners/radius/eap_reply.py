@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.protocols.radius.packet import EAP_MESSAGE, MAX_VALUE, VENDOR_SPECIFIC, Attribute
 from authproxy.protocols.radius.relay import MICROSOFT
 from authproxy.protocols.radius.salted import Hop, Salts, encrypt_salted
 from authproxy.protocols.radius.vendor import VENDOR_ID
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _SEND_KEY, _RECEIVE_KEY = 16, 17
 _KEY = 32  # octets of each
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class EapReply:
     """`keys`: the MSK after a success. `carried`: what the primary's Accept contained."""
 

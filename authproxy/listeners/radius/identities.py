@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Generic, TypeVar
 
@@ -12,11 +11,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from authproxy.listeners.radius.clients import Network
+from authproxy.values import light_dataclass
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CertificateNames:
     """The names by which a certificate can be recognised. `names`: DNS names in lower case, and IP addresses (IPv6 in
     short form).
@@ -29,7 +29,7 @@ class CertificateNames:
         return bool(self.names or self.fingerprints)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Known(Generic[T]):
     """One client: its certificate has one of these names, and it connects from one of these networks."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -34,6 +33,7 @@ from authproxy.protocols.radius.password import credential_kind
 from authproxy.protocols.radius.relay import eap_failure
 from authproxy.protocols.radius.reply import ReplyTooLong, encode_reply
 from authproxy.protocols.radius.salted import UnreadableValue
+from authproxy.values import light_dataclass
 
 __all__ = ["Discards", "Latches", "Limits", "RadiusListener", "Served"]
 
@@ -46,7 +46,7 @@ ACCOUNTING = frozenset[int]((Code.ACCOUNTING_REQUEST,))
 _USUAL = frozenset(("duplicate", "draining", "silent", "accounting_not_forwarded"))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Served:
     """A client, and the section that serves it."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
 
 from authproxy.listeners.radius.clients import Client
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Limits:
     pending: int  # requests in progress, of all clients
     pending_per_client: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from authproxy.protocols.radius.packet import EAP_MESSAGE, REPLY_MESSAGE, Attribute
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class SessionMark:
     """Attributes, octet for octet. Each replaces all attributes of its type from the primary.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from cryptography import x509
@@ -23,6 +23,7 @@ from authproxy.listeners.radius.udp import Source, source_of
 from authproxy.listeners.tls import ServerTls
 from authproxy.observe.log import Log
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 # RFC 6614 §2.3: it protects nothing, TLS does; everybody has the same.
 SECRET = Secret(b"radsec")
@@ -30,7 +31,7 @@ _LOOK = 1.0  # seconds
 _MOST_SHOWN = 5  # names of a stranger's certificate in the log
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class StreamLimits:
     """Counts and seconds, for one client's connection unless stated otherwise (A9)."""
 
@@ -43,7 +44,7 @@ class StreamLimits:
     idle: float = 3600
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RadSecPlan:
     """What a port serves."""
 

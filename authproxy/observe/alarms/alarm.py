@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from authproxy.observe.lines import capped, json_line, timestamp
+from authproxy.values import light_dataclass
 
 
 class AlarmKind(StrEnum):
@@ -62,7 +63,7 @@ _SEVERITIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Alarm:
     """`subject`: the section, log, folder or certificate. `at`: seconds since 1970. `detail` holds no secret."""
 

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from authproxy.observe.alarms.alarm import Alarm
+from authproxy.values import light_dataclass
 
 QUIET = 60.0  # seconds between two alarms of one topic
 MOST = 30  # alarms in WINDOW, of all topics
@@ -19,7 +20,7 @@ _MOST_TOPICS = 1_024
 Topic = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Due:
     """To be sent now. `held_back`: how many of its topic weren't sent."""
 

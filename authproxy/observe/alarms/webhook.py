@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from authproxy.observe.alarms.hook import NotDelivered
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 PATIENCE = 10.0  # seconds for one try, beside what the look-up of the name takes (A6)
 _AGAIN = frozenset({408, 429})  # of 4xx; every 5xx is tried again as well
@@ -28,7 +29,7 @@ class UnusableWebhook(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Target:
     """Where to send. The URL's path may be a secret (many services put one there), so it is never shown."""
 

@@ -11,13 +11,14 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from hashlib import sha512
 from urllib.parse import parse_qsl, quote
 
 from authproxy.protocols.cloud.dates import MalformedDate, read_date
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 WINDOW = 300.0  # seconds that a date may be off
 _MOST_PARAMETERS = 256
@@ -124,7 +125,7 @@ class _Keyed:
         return outer.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Signer:
     """Signs one application's requests, in form v5 without X-Duo headers."""
 
@@ -146,7 +147,7 @@ class Signer:
 # ---- the service's side ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Received:
     """A request as it arrived. `host` without port, `path` without query."""
 
@@ -162,7 +163,7 @@ class Received:
         return next((value for found, value in self.headers if found.lower() == name), "")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Signed:
     """Who signed, in which form: v4 and v5 sign the query and the body's octets, v1 and v2 either query or form."""
 

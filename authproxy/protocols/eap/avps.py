@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from authproxy.protocols.eap.packet import MalformedEap
+from authproxy.values import light_dataclass
 
 USER_NAME, USER_PASSWORD = 1, 2
 _VENDOR, _MANDATORY = 0x80, 0x40
 MOST = 64  # more than any method sends
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Avp:
     code: int
     value: bytes = field(repr=False)

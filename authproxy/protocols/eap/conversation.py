@@ -7,7 +7,7 @@ in is decided elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 
 from OpenSSL import SSL
@@ -28,6 +28,7 @@ from authproxy.protocols.eap.packet import (
 )
 from authproxy.protocols.eap.tunnel import Tunnel, TunnelFailed
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 __all__ = ["Conversation", "Ended", "MalformedEap", "Send", "TunnelFailed", "Typed"]
 
@@ -36,14 +37,14 @@ _METHODS = (Type.PEAP, Type.TTLS)
 MOST_ROUNDS = 200  # packets of one conversation; a login has some ten, small fragments some hundred
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Send:
     """A Request to send to the peer."""
 
     message: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Typed:
     """What the user typed, the password first. Decide it, then call `accept`, `ask` or `refuse`."""
 
@@ -52,7 +53,7 @@ class Typed:
     can_be_asked: bool
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Ended:
     """`message` and `keys` after a success; both None after a failure."""
 

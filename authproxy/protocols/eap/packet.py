@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
+
+from authproxy.values import light_dataclass
 
 HEADER = 4  # octets: Code, Identifier, Length
 
@@ -32,7 +34,7 @@ class MalformedEap(Exception):
     """The peer sent what its method forbids. The text contains numbers, never values."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Response:
     """A peer's answer. `data` may be a password."""
 

@@ -11,6 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from authproxy.values import light_dataclass
+
 _TYPE = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*|(?:[Oo][Ii][Dd]\.)?[0-9]+(?:\.[0-9]+)*)\s*=\s*")
 _HEX_STRING = re.compile(r"#((?:[0-9a-fA-F]{2})+)\s*")
 _HEX_PAIR = re.compile(r"[0-9a-fA-F]{2}")
@@ -54,7 +56,7 @@ class MalformedDN(ValueError):
         self.position = position
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Ava:
     """One `attribute=value`. `ber`: the value is BER that isn't a string, written as #hex."""
 

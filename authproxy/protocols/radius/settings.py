@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from authproxy.protocols.radius.dictionary import Definition
 from authproxy.protocols.radius.packet import (
@@ -25,6 +24,7 @@ from authproxy.protocols.radius.packet import (
     Attribute,
 )
 from authproxy.protocols.radius.vendor import VENDOR_ID, Key, sub_attributes
+from authproxy.values import light_dataclass
 
 _SETTING = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)(?::(\d{1,2}))?\s*(\+?=)\s*(.*)", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
@@ -40,7 +40,7 @@ class MalformedSetting(ValueError):
     """Not an attribute that can be sent; the administrator has to act. The text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Setting:
     """`adds`: written with +=, so it is added to others of its name instead of replacing them."""
 
@@ -50,7 +50,7 @@ class Setting:
     adds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Granted:
     """A setting, encoded."""
 

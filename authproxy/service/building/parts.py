@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from authproxy.backends.cloud.cloud import Cloud
@@ -35,6 +35,7 @@ from authproxy.pipeline.workload import Workload
 from authproxy.secret import Secret
 from authproxy.service.http_proxy import HttpProxyPlan
 from authproxy.service.ldap import LdapPlan
+from authproxy.values import light_dataclass
 
 
 class Counted:
@@ -60,7 +61,7 @@ class Counted:
         return self._pipeline.reject(request, reason, cause)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class DirectoryPart:
     """`made_of`: two parts with an equal value are interchangeable."""
 
@@ -68,7 +69,7 @@ class DirectoryPart:
     primary: Directory
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class RadiusPart:
     made_of: object
     primary: RadiusPrimary
@@ -85,13 +86,13 @@ class NoPrimary:
     async def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class AccountingPart:
     made_of: object
     relay: RadiusAccounting
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class NoPart:
     made_of: object = None
     primary: NoPrimary = field(default_factory=NoPrimary)
@@ -100,7 +101,7 @@ class NoPart:
 PrimaryPart = DirectoryPart | RadiusPart | NoPart
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class CloudPart:
     made_of: object
     cloud: Cloud
@@ -111,7 +112,7 @@ class CloudPart:
     slow: SlowWatch
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Section:
     """A server section with all its parts, and `radius` or `ldap`."""
 
@@ -125,7 +126,7 @@ class Section:
     ldap: LdapSection | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class PortPlan:
     """What a port serves."""
 
@@ -134,7 +135,7 @@ class PortPlan:
     codes: frozenset[int] = LOGINS
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Built:
     """A configuration, ready to run. Parts that are the same as in an earlier configuration are taken from there."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from authproxy.backends.primary_only import PrimaryOnly
@@ -26,9 +26,10 @@ from authproxy.pipeline.ports import Clock
 from authproxy.pipeline.push_limit import PushLimit
 from authproxy.pipeline.workload import Workload
 from authproxy.service.state import State
+from authproxy.values import light_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class World:
     """What all sections share, whatever the configuration."""
 

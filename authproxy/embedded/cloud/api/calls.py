@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud import texts
 from authproxy.embedded.cloud.api.errors import ApiError, Code
@@ -17,6 +16,7 @@ from authproxy.embedded.cloud.outcomes import Ask, Invalid, TooMany
 from authproxy.embedded.cloud.second_factor import SecondFactor
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.pipeline.username import MalformedUsername, read_username
+from authproxy.values import light_dataclass
 
 MOST_NAME = 16_384  # characters that are looked at, to be refused in the name's own words
 _ANSWERED_FOR = 3600.0  # seconds that a decided login can be asked about
@@ -26,7 +26,7 @@ _SYNC_HOLD = 30.0
 _DETAILS = {"ipaddr": 64, "hostname": 255, "type": 64, "display_username": 253, "pushinfo": 20_000}
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Behind:
     """The parts of the service that the API uses."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import Device, Factor
 from authproxy.embedded.cloud.outcomes import Ask, Invalid, PreauthFactors
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _LABELS = {
     Factor.PUSH: "Push a login request to {}",
@@ -19,13 +19,13 @@ _ID = re.compile(r"(push|phone|sms)([1-9][0-9]?)?")
 _PASSCODE = re.compile(r"[0-9]{6,16}")
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Option:
     id: str  # push1, phone2: the factor and which of the devices that can do it
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Prompt:
     text: str
     factors: Mapping[str, str]

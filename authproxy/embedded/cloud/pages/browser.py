@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -15,6 +14,7 @@ import jinja2
 from authproxy.embedded.cloud.store.sealing import Seal
 from authproxy.embedded.cloud.web import Call, Reply
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _HERE = Path(__file__).parent
 _COOKIE_LIFE = 400 * 86400  # seconds; browsers allow no more
@@ -66,7 +66,7 @@ def see_other(location: str, headers: Sequence[tuple[str, str]] = ()) -> Reply:
     return Reply(303, b"", "", (("Location", location), *_FRESH, *headers))
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Cookie:
     """A cookie of secrets. Over HTTPS, its name binds it to this host; over plain HTTP on loopback, browsers would
     refuse that name.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import Device, WallClock
 from authproxy.embedded.cloud.pages.browser import Cookie
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Answer, Call
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 PHONE = Cookie("phone")
 _SEEN_EVERY = 60.0  # seconds
@@ -31,7 +31,7 @@ SAID = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Me:
     """A browser: its secrets, and the phones that belong to them."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from authproxy.embedded.cloud.changes import Changes
@@ -16,6 +15,7 @@ from authproxy.embedded.cloud.second_factor import SecondFactor
 from authproxy.embedded.cloud.store.logins import LoginLine
 from authproxy.embedded.cloud.store.store import Store
 from authproxy.embedded.cloud.web import Answer, Call, Reply, Stream
+from authproxy.values import light_dataclass
 
 _HEARTBEAT = 15.0  # seconds: less than what anything in between cuts a silent connection after
 _RECENT = 5
@@ -27,7 +27,7 @@ _VERDICTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Waiting:
     """A waiting login, as the page shows it."""
 
@@ -44,7 +44,7 @@ class Waiting:
     answered: bool
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Past:
     application: str
     username: str

@@ -7,7 +7,6 @@ import hmac
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import Otp, WallClock
 from authproxy.embedded.cloud.otp import OtpSecret, matching_step, new_otp_secret
@@ -15,6 +14,7 @@ from authproxy.embedded.cloud.store.applications import NameTaken
 from authproxy.embedded.cloud.store.database import Database
 from authproxy.embedded.cloud.store.sealing import Seal
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 LEAST_PASSWORD = 12  # characters
 _FAILURES = 5
@@ -26,7 +26,7 @@ _SALT_OCTETS = 16
 _SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Session:
     name: str
     token: Secret

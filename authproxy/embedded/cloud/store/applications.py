@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from authproxy.embedded.cloud.model import (
@@ -19,13 +18,14 @@ from authproxy.embedded.cloud.model import (
 from authproxy.embedded.cloud.store.database import Database, Row
 from authproxy.embedded.cloud.store.sealing import Seal
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 
 class NameTaken(Exception):
     """The name is taken."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Credentials:
     """An application and its secret key, which is shown once and needed at every call."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from authproxy.embedded.cloud.model import WallClock
 from authproxy.embedded.cloud.store.database import Database
 from authproxy.embedded.cloud.store.sealing import Seal
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _BYPASS_DIGITS = 9
 _TEXTED_DIGITS = 7
@@ -98,7 +98,7 @@ class ActivationState(StrEnum):
     INVALID = "invalid"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Activation:
     user_id: str
     device_id: str | None  # the phone that the browser becomes; None: a new one

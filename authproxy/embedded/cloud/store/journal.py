@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import WallClock
 from authproxy.embedded.cloud.store.database import Database
 from authproxy.embedded.cloud.store.sealing import Seal
 from authproxy.secret import Secret
+from authproxy.values import light_dataclass
 
 _EVENTS_KEPT = 90 * 86400.0
 _OUTBOX_KEPT = 3600.0  # seconds; texted codes shall not lie about
@@ -52,7 +52,7 @@ class Remembered:
         self._database.execute("DELETE FROM remembered WHERE expires <= ?", self._clock())
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Message:
     device_id: str
     kind: str
@@ -95,7 +95,7 @@ class Outbox:
         self._database.execute("DELETE FROM outbox WHERE created <= ?", self._clock() - _OUTBOX_KEPT)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Event:
     at: float
     actor: str

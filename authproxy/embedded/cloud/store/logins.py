@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from authproxy.embedded.cloud.model import Factor, Login, Result, Status, WallClock
 from authproxy.embedded.cloud.store.database import Database, Row
+from authproxy.values import light_dataclass
 
 _KEPT = 30 * 86400.0  # seconds that a decided login stays for the log
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class LoginLine:
     """A login as a log shows it, with the names its ids had."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from authproxy.embedded.cloud.model import WallClock
@@ -15,12 +14,13 @@ from authproxy.embedded.cloud.store.journal import Events, Outbox, Remembered
 from authproxy.embedded.cloud.store.logins import Logins
 from authproxy.embedded.cloud.store.sealing import Seal, open_key
 from authproxy.embedded.cloud.store.users import Users
+from authproxy.values import light_dataclass
 
 DATABASE = "cloud.sqlite3"
 KEY = "cloud.key"
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Store:
     database: Database
     seal: Seal

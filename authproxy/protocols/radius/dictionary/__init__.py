@@ -9,11 +9,12 @@ one, and the start is quicker.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import resources
 
 from authproxy.protocols.radius.salted import STANDARD_HIDDEN, Hiding
 from authproxy.protocols.radius.vendor import Key
+from authproxy.values import light_dataclass
 
 _PREFIX = "dictionary."
 _HIDING = {
@@ -26,7 +27,7 @@ _HIDING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Definition:
     """`vendor`: its number; None for an attribute of the RFCs. `type`: the format's word, such as `ipaddr`."""
 
@@ -42,7 +43,7 @@ class Definition:
         return (self.vendor, self.number)
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Skipped:
     """Something in a file that isn't understood here. `what`: an attribute, a line or a file."""
 
@@ -50,7 +51,7 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class Dictionary:
     _by_name: Mapping[str, Definition] = field(repr=False)
     _by_key: Mapping[Key, Definition] = field(repr=False)

@@ -10,13 +10,13 @@ import io
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pyrad.dictionary import Dictionary as Parser
 from pyrad.dictionary import ParseError
 
 from authproxy.protocols.radius.dictionary import Definition, Skipped
+from authproxy.values import light_dataclass
 
 # It warns about what it skips; we say so ourselves.
 logging.getLogger("pyrad").addHandler(logging.NullHandler())
@@ -29,7 +29,7 @@ _INCLUDES = frozenset(("$INCLUDE", "$INCLUDE-"))
 _BLOCKS = {"BEGIN-TLV": "END-TLV", "BEGIN-STRUCT": "END-STRUCT", "BEGIN": "END"}
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclass(frozen=True, slots=True)
 class _Line:
     file: str
     number: int
