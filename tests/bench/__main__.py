@@ -22,6 +22,7 @@ from tests.bench.rows import (
     cloud,
     footprint,
     latency,
+    nodes,
     overload,
     pending,
     proxying,
@@ -44,6 +45,7 @@ ROWS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "overload": overload.measure,
     "relay": relay.measure,
     "cloud": cloud.measure,
+    "nodes": nodes.measure,
     "relay-alone": relay_alone.measure,
 }
 
