@@ -13,6 +13,7 @@ import pytest
 
 from authproxy.cli import main
 from tests.config.files import WHOLE, written
+from tests.system.parts.needs import missing
 
 
 @pytest.mark.parametrize(
@@ -87,11 +88,12 @@ def test_a_question_without_an_answer_is_no_traceback(
     assert "authproxy cloud: standard input ended" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("buffered", ["", "1"])
 @pytest.mark.parametrize("command", [["secret", "generate"], ["schema"]])
 def test_an_output_that_can_t_be_written(command: list[str], buffered: str) -> None:
     """A full disk under a redirection: no traceback, and no success."""
+    if not Path("/dev/full").exists():
+        missing("there is no /dev/full")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "authproxy", *command],

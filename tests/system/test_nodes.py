@@ -10,12 +10,14 @@ import pytest
 
 from tests.system.bench.daemon import Daemon, run
 from tests.system.bench.journal import CloudRequest
+from tests.system.bench.nas import Nas
 from tests.system.bench.wire import (
     ACCESS_ACCEPT,
     ACCESS_CHALLENGE,
     ACCESS_REJECT,
     CALLING_STATION_ID,
     STATE,
+    Request,
     codes,
     split_attributes,
 )
@@ -54,7 +56,19 @@ def wait_for_push(world: World, user: str, count: int = 1) -> None:
     world.journal.wait(CloudRequest, asked, count=count, timeout=20)
 
 
-def wait_for_join(world: World, node: Daemon) -> None:
+def fail_over(
+    world: World, second: Daemon, user: str, password: str, *more: tuple[int, bytes]
+) -> list[tuple[Nas, Request]]:
+    """A login at the first node, and once its push waits, the same at the second, which joins it."""
+    asked = [(nas, nas.login(user, password, *more)) for nas in (world.nas(), world.nas(address=THERE))]
+    for nas, request in asked:
+        nas.send(request)
+        wait_for_push(world, user)
+    wait_for_join(second)
+    return asked
+
+
+def wait_for_join(node: Daemon) -> None:
     file = node.folder / "log" / "authproxy.log"
     wait_for(lambda: "login.joined_node" in file.read_text())
 
@@ -68,12 +82,7 @@ def test_a_nas_that_fails_over(world: World, redis: Redis) -> None:
     world.add_section()
     alice = world.add_user("alice", answer=None)
     second = start(world)
-    here, there = world.nas(), world.nas(address=THERE)
-    asked = [(nas, nas.login(alice.user, alice.password, PLACE)) for nas in (here, there)]
-    here.send(asked[0][1])
-    wait_for_push(world, "alice")
-    there.send(asked[1][1])
-    wait_for_join(world, second)
+    asked = fail_over(world, second, alice.user, alice.password, PLACE)
     seen = redis.content()
     assert seen.count(b"authproxy:1:") >= 4
     assert b"alice" not in seen
@@ -191,15 +200,9 @@ def test_an_answer_to_a_challenge_that_fails_over(world: World, redis: Redis) ->
     world.add_section(kind="radius_server_challenge")
     alice = world.add_user("alice", answer=None)
     second = start(world)
-    here, there = world.nas(), world.nas(address=THERE)
-    reply = here.ask(alice.user, alice.password)
+    reply = world.nas().ask(alice.user, alice.password)
     assert reply is not None
-    state = state_of(reply.octets)
-    asked = [(nas, nas.login(alice.user, "1", state)) for nas in (here, there)]
-    here.send(asked[0][1])
-    wait_for_push(world, "alice")
-    there.send(asked[1][1])
-    wait_for_join(world, second)
+    asked = fail_over(world, second, alice.user, "1", state_of(reply.octets))
     world.cloud.decide("alice", "allow")
     assert codes(nas.receive(request) for nas, request in asked) == [ACCESS_ACCEPT] * 2
     assert len(world.asked("alice")) == 1

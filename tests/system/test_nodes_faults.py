@@ -17,7 +17,16 @@ from tests.system.bench.wire import ACCESS_ACCEPT, ACCESS_CHALLENGE, ACCESS_REJE
 from tests.system.bench.world import World, wait_for
 from tests.system.parts.redis import Redis
 from tests.system.parts.redis_tap import SCRIPTS, Fate, RedisTap
-from tests.system.test_nodes import PLACE, THERE, redis, start, state_of, wait_for_join, wait_for_push
+from tests.system.test_nodes import (
+    PLACE,
+    THERE,
+    fail_over,
+    redis,
+    start,
+    state_of,
+    wait_for_join,
+    wait_for_push,
+)
 
 pytestmark = pytest.mark.system
 
@@ -191,8 +200,7 @@ def test_a_verdict_of_another_time(world: World, tap: RedisTap) -> None:
     world.add_section(denial_memory=0)
     mallory = world.add_user("mallory", answer=None)
     second = start(world)
-    here, there = world.nas(), world.nas(address=THERE)
-    asked = [(nas, nas.login(mallory.user, mallory.password, PLACE)) for nas in (here, there)]
+    there = world.nas(address=THERE)
     told: list[bytes] = []
     claims: list[bytes] = []
 
@@ -203,10 +211,7 @@ def test_a_verdict_of_another_time(world: World, tap: RedisTap) -> None:
             claims.append(command[6])
 
     tap.hook = listens
-    here.send(asked[0][1])
-    wait_for_push(world, "mallory")
-    there.send(asked[1][1])
-    wait_for_join(world, second)
+    asked = fail_over(world, second, mallory.user, mallory.password, PLACE)
     world.cloud.decide("mallory", "allow")
     assert codes(nas.receive(request) for nas, request in asked) == [ACCESS_ACCEPT] * 2
     (verdict,) = set(told)  # by the script's digest, and by the script where the server didn't know it
@@ -240,15 +245,11 @@ def test_nothing_stays(world: World, redis: Redis) -> None:
     bob = world.add_user("bob", answer="deny")
     carol = world.add_user("carol", answer="fraud")
     second = start(world)
-    here, there = world.nas(), world.nas(address=THERE)
-    asked = [(nas, nas.login(alice.user, alice.password, PLACE)) for nas in (here, there)]
-    here.send(asked[0][1])
-    wait_for_push(world, "alice")
-    there.send(asked[1][1])
-    wait_for_join(world, second)
+    asked = fail_over(world, second, alice.user, alice.password, PLACE)
     keys_without_end(redis)
     world.cloud.decide("alice", "allow")
     assert codes(nas.receive(request) for nas, request in asked) == [ACCESS_ACCEPT] * 2
+    here = world.nas()
     for user in (bob, carol):
         for place in range(4):
             where = (CALLING_STATION_ID, b"192.0.2.%d" % place)
@@ -289,7 +290,7 @@ def test_a_node_is_drained_in_the_middle(world: World, redis: Redis, patience: f
     there.send(asked[1][1])
     wait_for_push(world, "alice")
     here.send(asked[0][1])
-    wait_for_join(world, world.running)
+    wait_for_join(world.running)
     second.signal(signal.SIGTERM)
     if not patience:
         wait_for_push(world, "alice", 2)
@@ -308,12 +309,7 @@ def test_a_reload_in_the_middle(world: World, redis: Redis) -> None:
     world.add_section()
     alice = world.add_user("alice", answer=None)
     second = start(world)
-    here, there = world.nas(), world.nas(address=THERE)
-    asked = [(nas, nas.login(alice.user, alice.password, PLACE)) for nas in (here, there)]
-    here.send(asked[0][1])
-    wait_for_push(world, "alice")
-    there.send(asked[1][1])
-    wait_for_join(world, second)
+    asked = fail_over(world, second, alice.user, alice.password, PLACE)
     for node in (world.running, second):
         node.reload()
         wait_for(lambda node=node: "reload" in (node.folder / "log" / "authproxy.log").read_text())
@@ -333,7 +329,7 @@ def test_an_application_binds_at_both(world: World, redis: Redis) -> None:
     binds = [clients[0].send(name, alice.password)]
     wait_for_push(world, "alice")
     binds.append(clients[1].send(name, alice.password))
-    wait_for_join(world, second)
+    wait_for_join(second)
     world.cloud.decide("alice", "allow")
     assert [client.receive(bind) for client, bind in zip(clients, binds, strict=True)] == [0, 0]
     assert len(world.asked("alice")) == 1
